@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// An opened checkpoint: a GGUF file, a .safetensors file, or a directory with config.json and (sharded)
+// safetensors. The C++ face of "rlx.weights/1" (rlx/abi/weights.h states the semantics).
+#pragma once
+
+#include "rlx/abi/weights.h"
+#include "rlx/base/api.hpp"
+#include "rlx/base/result.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rlx {
+
+struct open_options {
+    std::string prefer;                    // substring that picks one of several GGUF files in a directory
+    std::optional<std::size_t> gguf_index; // or its number in the sorted list
+    std::filesystem::path config;          // config.json to use instead of the one beside the weights
+};
+
+struct tensor_info {
+    std::string name; // as stored in the file
+    std::uint16_t dtype;
+    std::vector<std::int64_t> dims; // outermost first
+    std::uint64_t n_bytes;
+    std::filesystem::path file;
+    std::uint64_t offset; // in file
+};
+
+// [any thread] for const members.
+class RLX_API weights {
+public:
+    // Maps the file(s) and checks every size. Errors name file, tensor and offset.
+    static result<std::unique_ptr<weights>> open(const std::filesystem::path& path, const open_options& = {});
+    virtual ~weights() = default;
+
+    virtual std::string_view format() const = 0;       // "gguf" | "safetensors"
+    virtual std::string_view architecture() const = 0; // may be empty for a bare .safetensors file
+    virtual const std::filesystem::path& path() const = 0;      // file (gguf) or directory
+    virtual std::span<const tensor_info> tensors() const = 0;   // raw, file order
+    virtual std::uint64_t file_bytes() const = 0;
+
+    // Raw GGUF metadata as JSON-like access for tokenizers, templates and inspect; nullopt when absent or of
+    // another kind. For safetensors these look into config.json.
+    virtual std::optional<std::string_view> meta_string(std::string_view key) const = 0;
+    virtual std::optional<std::int64_t> meta_int(std::string_view key) const = 0;
+    virtual std::optional<double> meta_float(std::string_view key) const = 0;
+    virtual std::optional<bool> meta_bool(std::string_view key) const = 0;
+    virtual std::optional<std::vector<std::string_view>> meta_strings(std::string_view key) const = 0;
+    virtual std::optional<std::vector<double>> meta_floats(std::string_view key) const = 0;
+    virtual std::optional<std::vector<std::int64_t>> meta_ints(std::string_view key) const = 0;
+    virtual std::vector<std::string> meta_keys() const = 0;
+
+    // Text of a file beside the weights ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
+    // nullopt when absent.
+    virtual result<std::optional<std::string>> sidecar(std::string_view name) const = 0;
+
+    // Tensors nobody require()d, raw names.
+    virtual std::vector<std::string> unused() const = 0;
+
+    // The handle plugins see; lives as long as this object.
+    virtual rlx_weights* handle() = 0;
+};
+
+// "rlx.weights/1", registered with host_provide by the first weights::open.
+RLX_API const rlx_weights_v1* weights_table();
+
+}  // namespace rlx

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The graph a family builds and a backend runs. The C++ face of "rlx.graph/1" (rlx/abi/graph.h).
+#pragma once
+
+#include "rlx/abi/graph.h"
+#include "rlx/base/api.hpp"
+#include "rlx/base/result.hpp"
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rlx {
+
+class weights;
+
+// [one thread per graph] while building, [any thread] once finish() succeeded.
+class RLX_API graph {
+public:
+    // w may be null for graphs without weights; it must outlive the graph.
+    static std::unique_ptr<graph> create(weights* w);
+    virtual ~graph() = default;
+
+    virtual rlx_graph* handle() = 0; // what goes across the wall
+    virtual const rlx_graph* handle() const = 0;
+
+    // Removes dead nodes, verifies everything, replaces composites for which claims() says no by their
+    // decomposition, plans the scratch arena at the upper bounds. claims gets node indices and fills 1 or 0;
+    // an unclaimed primitive is RLX_UNSUPPORTED naming op, module and reason.
+    using claim_fn = std::function<result<void>(std::span<const std::uint32_t> nodes, std::span<std::uint8_t> verdict, std::span<std::string> reason)>;
+    virtual result<void> finish(const claim_fn& claims) = 0;
+
+    // Checks the whole graph; finish() calls it, tests call it alone. [any thread]
+    virtual result<void> verify() const = 0;
+    // One line per value and node, stable across runs.
+    virtual std::string dump() const = 0;
+    virtual std::uint64_t scratch_bytes() const = 0;
+    // 0 when there is none.
+    virtual rlx_value find_input(std::string_view name) const = 0;
+    virtual rlx_value find_output(std::string_view name) const = 0;
+    virtual std::vector<rlx_value> states() const = 0;
+    virtual result<std::vector<std::int64_t>> extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const = 0;
+};
+
+// "rlx.graph/1", registered with host_provide by the first graph::create.
+RLX_API const rlx_graph_v1* graph_table();
+
+}  // namespace rlx

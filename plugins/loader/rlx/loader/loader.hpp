@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Finds plugins by their manifests, without running them, and loads exactly the one a job needs.
+#pragma once
+
+#include "rlx/abi/abi.h"
+#include "rlx/base/api.hpp"
+#include "rlx/base/result.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rlx {
+
+struct search_options {
+    std::vector<std::filesystem::path> plugin_dirs; // --plugin-dir, searched first
+    bool use_environment = true;                    // RLX_PLUGIN_PATH; ignored anyway when AT_SECURE
+    bool use_index = true;
+};
+
+// One entry of a manifest's "provides".
+struct provided {
+    std::string kind; // "family" | "backend" | "command" | ...
+    std::string name;
+    std::string summary;
+    std::string task; // families: "lm", ...
+    std::int64_t priority = 100;
+    std::vector<std::string> gguf_arches, hf_model_types, formats, required_meta, flag_groups, devices;
+    std::string json; // the entry whole, for what is not listed here
+};
+
+struct manifest {
+    std::string id, version;
+    std::filesystem::path library;
+    std::vector<provided> provides;
+};
+
+// One file the search looked at: "ok", "shadowed" (by another file with the same id), or "refused" with the reason.
+struct candidate {
+    std::filesystem::path file;
+    std::string status, reason, id;
+};
+
+class plugin; // a loaded plugin; never unloaded
+
+// [any thread] after open().
+class RLX_API plugin_catalog {
+public:
+    static result<std::unique_ptr<plugin_catalog>> open(const search_options& = {});
+    virtual ~plugin_catalog() = default;
+
+    virtual std::span<const manifest> manifests() const = 0;
+    virtual std::span<const candidate> candidates() const = 0;            // every file seen (--why)
+    virtual std::span<const std::filesystem::path> searched() const = 0;  // every directory tried, in order
+
+    struct match {
+        const manifest* owner;
+        const provided* entry;
+    };
+    // By GGUF architecture or HF model_type. Two owners of equal priority are an error naming both; none is
+    // RLX_UNSUPPORTED saying what was searched and what the known families are.
+    virtual result<match> find_family(std::string_view format, std::string_view architecture) const = 0;
+    virtual result<match> find(std::string_view kind, std::string_view name) const = 0;
+    virtual std::vector<match> all(std::string_view kind) const = 0;
+
+    // dlopen + entry + stamp check; the same plugin again returns the same object.
+    virtual result<plugin*> load(const manifest& m) = 0;
+    virtual std::vector<const manifest*> loaded() const = 0;
+};
+
+class RLX_API plugin {
+public:
+    virtual const rlx_plugin& table() const = 0;
+    virtual const manifest& describe() const = 0;
+    // The interface or an error naming plugin, interface and version.
+    virtual result<const void*> iface(std::string_view name, std::uint16_t min_minor = 0) const = 0;
+
+protected:
+    virtual ~plugin() = default;
+};
+
+}  // namespace rlx
