@@ -144,6 +144,9 @@ __asm__(".pushsection .note.rlx,\"a\",@note\n"
     LIBRARY_OUTPUT_DIRECTORY "${RLX_PLUGIN_OUTPUT_DIRECTORY}")
   configure_file("${manifest}" "${RLX_PLUGIN_OUTPUT_DIRECTORY}/${target}.so.rlx.json" COPYONLY)
 
+  if(TARGET rlx_runtime)
+    add_dependencies(rlx_runtime ${target})
+  endif()
   include(GNUInstallDirs)
   set(destination "${CMAKE_INSTALL_LIBDIR}/rlx/plugins")
   install(TARGETS ${target} LIBRARY DESTINATION "${destination}" COMPONENT plugins)
@@ -163,6 +166,9 @@ int main(int argc, char** argv) { return rlx_cli_main_as("@name@", argc, argv); 
   target_link_libraries(rlx-${name}-launcher PRIVATE rlx_cli rlx_flags)
   set_target_properties(rlx-${name}-launcher PROPERTIES OUTPUT_NAME "rlx-${name}" LINKER_LANGUAGE CXX
     INSTALL_RPATH "$ORIGIN/../lib")
+  if(TARGET rlx_runtime)
+    add_dependencies(rlx_runtime rlx-${name}-launcher)
+  endif()
   install(TARGETS rlx-${name}-launcher RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT runtime)
 endfunction()
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The built-in commands. Each takes its arguments without the command name and returns the exit code.
+#pragma once
+
+#include "args.hpp"
+#include "exit_code.hpp"
+#include "terminal.hpp"
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace rlx::cli {
+
+using arg_span = std::span<const std::string>;
+
+// Parses, answers --help, runs the body, prints its error ("rlx-run tokenize: ...") and gives the exit code.
+// program is what help and errors call the command.
+int run_command(std::string_view program, const command_spec& spec, arg_span args,
+                const std::function<result<int>(const arguments&)>& body);
+int report(std::string_view program, const error& e);
+
+int cmd_run(arg_span args);
+int cmd_auto(arg_span args);
+int cmd_family(std::string_view family, std::string_view program, arg_span args);
+int cmd_chat(arg_span args);
+int cmd_tokenize(arg_span args);
+int cmd_render(arg_span args);
+int cmd_logits(arg_span args);
+int cmd_check(arg_span args);
+int cmd_inspect(arg_span args);
+int cmd_plugins(arg_span args);
+int cmd_env(arg_span args);
+
+}  // namespace rlx::cli

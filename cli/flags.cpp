@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "flags.hpp"
+
+namespace rlx::cli {
+
+namespace {
+
+using enum flag_kind;
+
+constexpr flag general[] = {
+    {"help", 'h', toggle, "", "", "print this help"},
+    {"verbose", 'v', toggle, "", "", "say more on stderr (plugins, memory plan, warnings in full)"},
+    {"quiet", 'q', toggle, "", "", "nothing on stderr but errors"},
+    {"progress", 0, text, "MODE", "auto", "auto, plain, json or none: progress on stderr"},
+};
+
+constexpr flag weights[] = {
+    {"weights", 'w', text, "PATH", "", "GGUF file, .safetensors file, or directory with config.json and weights"},
+    {"format", 0, text, "NAME", "", "gguf or safetensors: refuse anything else"},
+    {"config", 0, text, "FILE", "", "config.json to use instead of the one beside the weights"},
+    {"tokenizer", 0, text, "FILE", "", "tokenizer.json to use instead of the checkpoint's own"},
+    {"prefer-gguf", 'p', text, "TEXT", "", "of several GGUF files take the one whose name contains TEXT"},
+    {"prefer", 0, text, "TEXT", "", "same as --prefer-gguf", "prefer-gguf"},
+    {"prefer-quant", 0, text, "TEXT", "", "same as --prefer-gguf", "prefer-gguf"},
+    {"gguf-index", 0, integer, "N", "", "of several GGUF files take number N of the sorted list"},
+};
+
+constexpr flag device[] = {
+    {"device", 'd', text, "NAME", "cpu", "cpu or auto"},
+    {"threads", 't', integer, "N", "physical cores within affinity and quota", "threads that compute"},
+    {"tier", 0, text, "NAME", "best the machine has", "cpu kernels: baseline, avx2, avx512 or avx512_vnni"},
+    {"compute", 0, text, "MODE", "auto", "auto: fastest kernels (int8 or bf16 activations); f32: exact"},
+    {"precision", 0, text, "MODE", "", "same as --compute", "compute"},
+    {"kv", 0, text, "TYPE", "f16, f32 with --compute f32", "element type of the KV cache: f16 or f32"},
+    {"max-seq", 0, integer, "N", "model context, at most 4096", "longest sequence, prompt and answer together"},
+    {"max-memory-gb", 0, number, "GB", "what the machine has", "refuse before loading when the plan needs more"},
+    {"packed", 0, toggle, "", "", "keep quantised weights packed; always so, accepted for scripts"},
+    {"no-packed", 0, toggle, "", "", "compute with weights expanded to f32 on the fly, same as --compute f32"},
+    {"no-bucketed-decode", 0, toggle, "", "", "accepted for scripts: decoding never uses length buckets"},
+};
+
+constexpr flag plugin[] = {
+    {"plugin-dir", 0, text, "DIR", "", "search DIR for plugins first (may be repeated)"},
+};
+
+constexpr flag prompt[] = {
+    {"prompt", 0, text, "TEXT", "", "text to continue; - reads standard input"},
+    {"prompt-ids", 0, text, "IDS", "", "token ids to continue: 1,2,3"},
+    {"messages-json", 0, text, "FILE", "", "conversation [{\"role\": .., \"content\": ..}] through the chat template; - reads standard input"},
+    {"chat", 0, toggle, "", "", "put --prompt through the chat template as a user message"},
+    {"system", 0, text, "TEXT", "", "system message for --chat"},
+    {"template-vars", 0, text, "JSON", "", "object of extra variables for the chat template"},
+    {"no-think", 0, toggle, "", "", "same as --template-vars '{\"enable_thinking\": false}'"},
+};
+
+constexpr flag generate[] = {
+    {"max-tokens", 'n', integer, "N", "32", "most tokens to generate"},
+    {"temperature", 0, number, "X", "0", "0 takes the most likely token; larger is more random"},
+    {"top-k", 0, integer, "N", "0 (off)", "sample among the N most likely tokens"},
+    {"top-p", 0, number, "X", "1", "sample among the most likely tokens that sum to probability X"},
+    {"min-p", 0, number, "X", "0", "drop tokens less likely than X times the most likely one"},
+    {"repetition-penalty", 0, number, "X", "1", "make recent tokens less likely (> 1)"},
+    {"repetition-window", 0, integer, "N", "64", "how many recent tokens the penalties look at"},
+    {"presence-penalty", 0, number, "X", "0", "subtracted from the logit of every recent token"},
+    {"frequency-penalty", 0, number, "X", "0", "subtracted once per recent occurrence"},
+    {"seed", 0, integer, "N", "0", "seed of the random numbers"},
+    {"stop", 0, text, "TEXT", "", "stop before this text (may be repeated)"},
+    {"ignore-eos", 0, toggle, "", "", "do not stop at the model's end-of-text tokens"},
+};
+
+constexpr flag output[] = {
+    {"no-stream", 0, toggle, "", "", "print the text when it is complete"},
+    {"json", 0, toggle, "", "", "print exactly one JSON document"},
+    {"jsonl", 0, toggle, "", "", "print one JSON line per token, then the result line"},
+};
+
+constexpr absent_flag absent[] = {
+    {"use-mtp", "qwen3 checkpoints carry no draft heads"},
+    {"mtp", "qwen3 and llama checkpoints carry no draft heads"},
+    {"spec-decode", "speculative decoding is not there yet"},
+    {"convert-mlx-npz", "there is no npz converter; use the original safetensors directory"},
+    {"dense", "weights are never expanded; --compute f32 computes with f32 values"},
+    {"image", "this command takes text only"},
+    {"hf-repo", "there is no download yet; give a local path with --weights"},
+    {"n-gpu-layers", "where to compute is chosen with --device"},
+    {"ctx-size", "the length limit is --max-seq"},
+    {"n-predict", "the number of tokens is --max-tokens"},
+    {"model", "the checkpoint is given with --weights"},
+    {"file", "a prompt from a file: --prompt - < FILE"},
+};
+
+}  // namespace
+
+const flag_group general_flags{"General", general};
+const flag_group weights_flags{"Weights", weights};
+const flag_group device_flags{"Device", device};
+const flag_group plugin_flags{"Plugins", plugin};
+const flag_group prompt_flags{"Prompt", prompt};
+const flag_group generate_flags{"Generation", generate};
+const flag_group output_flags{"Output", output};
+
+std::span<const absent_flag> absent_flags() { return absent; }
+
+}  // namespace rlx::cli

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "commands.hpp"
+
+#include "rlx/base/log.hpp"
+
+#include <fmt/format.h>
+
+namespace rlx::cli {
+
+int report(std::string_view program, const error& e) {
+    std::fflush(stdout);
+    const bool colour = use_colour();
+    fmt::print(stderr, "{}{}: error:{} {}\n", colour ? "\033[31m" : "", program, colour ? "\033[0m" : "", e.message);
+    if (e.code == RLX_CANCELLED && caught_signal() > 0) return 128 + caught_signal();
+    return exit_code_of(e);
+}
+
+int run_command(std::string_view program, const command_spec& spec, arg_span args,
+                const std::function<result<int>(const arguments&)>& body) {
+    auto parsed = arguments::parse(spec, args);
+    if (!parsed.ok()) return report(program, parsed.error());
+    const arguments& a = parsed.value();
+    if (a.has("help")) {
+        auto printed = print(help_text(program, spec));
+        return printed.ok() ? exit_ok : report(program, printed.error());
+    }
+    log_set_sink(log_stderr_sink, nullptr);
+    if (a.has("verbose")) log_set_level(RLX_LOG_INFO);
+    if (a.has("quiet")) log_set_level(RLX_LOG_ERROR);
+    auto code = body(a);
+    if (!code.ok()) return report(program, code.error());
+    auto flushed = flush();
+    return flushed.ok() ? code.value() : report(program, flushed.error());
+}
+
+}  // namespace rlx::cli

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "terminal.hpp"
+
+#include "rlx/base/environment.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace rlx::cli {
+
+namespace {
+
+std::atomic<std::uint32_t> cancelled{0};
+std::atomic<int> signal_number{0};
+
+extern "C" void on_signal(int number) {
+    if (cancelled.exchange(1)) _exit(128 + number);
+    signal_number = number;
+}
+
+std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
+error io_error(std::string_view what, std::string_view path) {
+    return {RLX_IO, fmt::format("{} {}: {}", what, path, std::strerror(errno))};
+}
+
+}  // namespace
+
+bool stdin_is_terminal() { return isatty(STDIN_FILENO); }
+
+bool stdout_is_terminal() { return isatty(STDOUT_FILENO); }
+
+bool stderr_is_terminal() { return isatty(STDERR_FILENO); }
+
+bool use_colour() {
+    if (env_flag("CLICOLOR_FORCE")) return true;
+    return stderr_is_terminal() && !env_string("NO_COLOR") && env_string("TERM") != "dumb";
+}
+
+std::atomic<std::uint32_t>& cancel_flag() { return cancelled; }
+
+int caught_signal() { return signal_number; }
+
+void catch_signals() {
+    struct sigaction action = {};
+    action.sa_handler = on_signal;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+}
+
+void reset_cancel() {
+    cancelled = 0;
+    signal_number = 0;
+}
+
+result<void> print(std::string_view text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return {};
+    return io_error("cannot write", "standard output");
+}
+
+result<void> flush() {
+    if (std::fflush(stdout) == 0) return {};
+    return io_error("cannot write", "standard output");
+}
+
+result<std::string> read_stdin() {
+    std::string all;
+    char block[65536];
+    for (;;) {
+        const ssize_t n = read(STDIN_FILENO, block, sizeof block);
+        if (n == 0) return all;
+        if (n > 0) all.append(block, static_cast<std::size_t>(n));
+        else if (errno != EINTR) return io_error("cannot read", "standard input");
+        if (cancelled) return error{RLX_CANCELLED, "interrupted while reading standard input"};
+    }
+}
+
+result<std::string> read_text(const std::string& path) {
+    if (path == "-") return read_stdin();
+    std::FILE* f = std::fopen(path.c_str(), "rb");
+    if (!f) return error{RLX_NOT_FOUND, fmt::format("cannot open {}: {}", path, std::strerror(errno))};
+    std::string all;
+    char block[65536];
+    std::size_t n;
+    while ((n = std::fread(block, 1, sizeof block, f)) > 0) all.append(block, n);
+    const bool failed = std::ferror(f);
+    std::fclose(f);
+    if (failed) return error{RLX_NOT_FOUND, fmt::format("cannot read {}: {}", path, std::strerror(errno))};
+    return all;
+}
+
+result<void> write_file(const std::string& path, std::string_view data) {
+    if (path == "-") {
+        if (stdout_is_terminal())
+            return error{RLX_INVALID_ARGUMENT, "--out -: not writing binary data to a terminal; redirect standard output"};
+        RLX_CHECK(print(data));
+        return flush();
+    }
+    const std::string part = fmt::format("{}.{}.part", path, getpid());
+    std::FILE* f = std::fopen(part.c_str(), "wb");
+    if (!f) return io_error("cannot write", path);
+    const bool written = std::fwrite(data.data(), 1, data.size(), f) == data.size();
+    const bool closed = std::fclose(f) == 0;
+    if (!written || !closed || std::rename(part.c_str(), path.c_str()) != 0) {
+        const error e = io_error("cannot write", path);
+        std::remove(part.c_str());
+        return e;
+    }
+    return {};
+}
+
+result<progress_mode> parse_progress_mode(std::string_view name) {
+    if (name == "auto") return progress_mode::automatic;
+    if (name == "plain") return progress_mode::plain;
+    if (name == "json") return progress_mode::json;
+    if (name == "none") return progress_mode::none;
+    return error{RLX_INVALID_ARGUMENT, fmt::format("--progress: '{}' is none of auto, plain, json, none", name)};
+}
+
+progress_line::progress_line(std::string stage, std::string unit, progress_mode mode)
+    : stage_(std::move(stage)), unit_(std::move(unit)), mode_(mode), start_ns_(now_ns()) {
+    if (mode_ == progress_mode::automatic && !stderr_is_terminal()) mode_ = progress_mode::none;
+}
+
+progress_line::~progress_line() {
+    if (drawn_) fmt::print(stderr, "\r\033[K");
+}
+
+void progress_line::update(std::uint64_t done, std::uint64_t total) {
+    if (mode_ == progress_mode::none || total == 0 || done < done_) return;
+    const std::int64_t now = now_ns();
+    const std::int64_t pause = mode_ == progress_mode::automatic ? 100'000'000 : 1'000'000'000;
+    const bool last = done == total && done_ != total;
+    if (now - std::max(last_ns_, start_ns_) < pause && !(last && mode_ == progress_mode::json)) return;
+    done_ = done;
+    last_ns_ = now;
+    const double percent = 100.0 * static_cast<double>(done) / static_cast<double>(total);
+    if (mode_ == progress_mode::json) {
+        fmt::print(stderr, "{{\"stage\": \"{}\", \"done\": {}, \"total\": {}, \"unit\": \"{}\"}}\n", stage_, done, total, unit_);
+    } else if (mode_ == progress_mode::plain) {
+        fmt::print(stderr, "{} {:.0f} %\n", stage_, percent);
+    } else {
+        const int filled = static_cast<int>(percent / 5);
+        fmt::print(stderr, "\r\033[K{} [{:=<{}}{: <{}}] {:.0f} %", stage_, "", filled, "", 20 - filled, percent);
+        drawn_ = true;
+    }
+    std::fflush(stderr);
+}
+
+}  // namespace rlx::cli

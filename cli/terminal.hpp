@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// What a person at a terminal sees and does: progress on stderr, colour, Ctrl-C, results on stdout.
+#pragma once
+
+#include "rlx/base/result.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace rlx::cli {
+
+bool stdin_is_terminal();
+bool stdout_is_terminal();
+bool stderr_is_terminal();
+bool use_colour(); // on stderr: a terminal, NO_COLOR unset, TERM not dumb; CLICOLOR_FORCE overrides
+
+// Raised by SIGINT and SIGTERM after catch_signals(). A second signal ends the process at once.
+std::atomic<std::uint32_t>& cancel_flag();
+// 0, or the signal that raised the flag.
+int caught_signal();
+void catch_signals();
+// For a REPL: forgets the signal so that the next answer can run.
+void reset_cancel();
+
+// Writes to stdout. A reader that went away (EPIPE) ends the process quietly; any other failure is RLX_IO.
+result<void> print(std::string_view text);
+result<void> flush();
+
+// All of standard input.
+result<std::string> read_stdin();
+// A whole text file; "-" is standard input.
+result<std::string> read_text(const std::string& path);
+// Writes a file through a temporary name, so it appears whole or not at all; "-" is standard output, which
+// must not be a terminal when the data is binary.
+result<void> write_file(const std::string& path, std::string_view data);
+
+enum class progress_mode { automatic, plain, json, none };
+result<progress_mode> parse_progress_mode(std::string_view name);
+
+// One line of progress on stderr, redrawn in place on a terminal. Monotone; silent for work below a second.
+class progress_line {
+public:
+    progress_line(std::string stage, std::string unit, progress_mode mode);
+    ~progress_line();
+    progress_line(const progress_line&) = delete;
+    progress_line& operator=(const progress_line&) = delete;
+    void update(std::uint64_t done, std::uint64_t total);
+
+private:
+    std::string stage_, unit_;
+    progress_mode mode_;
+    std::int64_t start_ns_, last_ns_ = 0;
+    std::uint64_t done_ = 0;
+    bool drawn_ = false;
+};
+
+}  // namespace rlx::cli
