@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Causal language models on the host's side: plan, load, evaluate tokens of several sequences, sample.
-// Works on any family that offers the "lm" graph and any backend; knows neither.
+// Causal language models on the host's side: plan, load, evaluate tokens of several sequences,
+// sample. Works on any family that offers the "lm" graph and any backend; knows neither.
 #pragma once
 
 #include "rlx/abi/backend.h"
@@ -23,17 +23,26 @@ struct lm_options {
     std::int64_t max_seq = 0;       // tokens per sequence; 0 = min(model context, 4096)
     std::int64_t max_batch = 512;   // tokens per step; longer prompts are fed in chunks
     std::int64_t max_sequences = 1; // at the same time
-    std::int64_t max_rows = 0;      // rows of logits per step; 0 = max_sequences
-    std::string compute = "auto";   // "auto" | "f32" (exact)
-    std::string kv = "auto";        // "auto" (f16; f32 in exact mode) | "f16" | "f32"
-    double max_memory_gb = 0;       // refuse before loading when the plan is larger; 0 = what the machine has
-    std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-    const std::atomic<std::uint32_t>* cancel = nullptr;
+    std::int64_t max_rows =
+        0; // rows of logits per step; 0 = max_sequences; all_rows items are fed this many at a time
+    std::string compute = "auto"; // "auto" | "f32" (exact)
+    std::string kv = "auto";      // "auto" (f16; f32 in exact mode) | "f16" | "f32"
+    double max_memory_gb =
+        0; // (1e9 bytes) refuse before loading when the plan is larger; 0 = no limit of one's own.
+           // More than the machine has available is refused in any case.
+    std::function<void(std::uint64_t done, std::uint64_t total)> progress; // bytes of weights read
+    const std::atomic<std::uint32_t>* cancel = nullptr; // nonzero stops open() and every eval()
 };
 
 // Exact bytes, known before anything is loaded.
 struct lm_plan {
-    std::uint64_t weights = 0, mapped = 0, state = 0, scratch = 0;
+    std::uint64_t weights = 0; // resident after loading
+    std::uint64_t mapped = 0;  // read in place from the file
+    std::uint64_t state = 0;   // KV pages of max_sequences full sequences; committed as they fill
+    std::uint64_t scratch = 0; // activations, workspaces, logits
+    std::int64_t max_seq = 0, max_sequences = 0; // what state is for
+    std::uint64_t state_per_token = 0;
+
     std::uint64_t total() const { return weights + mapped + state + scratch; }
 };
 
@@ -45,19 +54,30 @@ struct lm_batch_item {
     bool all_rows = false; // logits of every token, not only of the last
 };
 
+struct eval_options {
+    const std::atomic<std::uint32_t>* cancel = nullptr; // beside lm_options.cancel
+    const std::function<void(std::int64_t done, std::int64_t total)>* progress =
+        nullptr; // tokens, after every step
+};
+
 // [one thread per model]
 class RLX_API lm_model {
 public:
     struct parts {
-        weights* w;                   // must outlive the model
+        weights* w; // must outlive the model
         const rlx_family_v1* family;
         void* family_self;
         const rlx_backend_v1* backend;
         void* backend_self;
         void* device;
+        std::uint32_t device_index = 0; // what device_info knows it by
     };
-    // Builds and verifies the graph and sizes it, reading no weights.
+
+    // Builds and verifies the graph and sizes it, reading no weights and refusing nothing for its
+    // size.
     static result<lm_plan> plan(const parts&, const lm_options&);
+    // RLX_OUT_OF_MEMORY, before any weight is read, when the plan is over a limit; the message has
+    // the plan, the limit and the largest max_seq that would fit.
     static result<std::unique_ptr<lm_model>> open(const parts&, const lm_options&);
     virtual ~lm_model() = default;
 
@@ -67,13 +87,30 @@ public:
     virtual const lm_plan& memory() const = 0;
     virtual std::string tier() const = 0;    // e.g. "avx512_vnni"
     virtual std::string compute() const = 0; // what actually ran: "f32", "int8 activations", ...
+    virtual std::string kv() const = 0;      // element type of the cache: "f16", "f32"
+    // What a person should know about this model ("3 tensors of the file are not used: ...");
+    // logged as well.
+    virtual std::span<const std::string> warnings() const = 0;
 
+    // At most max_sequences at a time. A sequence that outlives the model is empty and must not be
+    // fed.
     virtual result<std::unique_ptr<lm_sequence>> new_sequence() = 0;
-    virtual result<std::unique_ptr<lm_sequence>> fork(const lm_sequence&) = 0; // shares full pages
+    // A sequence with the same history; the pages are shared until one of the two writes to them.
+    virtual result<std::unique_ptr<lm_sequence>> fork(const lm_sequence&) = 0;
     // Feeds tokens to one or more sequences and returns the wanted rows of logits, item by item,
-    // [rows, vocab_size]; valid until the next call. An id outside the vocabulary, or a sequence that would
-    // outgrow max_seq, is RLX_INVALID_ARGUMENT with the numbers, and nothing was fed.
-    virtual result<std::span<const float>> eval(std::span<const lm_batch_item> items) = 0;
+    // [rows, vocab_size]; valid until the next call. More than max_batch tokens are fed in several
+    // steps with the same result ("lengths" is the length after the whole call in all of them). An
+    // id outside the vocabulary, or a sequence that would outgrow max_seq, is RLX_INVALID_ARGUMENT
+    // with the numbers. After any error nothing was fed. Allocates nothing once sizes have been
+    // seen.
+    virtual result<std::span<const float>>
+    eval(std::span<const lm_batch_item> items, const eval_options& options) = 0;
+
+    result<std::span<const float>> eval(std::span<const lm_batch_item> items) {
+        return eval(items, {});
+    }
+
+    // Forgets all but the first keep_tokens; their pages are free at once.
     virtual result<void> rollback(lm_sequence&, std::int64_t keep_tokens) = 0;
 };
 
@@ -83,4 +120,4 @@ public:
     virtual std::int64_t length() const = 0;
 };
 
-}  // namespace rlx
+} // namespace rlx

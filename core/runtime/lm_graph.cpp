@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "lm_graph.hpp"
+
+#include "rlx/base/checked.hpp"
+#include "rlx/base/log.hpp"
+#include "rlx/base/wall.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <limits>
+#include <numeric>
+
+namespace rlx {
+namespace {
+
+constexpr std::int64_t default_max_seq = 4096;
+constexpr std::int64_t max_extent = std::numeric_limits<std::int32_t>::max();
+
+error out_of_range(std::string_view name, std::int64_t value, std::int64_t low, std::int64_t high) {
+    return {
+        RLX_INVALID_ARGUMENT, fmt::format("{} is {}, expected {} to {}", name, value, low, high)};
+}
+
+result<void> check_tables(const lm_model::parts& p) {
+    const auto lacks = [](std::string_view table, std::string_view member) {
+        return error{
+            RLX_VERSION_MISMATCH,
+            fmt::format("the {} plugin's table has no member '{}'", table, member)};
+    };
+    if (!RLX_HAS(p.family, open)) return lacks("family", "open");
+    if (!RLX_HAS(p.family, close)) return lacks("family", "close");
+    if (!RLX_HAS(p.family, info)) return lacks("family", "info");
+    if (!RLX_HAS(p.family, build)) return lacks("family", "build");
+    if (!RLX_HAS(p.backend, supports)) return lacks("backend", "supports");
+    if (!RLX_HAS(p.backend, measure)) return lacks("backend", "measure");
+    if (!RLX_HAS(p.backend, compile)) return lacks("backend", "compile");
+    if (!RLX_HAS(p.backend, program_free)) return lacks("backend", "program_free");
+    if (!RLX_HAS(p.backend, run)) return lacks("backend", "run");
+    if (!RLX_HAS(p.backend, page_bytes)) return lacks("backend", "page_bytes");
+    if (!RLX_HAS(p.backend, alloc)) return lacks("backend", "alloc");
+    if (!RLX_HAS(p.backend, free)) return lacks("backend", "free");
+    if (!RLX_HAS(p.backend, copy)) return lacks("backend", "copy");
+    return {};
+}
+
+// The family's model, closed when the graph is built.
+class family_model {
+public:
+    static result<family_model> open(const lm_model::parts& p) {
+        void* model = nullptr;
+        RLX_CHECK(check_wall(
+            p.family->open(p.family_self, p.w ? p.w->handle() : nullptr, nullptr, &model)
+        ));
+        return family_model(p, model);
+    }
+
+    family_model(family_model&& other) noexcept
+        : parts_(other.parts_), model_(std::exchange(other.model_, nullptr)),
+          open_(std::exchange(other.open_, false)) {}
+
+    ~family_model() {
+        if (open_) parts_.family->close(parts_.family_self, model_);
+    }
+
+    result<options> info() const {
+        options out;
+        RLX_CHECK(check_wall(parts_.family->info(parts_.family_self, model_, out.handle())));
+        return out;
+    }
+
+    result<void> build(rlx_graph* g) const {
+        return check_wall(parts_.family->build(parts_.family_self, model_, str(RLX_GRAPH_LM), g));
+    }
+
+private:
+    family_model(const lm_model::parts& p, void* model) : parts_(p), model_(model), open_(true) {}
+
+    const lm_model::parts& parts_;
+    void* model_;
+    bool open_;
+};
+
+// Fills in the defaults and checks every number against the others.
+result<void> settle(lm_graph& lm) {
+    lm_options& o = lm.options;
+    if (o.max_seq == 0)
+        o.max_seq =
+            lm.context_length > 0 ? std::min(lm.context_length, default_max_seq) : default_max_seq;
+    if (o.max_rows == 0) o.max_rows = o.max_sequences;
+    if (o.max_seq < 1 || o.max_seq > max_extent)
+        return out_of_range("max_seq", o.max_seq, 1, max_extent);
+    if (o.max_batch < 1 || o.max_batch > (1 << 20))
+        return out_of_range("max_batch", o.max_batch, 1, 1 << 20);
+    if (o.max_sequences < 1 || o.max_sequences > (1 << 16))
+        return out_of_range("max_sequences", o.max_sequences, 1, 1 << 16);
+    if (o.max_rows < 1 || o.max_rows > (1 << 20))
+        return out_of_range("max_rows", o.max_rows, 1, 1 << 20);
+    // A step feeds at least one token of every sequence in it.
+    o.max_batch = std::max(o.max_batch, o.max_sequences);
+    lm.pages_per_sequence = (o.max_seq + page_tokens - 1) / page_tokens;
+    lm.n_pages = lm.pages_per_sequence * o.max_sequences;
+    if (lm.n_pages > max_extent / page_tokens)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format(
+                "max_seq {} times max_sequences {} is more cache rows than a 32-bit row number can "
+                "address",
+                o.max_seq,
+                o.max_sequences
+            )};
+    if (o.compute != "auto" && o.compute != "f32")
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("compute is '{}', expected 'auto' or 'f32'", o.compute)};
+    if (o.kv == "auto") o.kv = o.compute == "f32" ? "f32" : "f16";
+    if (o.kv != "f32" && o.kv != "f16")
+        return error{
+            RLX_INVALID_ARGUMENT, fmt::format("kv is '{}', expected 'auto', 'f16' or 'f32'", o.kv)};
+    if (!(o.max_memory_gb >= 0) || o.max_memory_gb > 1e9)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("max_memory_gb is {}, expected 0 or more", o.max_memory_gb)};
+    if (lm.context_length > 0 && o.max_seq > lm.context_length)
+        lm.warnings.push_back(fmt::format(
+            "max_seq {} is longer than the {} tokens the checkpoint was trained for",
+            o.max_seq,
+            lm.context_length
+        ));
+    lm.compile_options.set_string("compute", o.compute).set_string("kv", o.kv);
+    return {};
+}
+
+// Symbols T, B, P, R and the eight inputs of rlx/abi/family.h.
+result<void> declare(lm_graph& lm) {
+    const rlx_graph_v1* t = graph_table();
+    rlx_graph* g = lm.g->handle();
+
+    const struct {
+        std::string_view name;
+        std::int64_t max;
+    } symbols[n_symbols] = {
+        {"T", lm.options.max_batch},
+        {"B", lm.options.max_sequences},
+        {"P", lm.pages_per_sequence},
+        {"R", lm.options.max_rows}};
+
+    std::int64_t dims[n_symbols];
+    for (std::size_t i = 0; i < n_symbols; ++i)
+        RLX_CHECK(check_wall(t->symbol(g, str(symbols[i].name), 1, symbols[i].max, 1, &dims[i])));
+    std::int64_t ends = 0;
+    RLX_CHECK(check_wall(t->dim_op(g, RLX_DIM_ADD, dims[symbol_b], 1, &ends)));
+    const std::int64_t table[] = {dims[symbol_b], dims[symbol_p]};
+
+    const struct {
+        std::string_view name;
+        std::uint32_t rank;
+        const std::int64_t* dims;
+    } inputs[n_inputs] = {
+        {"tokens", 1, &dims[symbol_t]},
+        {"positions", 1, &dims[symbol_t]},
+        {"lengths", 1, &dims[symbol_t]},
+        {"slots", 1, &dims[symbol_t]},
+        {"cu_seqlens", 1, &ends},
+        {"kv_lengths", 1, &dims[symbol_b]},
+        {"block_table", 2, table},
+        {"rows", 1, &dims[symbol_r]}};
+
+    for (std::size_t i = 0; i < n_inputs; ++i)
+        RLX_CHECK(check_wall(
+            t->input(g, str(inputs[i].name), RLX_I32, inputs[i].rank, inputs[i].dims, &lm.inputs[i])
+        ));
+    return {};
+}
+
+result<void> finish(lm_graph& lm, const lm_model::parts& p) {
+    const graph::claim_fn claims = [&](std::span<const std::uint32_t> nodes,
+                                       std::span<std::uint8_t> verdict,
+                                       std::span<std::string> reason) -> result<void> {
+        std::vector<rlx_str> why(nodes.size());
+        RLX_CHECK(check_wall(p.backend->supports(
+            p.device, lm.g->handle(), nodes.data(), nodes.size(), verdict.data(), why.data()
+        )));
+        for (std::size_t i = 0; i < why.size(); ++i)
+            if (verdict[i] == RLX_NO) reason[i] = view(why[i]);
+        return {};
+    };
+    RLX_CHECK(lm.g->finish(claims));
+    lm.logits = lm.g->find_output("logits");
+    lm.states = lm.g->states();
+    lm.nodes.resize(graph_table()->node_count(lm.g->handle()));
+    std::iota(lm.nodes.begin(), lm.nodes.end(), 0U);
+    return {};
+}
+
+// The output is f32 [R, vocab], whatever the family meant to build.
+result<void> check_output(const lm_graph& lm) {
+    if (lm.logits == 0)
+        return error{RLX_INTERNAL, "the family's 'lm' graph has no output 'logits'"};
+    rlx_value_info info{};
+    info.size = sizeof(info);
+    RLX_CHECK(check_wall(graph_table()->value(lm.g->handle(), lm.logits, &info)));
+    if (info.dtype != RLX_F32 || info.rank != 2 || info.dims[1] != lm.vocab_size)
+        return error{
+            RLX_INTERNAL,
+            fmt::format(
+                "the family's output 'logits' has dtype {} and rank {}{}, expected f32 [R, {}]",
+                info.dtype,
+                info.rank,
+                info.rank == 2 ? fmt::format(" with {} columns", info.dims[1]) : "",
+                lm.vocab_size
+            )};
+    return {};
+}
+
+// Where the host's symbols stand among the graph's; another one must have a single value.
+result<void> find_symbols(lm_graph& lm) {
+    const rlx_graph_v1* t = graph_table();
+    constexpr std::string_view names[n_symbols] = {"T", "B", "P", "R"};
+    lm.extents.assign(t->symbol_count(lm.g->handle()), 0);
+    for (std::uint32_t i = 0; i < lm.extents.size(); ++i) {
+        rlx_str name{};
+        std::int64_t low = 0, high = 0;
+        RLX_CHECK(check_wall(t->symbol_at(lm.g->handle(), i, &name, &low, &high)));
+        const auto* known = std::find(std::begin(names), std::end(names), view(name));
+        lm.extents[i] = low;
+        if (known != std::end(names))
+            lm.symbols[static_cast<std::size_t>(known - names)] = i;
+        else if (low != high)
+            return error{
+                RLX_UNSUPPORTED,
+                fmt::format(
+                    "the family's graph has a symbol '{}' that the host knows no value for",
+                    view(name)
+                )};
+    }
+    return {};
+}
+
+error too_large(std::string_view what) {
+    return {
+        RLX_INVALID_ARGUMENT,
+        fmt::format("the size of the {} does not fit 64 bits; lower max_seq", what)};
+}
+
+result<void> measure(lm_graph& lm, const lm_model::parts& p) {
+    const rlx_compile_args args = lm.compile_args();
+    rlx_memory m{};
+    m.size = sizeof(m);
+    RLX_CHECK(check_wall(p.backend->measure(p.device, &args, &m)));
+    lm.plan = {
+        .weights = m.weights,
+        .mapped = m.mapped,
+        .max_seq = lm.options.max_seq,
+        .max_sequences = lm.options.max_sequences};
+    lm.backend_scratch = m.scratch;
+    std::uint64_t pool_page = 0; // bytes of one page in all slots
+    for (const rlx_value state : lm.states) {
+        std::uint64_t bytes = 0;
+        RLX_CHECK(check_wall(p.backend->page_bytes(p.device, &args, state, &bytes)));
+        lm.page_bytes.push_back(bytes);
+        const auto sum = checked_add(pool_page, bytes);
+        if (!sum) return too_large("KV cache");
+        pool_page = *sum;
+    }
+    const auto state = checked_mul(pool_page, static_cast<std::uint64_t>(lm.n_pages));
+    if (!state) return too_large("KV cache");
+    lm.plan.state = *state;
+    lm.plan.state_per_token = pool_page / page_tokens;
+    // 2^20 rows of 2^31 floats are below 2^64; the arena's own size was checked by the planner.
+    const std::uint64_t logits = static_cast<std::uint64_t>(lm.options.max_rows) *
+                                 static_cast<std::uint64_t>(lm.vocab_size) * sizeof(float);
+    const auto arena = checked_add(lm.g->scratch_bytes(), m.scratch);
+    const auto scratch = arena ? checked_add(*arena, logits) : std::nullopt;
+    if (!scratch) return too_large("scratch arena");
+    lm.plan.scratch = *scratch;
+    return {};
+}
+
+void list_unused(lm_graph& lm, const weights& w) {
+    constexpr std::size_t listed = 8;
+    std::vector<std::string> names = w.unused();
+    if (names.empty()) return;
+    const std::size_t n = names.size();
+    names.resize(std::min(n, listed));
+    lm.warnings.push_back(fmt::format(
+        "{} tensor{} of {} {} not used by the model: {}{}",
+        n,
+        n == 1 ? "" : "s",
+        w.path().string(),
+        n == 1 ? "is" : "are",
+        fmt::join(names, ", "),
+        n > listed ? ", ..." : ""
+    ));
+}
+
+result<void> read_info(lm_graph& lm, const family_model& model) {
+    const options info = RLX_TRY(model.info());
+    const auto vocab = info.get_int("vocab_size");
+    if (!vocab || *vocab < 1 || *vocab > max_extent)
+        return error{
+            RLX_INTERNAL, fmt::format("the family reports a vocab_size of {}", vocab.value_or(0))};
+    lm.vocab_size = *vocab;
+    lm.context_length = info.get_int("context_length").value_or(0);
+    return {};
+}
+
+} // namespace
+
+rlx_compile_args lm_graph::compile_args() const {
+    rlx_compile_args args{};
+    args.size = sizeof(args);
+    args.page_tokens = page_tokens;
+    args.graph = g->handle();
+    args.nodes = nodes.data();
+    args.n_nodes = nodes.size();
+    args.options = compile_options.handle();
+    return args;
+}
+
+result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& options) {
+    RLX_CHECK(check_tables(parts));
+    lm_graph lm;
+    lm.options = options;
+    const family_model model = RLX_TRY(family_model::open(parts));
+    RLX_CHECK(read_info(lm, model));
+    RLX_CHECK(settle(lm));
+    lm.g = graph::create(parts.w);
+    RLX_CHECK(declare(lm));
+    RLX_CHECK(model.build(lm.g->handle()));
+    RLX_CHECK(finish(lm, parts));
+    RLX_CHECK(check_output(lm));
+    RLX_CHECK(find_symbols(lm));
+    RLX_CHECK(measure(lm, parts));
+    if (parts.w) list_unused(lm, *parts.w);
+    return lm;
+}
+
+} // namespace rlx

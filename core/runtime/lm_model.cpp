@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Loading, sequences and their pages. Feeding tokens: lm_step.cpp.
+#include "lm_model.hpp"
+
+#include "rlx/base/log.hpp"
+#include "rlx/base/wall.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace rlx {
+
+result<lm_plan> lm_model::plan(const parts& p, const lm_options& options) {
+    return RLX_TRY(build_lm_graph(p, options)).plan;
+}
+
+result<std::unique_ptr<lm_model>> lm_model::open(const parts& p, const lm_options& options) {
+    lm_graph lm = RLX_TRY(build_lm_graph(p, options));
+    for (const std::string& warning : lm.warnings)
+        log_warn("runtime", warning);
+    RLX_CHECK(check_memory(lm, p));
+    return loaded_lm::load(std::move(lm), p);
+}
+
+lm_sequence_impl::~lm_sequence_impl() {
+    if (model) model->forget(*this);
+}
+
+result<device_buffer> device_buffer::make(const lm_model::parts& p, std::uint64_t bytes) {
+    device_buffer out;
+    RLX_CHECK(check_wall(p.backend->alloc(p.device, std::max<std::uint64_t>(bytes, 1), &out.buffer_)
+    ));
+    out.backend_ = p.backend;
+    out.device_ = p.device;
+    return out;
+}
+
+device_buffer::device_buffer(device_buffer&& other) noexcept
+    : backend_(other.backend_), device_(other.device_),
+      buffer_(std::exchange(other.buffer_, nullptr)) {}
+
+device_buffer& device_buffer::operator=(device_buffer&& other) noexcept {
+    std::swap(backend_, other.backend_);
+    std::swap(device_, other.device_);
+    std::swap(buffer_, other.buffer_);
+    return *this;
+}
+
+device_buffer::~device_buffer() {
+    if (buffer_) backend_->free(device_, buffer_);
+}
+
+loaded_lm::loaded_lm(lm_graph&& built, const parts& p)
+    : lm_(std::move(built)), parts_(p), pool_(static_cast<std::uint32_t>(lm_.n_pages)) {}
+
+loaded_lm::~loaded_lm() {
+    for (lm_sequence_impl* s : sequences_)
+        s->model = nullptr;
+    if (program_) parts_.backend->program_free(parts_.device, program_);
+}
+
+result<std::unique_ptr<lm_model>> loaded_lm::load(lm_graph&& built, const parts& p) {
+    std::unique_ptr<loaded_lm> out(new loaded_lm(std::move(built), p));
+    RLX_CHECK(out->compile());
+    RLX_CHECK(out->allocate());
+    return std::unique_ptr<lm_model>(std::move(out));
+}
+
+namespace {
+
+void report_progress(void* ctx, std::uint64_t done, std::uint64_t total) {
+    const auto& progress =
+        *static_cast<const std::function<void(std::uint64_t, std::uint64_t)>*>(ctx);
+    if (progress) progress(done, total);
+}
+
+// The wall's flag is a plain word; the host raises it from another thread or a signal handler.
+const volatile std::uint32_t* plain(const std::atomic<std::uint32_t>* flag) {
+    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+    static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+    return reinterpret_cast<const volatile std::uint32_t*>(flag);
+}
+
+} // namespace
+
+result<void> loaded_lm::compile() {
+    rlx_compile_args args = lm_.compile_args();
+    args.progress = report_progress;
+    args.progress_ctx = &lm_.options.progress;
+    args.cancel = plain(lm_.options.cancel);
+    RLX_CHECK(check_wall(parts_.backend->compile(parts_.device, &args, &program_)));
+    if (RLX_HAS(parts_.backend, program_info))
+        RLX_CHECK(check_wall(parts_.backend->program_info(parts_.device, program_, facts_.handle()))
+        );
+    return {};
+}
+
+// Everything a step needs, at its largest.
+result<void> loaded_lm::allocate() {
+    const auto tokens = static_cast<std::size_t>(lm_.options.max_batch);
+    const auto sequences = static_cast<std::size_t>(lm_.options.max_sequences);
+    const auto pages = static_cast<std::size_t>(lm_.pages_per_sequence);
+    const std::size_t sizes[n_inputs] = {
+        tokens,
+        tokens,
+        tokens,
+        tokens,
+        sequences + 1,
+        sequences,
+        sequences * pages,
+        static_cast<std::size_t>(lm_.options.max_rows)};
+    for (std::size_t i = 0; i < n_inputs; ++i) {
+        step_.in[i].resize(sizes[i]);
+        bindings_.push_back({lm_.inputs[i], 0, step_.in[i].data(), nullptr, 0});
+    }
+    step_.sequences.reserve(sequences);
+    sequences_.reserve(sequences);
+    bindings_.push_back({lm_.logits, 0, nullptr, nullptr, 0});
+    for (std::size_t i = 0; i < lm_.states.size(); ++i) {
+        const std::uint64_t bytes = lm_.page_bytes[i] * static_cast<std::uint64_t>(lm_.n_pages);
+        states_.push_back(RLX_TRY(device_buffer::make(parts_, bytes)));
+        bindings_.push_back({lm_.states[i], 0, nullptr, states_.back().get(), bytes});
+    }
+    scratch_ = RLX_TRY(device_buffer::make(parts_, lm_.g->scratch_bytes() + lm_.backend_scratch));
+    return {};
+}
+
+std::string loaded_lm::fact(std::string_view key, std::string_view otherwise) const {
+    return std::string(facts_.get_string(key).value_or(otherwise));
+}
+
+result<std::unique_ptr<lm_sequence_impl>> loaded_lm::add_sequence() {
+    if (static_cast<std::int64_t>(sequences_.size()) == lm_.options.max_sequences)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format(
+                "all {} sequences are in use; open the model with a larger max_sequences",
+                sequences_.size()
+            )};
+    auto out = std::make_unique<lm_sequence_impl>(this);
+    out->pages.reserve(static_cast<std::size_t>(lm_.pages_per_sequence));
+    sequences_.push_back(out.get());
+    return out;
+}
+
+result<std::unique_ptr<lm_sequence>> loaded_lm::new_sequence() {
+    return std::unique_ptr<lm_sequence>(RLX_TRY(add_sequence()));
+}
+
+result<std::unique_ptr<lm_sequence>> loaded_lm::fork(const lm_sequence& source) {
+    const lm_sequence_impl& from = *RLX_TRY(mine(&source));
+    auto out = RLX_TRY(add_sequence());
+    out->tokens = from.tokens;
+    out->pages = from.pages;
+    for (const std::uint32_t page : out->pages)
+        pool_.share(page);
+    return std::unique_ptr<lm_sequence>(std::move(out));
+}
+
+result<void> loaded_lm::rollback(lm_sequence& sequence, std::int64_t keep_tokens) {
+    lm_sequence_impl& s = *RLX_TRY(mine(&sequence));
+    if (keep_tokens < 0 || keep_tokens > s.tokens)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("cannot keep {} tokens of a sequence that has {}", keep_tokens, s.tokens)};
+    truncate(s, keep_tokens);
+    return {};
+}
+
+void loaded_lm::truncate(lm_sequence_impl& s, std::int64_t tokens) {
+    const auto keep = static_cast<std::size_t>((tokens + page_tokens - 1) / page_tokens);
+    for (; s.pages.size() > keep; s.pages.pop_back())
+        pool_.drop(s.pages.back());
+    s.tokens = tokens;
+}
+
+void loaded_lm::forget(lm_sequence_impl& s) {
+    truncate(s, 0);
+    std::erase(sequences_, &s);
+}
+
+result<lm_sequence_impl*> loaded_lm::mine(const lm_sequence* sequence) const {
+    const auto at =
+        std::ranges::find_if(sequences_, [&](const lm_sequence_impl* s) { return s == sequence; });
+    if (at == sequences_.end())
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "the sequence belongs to another model, or to one that was closed"};
+    return *at;
+}
+
+// Gives the sequence its own copy of a page it shares.
+result<void> loaded_lm::own_page(std::uint32_t& page) {
+    if (pool_.users(page) == 1) return {};
+    const auto own = pool_.take();
+    if (!own) return error{RLX_INTERNAL, "the page pool is empty"};
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+        const std::uint64_t bytes = lm_.page_bytes[i];
+        rlx_error* failed = parts_.backend->copy(
+            parts_.device, states_[i].get(), *own * bytes, states_[i].get(), page * bytes, bytes
+        );
+        if (failed) {
+            pool_.drop(*own);
+            return from_wall(failed);
+        }
+    }
+    pool_.drop(page);
+    page = *own;
+    return {};
+}
+
+// Makes rows [tokens, new_length) writable. max_sequences full sequences fit the pool, so it never
+// runs dry.
+result<void> loaded_lm::reserve_pages(lm_sequence_impl& s, std::int64_t new_length) {
+    if (s.tokens % page_tokens != 0)
+        RLX_CHECK(own_page(s.pages[static_cast<std::size_t>(s.tokens / page_tokens)]));
+    const auto need = static_cast<std::size_t>((new_length + page_tokens - 1) / page_tokens);
+    while (s.pages.size() < need) {
+        const auto page = pool_.take();
+        if (!page) return error{RLX_INTERNAL, "the page pool is empty"};
+        s.pages.push_back(*page);
+    }
+    return {};
+}
+
+result<void> loaded_lm::run(float* logits, const std::atomic<std::uint32_t>* cancel) {
+    const std::int64_t counts[n_inputs] = {
+        step_.n_tokens,
+        step_.n_tokens,
+        step_.n_tokens,
+        step_.n_tokens,
+        step_.n_sequences + 1,
+        step_.n_sequences,
+        step_.n_sequences * step_.n_pages,
+        step_.n_rows};
+    for (std::size_t i = 0; i < n_inputs; ++i)
+        bindings_[i].bytes = static_cast<std::uint64_t>(counts[i]) * sizeof(std::int32_t);
+    bindings_[n_inputs].host = logits;
+    bindings_[n_inputs].bytes =
+        static_cast<std::uint64_t>(step_.n_rows * lm_.vocab_size) * sizeof(float);
+    lm_.extents[lm_.symbols[symbol_t]] = step_.n_tokens;
+    lm_.extents[lm_.symbols[symbol_b]] = step_.n_sequences;
+    lm_.extents[lm_.symbols[symbol_p]] = step_.n_pages;
+    lm_.extents[lm_.symbols[symbol_r]] = step_.n_rows;
+    rlx_run_args args{};
+    args.size = sizeof(args);
+    args.n_extents = static_cast<std::uint32_t>(lm_.extents.size());
+    args.extents = lm_.extents.data();
+    args.bind = bindings_.data();
+    args.n_bind = bindings_.size();
+    args.bind_stride = sizeof(rlx_binding);
+    args.scratch = scratch_.get();
+    args.cancel = plain(cancel);
+    return check_wall(parts_.backend->run(parts_.device, program_, &args));
+}
+
+} // namespace rlx

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The loaded model: program, page pool, state buffers and the arrays of one step.
+#pragma once
+
+#include "lm_graph.hpp"
+#include "page_pool.hpp"
+
+namespace rlx {
+
+class loaded_lm;
+
+class lm_sequence_impl final : public lm_sequence {
+public:
+    explicit lm_sequence_impl(loaded_lm* owner) : model(owner) {}
+
+    ~lm_sequence_impl() override;
+    lm_sequence_impl(const lm_sequence_impl&) = delete;
+    lm_sequence_impl& operator=(const lm_sequence_impl&) = delete;
+
+    std::int64_t length() const override { return tokens; }
+
+    loaded_lm* model; // null once the model is gone
+    std::int64_t tokens = 0;
+    std::vector<std::uint32_t> pages; // [ceil(tokens / page_tokens)], reserved to the maximum
+};
+
+// Device memory of one model.
+class device_buffer {
+public:
+    device_buffer() = default;
+    static result<device_buffer> make(const lm_model::parts& p, std::uint64_t bytes);
+    device_buffer(device_buffer&& other) noexcept;
+    device_buffer& operator=(device_buffer&& other) noexcept;
+    ~device_buffer();
+
+    rlx_buffer* get() const { return buffer_; }
+
+private:
+    const rlx_backend_v1* backend_ = nullptr;
+    void* device_ = nullptr;
+    rlx_buffer* buffer_ = nullptr;
+};
+
+// What one run reads, sized for the largest step at open() so that the bindings' addresses never
+// change.
+struct step_arrays {
+    std::array<std::vector<std::int32_t>, n_inputs> in;
+    std::int64_t n_tokens = 0, n_sequences = 0, n_rows = 0, n_pages = 0;
+    std::vector<const lm_sequence_impl*> sequences; // [n_sequences]
+};
+
+class loaded_lm final : public lm_model {
+public:
+    static result<std::unique_ptr<lm_model>> load(lm_graph&& built, const parts& p);
+    ~loaded_lm() override;
+
+    std::int64_t vocab_size() const override { return lm_.vocab_size; }
+
+    std::int64_t max_seq() const override { return lm_.options.max_seq; }
+
+    std::int64_t context_length() const override { return lm_.context_length; }
+
+    const lm_plan& memory() const override { return lm_.plan; }
+
+    std::string tier() const override { return fact("tier", ""); }
+
+    std::string compute() const override { return fact("compute", lm_.options.compute); }
+
+    std::string kv() const override { return fact("kv", lm_.options.kv); }
+
+    std::span<const std::string> warnings() const override { return lm_.warnings; }
+
+    result<std::unique_ptr<lm_sequence>> new_sequence() override;
+    result<std::unique_ptr<lm_sequence>> fork(const lm_sequence& source) override;
+    result<std::span<const float>>
+    eval(std::span<const lm_batch_item> items, const eval_options& options) override;
+    result<void> rollback(lm_sequence& sequence, std::int64_t keep_tokens) override;
+
+    void forget(lm_sequence_impl& sequence); // called by its destructor
+
+private:
+    // Where the next step continues.
+    struct cursor {
+        std::size_t item = 0;
+        std::int64_t offset = 0; // tokens of the item that were fed
+    };
+
+    loaded_lm(lm_graph&& built, const parts& p);
+    result<void> compile();
+    result<void> allocate();
+    std::string fact(std::string_view key, std::string_view otherwise) const;
+    result<std::unique_ptr<lm_sequence_impl>> add_sequence();
+
+    result<void> check_items(std::span<const lm_batch_item> items) const;
+    result<lm_sequence_impl*> mine(const lm_sequence* sequence) const;
+    result<void>
+    feed(std::span<const lm_batch_item> items, std::int64_t total, const eval_options& options);
+    std::int64_t share_of_step(const lm_batch_item& item, std::int64_t offset) const;
+    result<void> fill_step(std::span<const lm_batch_item> items, cursor& at);
+    result<void> append(const lm_batch_item& item, std::int64_t offset, std::int64_t n);
+    void finish_step();
+    result<void> reserve_pages(lm_sequence_impl& sequence, std::int64_t new_length);
+    result<void> own_page(std::uint32_t& page);
+    result<void> run(float* logits, const std::atomic<std::uint32_t>* cancel);
+    void truncate(lm_sequence_impl& sequence, std::int64_t tokens);
+
+    lm_graph lm_;
+    parts parts_;
+    void* program_ = nullptr;
+    options facts_;
+    page_pool pool_;
+    std::vector<lm_sequence_impl*> sequences_; // alive
+    std::vector<device_buffer> states_;        // [lm_.states]
+    device_buffer scratch_;
+    step_arrays step_;
+    std::vector<rlx_binding> bindings_; // inputs, logits, states
+    std::vector<float> logits_;         // [rows of the last call, vocab]
+    std::vector<std::int64_t> before_;  // [items] lengths before the call
+};
+
+} // namespace rlx
