@@ -21,6 +21,9 @@ int run_command(std::string_view program, const command_spec& spec, arg_span arg
                 const std::function<result<int>(const arguments&)>& body);
 int report(std::string_view program, const error& e);
 
+// "rlx 0.1.0 ..." with what this build is made for.
+std::string version_text();
+
 int cmd_run(arg_span args);
 int cmd_auto(arg_span args);
 int cmd_family(std::string_view family, std::string_view program, arg_span args);
