@@ -3,6 +3,10 @@
 include_guard(GLOBAL)
 include(GNUInstallDirs)
 include(CheckCXXCompilerFlag)
+# Here and not in the folders: imported targets are seen below the directory that found them only.
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Threads REQUIRED)
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)

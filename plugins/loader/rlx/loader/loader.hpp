@@ -16,10 +16,17 @@
 
 namespace rlx {
 
+// Directories are searched in this order: plugin_dirs, RLX_PLUGIN_PATH, lib/rlx/plugins beside the
+// executable's folder, rlx/plugins beside librlx, the libdir of the build, rlx/plugins in the
+// user's data directory; never the working directory. A directory, or any above it, that someone
+// else owns or may write to is refused.
 struct search_options {
-    std::vector<std::filesystem::path> plugin_dirs; // --plugin-dir, searched first
-    bool use_environment = true;                    // RLX_PLUGIN_PATH; ignored anyway when AT_SECURE
-    bool use_index = true;
+    std::vector<std::filesystem::path> plugin_dirs; // --plugin-dir, absolute, searched first
+    bool use_environment = true;      // RLX_PLUGIN_PATH; ignored anyway when AT_SECURE
+    bool use_defaults = true;         // everything after RLX_PLUGIN_PATH
+    bool use_index = true;            // the cache of manifests in the user's cache directory
+    bool assume_secure = false;       // behave as under AT_SECURE
+    std::filesystem::path index_file; // empty: in cache_dir()
 };
 
 // One entry of a manifest's "provides".
@@ -29,7 +36,8 @@ struct provided {
     std::string summary;
     std::string task; // families: "lm", ...
     std::int64_t priority = 100;
-    std::vector<std::string> gguf_arches, hf_model_types, formats, required_meta, flag_groups, devices;
+    std::vector<std::string> gguf_arches, hf_model_types, formats, required_meta, flag_groups,
+        devices;
     std::string json; // the entry whole, for what is not listed here
 };
 
@@ -37,9 +45,13 @@ struct manifest {
     std::string id, version;
     std::filesystem::path library;
     std::vector<provided> provides;
+    std::int64_t abi_major = 0, abi_min_minor = 0;
+    std::string os, arch;                              // empty = not stated
+    std::vector<std::string> isa, sonames, interfaces; // what it needs
 };
 
-// One file the search looked at: "ok", "shadowed" (by another file with the same id), or "refused" with the reason.
+// One file the search looked at: "ok", "shadowed" (by another file with the same id), or "refused"
+// with the reason. Refused directories are listed too.
 struct candidate {
     std::filesystem::path file;
     std::string status, reason, id;
@@ -54,16 +66,19 @@ public:
     virtual ~plugin_catalog() = default;
 
     virtual std::span<const manifest> manifests() const = 0;
-    virtual std::span<const candidate> candidates() const = 0;            // every file seen (--why)
-    virtual std::span<const std::filesystem::path> searched() const = 0;  // every directory tried, in order
+    virtual std::span<const candidate> candidates() const = 0; // every file seen (--why)
+    virtual std::span<const std::filesystem::path>
+    searched() const = 0; // every directory tried, in order
 
     struct match {
         const manifest* owner;
         const provided* entry;
     };
-    // By GGUF architecture or HF model_type. Two owners of equal priority are an error naming both; none is
-    // RLX_UNSUPPORTED saying what was searched and what the known families are.
-    virtual result<match> find_family(std::string_view format, std::string_view architecture) const = 0;
+
+    // By GGUF architecture or HF model_type. Two owners of equal priority are an error naming both;
+    // none is RLX_UNSUPPORTED saying what was searched and what the known families are.
+    virtual result<match>
+    find_family(std::string_view format, std::string_view architecture) const = 0;
     virtual result<match> find(std::string_view kind, std::string_view name) const = 0;
     virtual std::vector<match> all(std::string_view kind) const = 0;
 
@@ -83,4 +98,4 @@ protected:
     virtual ~plugin() = default;
 };
 
-}  // namespace rlx
+} // namespace rlx

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "files.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+namespace rlx::loader {
+namespace {
+
+error io_error(std::string_view what, int code) {
+    const std::uint32_t status = code == ENOENT || code == ENOTDIR ? RLX_NOT_FOUND : RLX_IO;
+    return {status, fmt::format("{}: {}", what, std::strerror(code))};
+}
+
+// Trusted are root, we, and the owner of the running program: their code runs in this process
+// already.
+bool trusted_owner(uid_t owner) {
+    static const uid_t program_owner = [] {
+        struct stat st {};
+        return ::stat("/proc/self/exe", &st) == 0 ? st.st_uid : uid_t{0};
+    }();
+    return owner == 0 || owner == ::geteuid() || owner == program_owner;
+}
+
+// Write permission of a group is harmless when the group is root's or the user's private one (group
+// id == user id, the usual set-up with umask 002).
+bool harmless_group(gid_t group) {
+    return group == 0 || (group == ::getegid() && group == ::geteuid());
+}
+
+// Empty, or who could change the file behind our back.
+std::string distrust(const struct stat& st) {
+    if (!trusted_owner(st.st_uid)) {
+        return fmt::format("is owned by user {}, expected root or user {}", st.st_uid, ::geteuid());
+    }
+    if (st.st_mode & S_IWOTH) return "is writable by every user; run chmod o-w on it";
+    if ((st.st_mode & S_IWGRP) && !harmless_group(st.st_gid)) {
+        return fmt::format("is writable by group {}; run chmod g-w on it", st.st_gid);
+    }
+    return {};
+}
+
+// On the way to the directory a sticky one (/tmp) will do: others cannot replace what is ours in
+// it.
+std::string distrust_parent(struct stat st) {
+    if (st.st_mode & S_ISVTX) st.st_mode &= ~static_cast<mode_t>(S_IWOTH | S_IWGRP);
+    return distrust(st);
+}
+
+result<std::filesystem::path> resolved(const std::filesystem::path& dir) {
+    if (dir.is_relative()) {
+        return error{
+            RLX_INVALID_ARGUMENT, "relative directories are not searched; give an absolute path"};
+    }
+    if (std::ranges::find(dir, "..") != dir.end()) {
+        return error{RLX_INVALID_ARGUMENT, "the path contains '..'; give it without"};
+    }
+    std::error_code code;
+    auto path = std::filesystem::canonical(dir, code);
+    if (code) return io_error("cannot open the directory", code.value());
+    return path;
+}
+
+} // namespace
+
+file_stamp stamp_of(const struct stat& st) {
+    return {
+        static_cast<std::int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec,
+        static_cast<std::uint64_t>(st.st_size),
+        st.st_ino};
+}
+
+result<trusted_dir> open_trusted_dir(const std::filesystem::path& dir) {
+    const auto path = RLX_TRY(resolved(dir));
+    owned_fd here(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    std::filesystem::path so_far = "/";
+    for (auto part = path.begin(); part != path.end();) {
+        if (*part != "/") {
+            // Component by component: a link put in place after resolved() is refused by
+            // O_NOFOLLOW.
+            const bool last = std::next(part) == path.end();
+            const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | (last ? O_RDONLY : O_PATH);
+            here = owned_fd(::openat(here.get(), part->c_str(), flags));
+            so_far /= *part;
+        }
+        if (here.get() < 0) return io_error(fmt::format("cannot open {}", so_far.native()), errno);
+
+        struct stat st {};
+
+        if (::fstat(here.get(), &st) != 0) return io_error(so_far.native(), errno);
+        const bool is_target = ++part == path.end();
+        if (auto why = is_target ? distrust(st) : distrust_parent(st); !why.empty()) {
+            return error{RLX_IO, fmt::format("directory {} {}", so_far.native(), why)};
+        }
+    }
+    return trusted_dir{std::move(here), path};
+}
+
+namespace {
+
+result<void> check_stat(const struct stat& st) {
+    if (S_ISLNK(st.st_mode)) {
+        return error{RLX_IO, "is a symbolic link; plugins must be regular files"};
+    }
+    if (!S_ISREG(st.st_mode)) return error{RLX_IO, "is not a regular file"};
+    if (auto why = distrust(st); !why.empty()) return error{RLX_IO, why};
+    return {};
+}
+
+} // namespace
+
+result<struct stat> check_file(const trusted_dir& dir, const std::string& name) {
+    struct stat st {};
+
+    if (::fstatat(dir.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return io_error("cannot read", errno);
+    }
+    RLX_CHECK(check_stat(st));
+    return st;
+}
+
+result<owned_fd> open_file(const trusted_dir& dir, const std::string& name) {
+    // O_NONBLOCK: a FIFO must not hang the search.
+    const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+    owned_fd fd(::openat(dir.fd.get(), name.c_str(), flags));
+    if (fd.get() < 0) {
+        if (errno == ELOOP)
+            return error{RLX_IO, "is a symbolic link; plugins must be regular files"};
+        return io_error("cannot open", errno);
+    }
+
+    struct stat st {};
+
+    if (::fstat(fd.get(), &st) != 0) return io_error("cannot read", errno);
+    RLX_CHECK(check_stat(st));
+    return fd;
+}
+
+result<std::string> read_at(int fd, std::uint64_t offset, std::uint64_t n, std::string_view what) {
+    std::string out(n, '\0');
+    std::uint64_t have = 0;
+    while (have < n) {
+        const ssize_t got =
+            ::pread(fd, out.data() + have, n - have, static_cast<off_t>(offset + have));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return io_error(fmt::format("cannot read {}", what), errno);
+        if (got == 0) {
+            return error{
+                RLX_CORRUPT_DATA,
+                fmt::format("truncated: {} needs {} bytes at offset {}", what, n, offset)};
+        }
+        have += static_cast<std::uint64_t>(got);
+    }
+    return out;
+}
+
+} // namespace rlx::loader

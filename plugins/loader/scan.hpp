@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// One pass over the plugin directories: which files are plugins, which are refused and why.
+#pragma once
+
+#include "index.hpp"
+
+#include <vector>
+
+namespace rlx::loader {
+
+struct scan_result {
+    std::vector<manifest> manifests; // in search order, one per id
+    std::vector<candidate> candidates;
+    std::vector<std::filesystem::path> searched;
+};
+
+scan_result scan(const search_options& options);
+
+// Reads the manifest of an open plugin file and compares it with the sidecar's text (empty = no
+// sidecar).
+result<std::string>
+read_manifest(int fd, std::uint64_t size, const trusted_dir& dir, const std::string& name);
+
+} // namespace rlx::loader
