@@ -208,10 +208,8 @@ struct lm_inputs {
 
 // The inputs the host has declared; a graph without one of them is an error.
 inline lm_inputs find_lm_inputs(graph_builder& g) {
-    // The host's declaration decides the dims; only name, dtype and rank are compared.
-    static constexpr std::array<dim, 2> declared{0, 0};
-    const auto find = [&](std::string_view name, std::size_t rank) {
-        return g.input(name, RLX_I32, {declared.data(), rank});
+    const auto find = [&](std::string_view name, std::uint32_t rank) {
+        return g.declared_input(name, RLX_I32, rank);
     };
     return {
         .tokens = find("tokens", 1),

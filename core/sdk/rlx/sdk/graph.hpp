@@ -65,7 +65,13 @@ public:
         if (ok()) table_->set_origin(g_, str(path));
     }
 
-    // Declares an input, or finds the one the host has declared: then the dims are the host's.
+    // An input the host has declared with this name, type and rank; its dims are the host's.
+    tensor declared_input(std::string_view name, std::uint32_t dtype, std::uint32_t rank) {
+        tensor t;
+        if (ok()) errors_->check(table_->input(g_, str(name), dtype, rank, nullptr, &t.id));
+        return t;
+    }
+
     tensor input(std::string_view name, std::uint32_t dtype, std::span<const dim> dims) {
         tensor t;
         if (!ok()) return t;
@@ -114,8 +120,8 @@ public:
         return d;
     }
 
-    // Appends a node. where is the module path, put in front of the graph's complaint. Empty inputs
-    // at the end are left out, so optional operands can be passed as they are.
+    // Appends a node; where is the module path that errors name. Empty inputs at the end are left
+    // out, so optional operands can be passed as they are.
     void
     add(std::string_view where,
         std::uint32_t op,
@@ -136,19 +142,16 @@ public:
             if (in[i]) n_in = static_cast<std::uint32_t>(i + 1);
         }
         at(where);
-        const bool added = errors_->check(
-            table_->add(
-                g_,
-                op,
-                ids.data(),
-                n_in,
-                attrs.data(),
-                static_cast<std::uint32_t>(attrs.size()),
-                made.data(),
-                static_cast<std::uint32_t>(out.size())
-            ),
-            where
-        );
+        const bool added = errors_->check(table_->add(
+            g_,
+            op,
+            ids.data(),
+            n_in,
+            attrs.data(),
+            static_cast<std::uint32_t>(attrs.size()),
+            made.data(),
+            static_cast<std::uint32_t>(out.size())
+        ));
         for (std::size_t i = 0; added && i < out.size(); ++i)
             out[i].id = made[i];
     }
