@@ -12,7 +12,9 @@ namespace rlx::cli {
 
 namespace {
 
-error usage(std::string message) { return {RLX_INVALID_ARGUMENT, std::move(message)}; }
+error usage(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
 
 template <class T>
 std::optional<T> parse_number(std::string_view s) {
@@ -50,16 +52,22 @@ error unknown_flag(const command_spec& spec, std::string_view given) {
         if (a.name == name) return usage(fmt::format("{}: {}: {}", spec.name, given, a.why));
     std::vector<std::string_view> names;
     for (const flag_group& g : spec.groups)
-        for (const flag& f : g.flags) names.push_back(f.name);
+        for (const flag& f : g.flags)
+            names.push_back(f.name);
     if (auto close = nearest(name, names))
-        return usage(fmt::format("{}: unknown flag '{}'; did you mean '--{}'?", spec.name, given, *close));
-    return usage(fmt::format("{}: unknown flag '{}'; '{} --help' lists the flags", spec.name, given, spec.name));
+        return usage(
+            fmt::format("{}: unknown flag '{}'; did you mean '--{}'?", spec.name, given, *close)
+        );
+    return usage(fmt::format(
+        "{}: unknown flag '{}'; '{} --help' lists the flags", spec.name, given, spec.name
+    ));
 }
 
 result<void> check_value(const flag& f, const std::string& value) {
     if (f.kind == flag_kind::integer) {
         auto n = parse_number<std::int64_t>(value);
-        if (!n || *n < 0) return usage(fmt::format("--{}: '{}' is no whole number of 0 or more", f.name, value));
+        if (!n || *n < 0)
+            return usage(fmt::format("--{}: '{}' is no whole number of 0 or more", f.name, value));
     } else if (f.kind == flag_kind::number) {
         auto x = parse_number<double>(value);
         if (!x || !std::isfinite(*x) || *x < 0)
@@ -74,16 +82,20 @@ cxxopts::Options options_of(const command_spec& spec) {
     auto add = options.add_options();
     for (const flag_group& g : spec.groups)
         for (const flag& f : g.flags) {
-            std::string names = f.letter ? fmt::format("{},{}", f.letter, f.name) : std::string(f.name);
-            if (f.kind == flag_kind::toggle) add(names, std::string(f.help));
-            else add(names, std::string(f.help), cxxopts::value<std::string>());
+            std::string names =
+                f.letter ? fmt::format("{},{}", f.letter, f.name) : std::string(f.name);
+            if (f.kind == flag_kind::toggle)
+                add(names, std::string(f.help));
+            else
+                add(names, std::string(f.help), cxxopts::value<std::string>());
         }
     return options;
 }
 
-}  // namespace
+} // namespace
 
-std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {
+std::optional<std::string_view>
+nearest(std::string_view word, std::span<const std::string_view> candidates) {
     std::optional<std::string_view> best;
     std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
     for (std::string_view c : candidates) {
@@ -97,7 +109,8 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
 result<arguments> arguments::parse(const command_spec& spec, std::span<const std::string> args) {
     arguments out;
     std::vector<const char*> argv{spec.name.c_str()};
-    for (const std::string& a : args) argv.push_back(a.c_str());
+    for (const std::string& a : args)
+        argv.push_back(a.c_str());
     std::vector<std::string> unmatched;
     try {
         cxxopts::Options options = options_of(spec);
@@ -106,7 +119,9 @@ result<arguments> arguments::parse(const command_spec& spec, std::span<const std
             const flag* f = find_flag(spec, kv.key());
             if (!f) return unknown_flag(spec, kv.key());
             RLX_CHECK(check_value(*f, kv.value()));
-            out.values_[std::string(f->alias_of.empty() ? f->name : f->alias_of)].push_back(kv.value());
+            out.values_[std::string(f->alias_of.empty() ? f->name : f->alias_of)].push_back(
+                kv.value()
+            );
         }
         unmatched = parsed.unmatched();
     } catch (const std::exception& e) {
@@ -130,12 +145,14 @@ std::string arguments::text(std::string_view flag, std::string_view fallback) co
 
 std::int64_t arguments::integer(std::string_view flag, std::int64_t fallback) const {
     auto it = values_.find(flag);
-    return it == values_.end() ? fallback : parse_number<std::int64_t>(it->second.back()).value_or(fallback);
+    return it == values_.end() ? fallback
+                               : parse_number<std::int64_t>(it->second.back()).value_or(fallback);
 }
 
 double arguments::number(std::string_view flag, double fallback) const {
     auto it = values_.find(flag);
-    return it == values_.end() ? fallback : parse_number<double>(it->second.back()).value_or(fallback);
+    return it == values_.end() ? fallback
+                               : parse_number<double>(it->second.back()).value_or(fallback);
 }
 
 std::vector<std::string> arguments::all(std::string_view flag) const {
@@ -148,13 +165,19 @@ void arguments::set(std::string_view flag, std::string value) {
 }
 
 std::string help_text(std::string_view program, const command_spec& spec) {
-    std::string out = fmt::format("{}\n\nusage: {}{}{} [flags]\n", spec.summary, program,
-                                  spec.positional.empty() ? "" : " ", spec.positional);
+    std::string out = fmt::format(
+        "{}\n\nusage: {}{}{} [flags]\n",
+        spec.summary,
+        program,
+        spec.positional.empty() ? "" : " ",
+        spec.positional
+    );
     for (const flag_group& g : spec.groups) {
         out += fmt::format("\n{}:\n", g.title);
         for (const flag& f : g.flags) {
             if (!f.alias_of.empty()) continue;
-            std::string left = f.letter ? fmt::format("-{}, --{}", f.letter, f.name) : fmt::format("    --{}", f.name);
+            std::string left = f.letter ? fmt::format("-{}, --{}", f.letter, f.name)
+                                        : fmt::format("    --{}", f.name);
             if (!f.value.empty()) left += fmt::format(" {}", f.value);
             std::string right(f.help);
             for (const flag& a : g.flags)
@@ -167,4 +190,4 @@ std::string help_text(std::string_view program, const command_spec& spec) {
     return out;
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

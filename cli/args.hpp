@@ -26,15 +26,19 @@ struct command_spec {
 
 class arguments {
 public:
-    // Errors are RLX_INVALID_ARGUMENT: an unknown flag names its nearest match, a bad value what was expected.
+    // Errors are RLX_INVALID_ARGUMENT: an unknown flag names its nearest match, a bad value what
+    // was expected.
     static result<arguments> parse(const command_spec& spec, std::span<const std::string> args);
 
     bool has(std::string_view flag) const { return values_.contains(flag); }
+
     std::string text(std::string_view flag, std::string_view fallback = {}) const;
     std::int64_t integer(std::string_view flag, std::int64_t fallback) const;
     double number(std::string_view flag, double fallback) const;
     std::vector<std::string> all(std::string_view flag) const;
+
     const std::vector<std::string>& positional() const { return positional_; }
+
     // Sets a flag as if it had been given; `auto` injects --weights with it.
     void set(std::string_view flag, std::string value);
 
@@ -46,6 +50,7 @@ private:
 std::string help_text(std::string_view program, const command_spec& spec);
 
 // The candidate most like `word`, nullopt when none is close.
-std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates);
+std::optional<std::string_view>
+nearest(std::string_view word, std::span<const std::string_view> candidates);
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

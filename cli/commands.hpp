@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The built-in commands. Each takes its arguments without the command name and returns the exit code.
+// The built-in commands. Each takes its arguments without the command name and returns the exit
+// code.
 #pragma once
 
 #include "args.hpp"
@@ -15,10 +16,14 @@ namespace rlx::cli {
 
 using arg_span = std::span<const std::string>;
 
-// Parses, answers --help, runs the body, prints its error ("rlx-run tokenize: ...") and gives the exit code.
-// program is what help and errors call the command.
-int run_command(std::string_view program, const command_spec& spec, arg_span args,
-                const std::function<result<int>(const arguments&)>& body);
+// Parses, answers --help, runs the body, prints its error ("rlx-run tokenize: ...") and gives the
+// exit code. program is what help and errors call the command.
+int run_command(
+    std::string_view program,
+    const command_spec& spec,
+    arg_span args,
+    const std::function<result<int>(const arguments&)>& body
+);
 int report(std::string_view program, const error& e);
 
 // "rlx 0.1.0 ..." with what this build is made for.
@@ -36,4 +41,4 @@ int cmd_inspect(arg_span args);
 int cmd_plugins(arg_span args);
 int cmd_env(arg_span args);
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

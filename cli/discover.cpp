@@ -38,10 +38,15 @@ std::vector<source> sources(const std::vector<fs::path>& extra) {
     std::vector<fs::path> own{cache_dir() / "models", data_dir() / "models"};
     if (auto dir = env_path("RLX_WEIGHTS_DIR")) own.insert(own.begin(), *dir);
     std::vector<fs::path> more = extra;
-    for (fs::path& p : env_paths("RLX_WEIGHTS_PATHS")) more.push_back(std::move(p));
+    for (fs::path& p : env_paths("RLX_WEIGHTS_PATHS"))
+        more.push_back(std::move(p));
     return {
         {"rlx", own},
-        {"lmstudio", first_of(env_path("LM_STUDIO_MODELS"), {home(".lmstudio/models"), home(".cache/lm-studio/models")})},
+        {"lmstudio",
+         first_of(
+             env_path("LM_STUDIO_MODELS"),
+             {home(".lmstudio/models"), home(".cache/lm-studio/models")}
+         )},
         {"lemonade", first_of(env_path("LEMONADE_CACHE_DIR"), {home(".cache/lemonade")})},
         {"ollama", first_of(env_path("OLLAMA_MODELS"), {home(".ollama/models")})},
         {"extra", more},
@@ -53,7 +58,9 @@ std::vector<source> sources(const std::vector<fs::path>& extra) {
 
 std::string lower(std::string_view s) {
     std::string out(s);
-    std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::ranges::transform(out, out.begin(), [](unsigned char c) {
+        return static_cast<char>(std::tolower(c));
+    });
     return out;
 }
 
@@ -63,9 +70,12 @@ std::string quant_of(std::string_view name) {
     while (at < name.size()) {
         const std::size_t end = std::min(name.find_first_of("-. /", at), name.size());
         std::string word = lower(name.substr(at, end - at));
-        const bool q = word.size() > 1 && word[0] == 'q' && std::isdigit(static_cast<unsigned char>(word[1]));
+        const bool q =
+            word.size() > 1 && word[0] == 'q' && std::isdigit(static_cast<unsigned char>(word[1]));
         if (q || word.starts_with("iq") || word == "f16" || word == "bf16" || word == "f32") {
-            std::ranges::transform(word, word.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+            std::ranges::transform(word, word.begin(), [](unsigned char c) {
+                return static_cast<char>(std::toupper(c));
+            });
             return word;
         }
         at = end + 1;
@@ -81,7 +91,8 @@ std::uint64_t size_of(const fs::path& p) {
 
 bool skip_file(const fs::path& p) {
     const std::string name = p.filename().string();
-    return name.starts_with("mmproj") || (name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos);
+    return name.starts_with("mmproj") ||
+           (name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos);
 }
 
 // What a hub path means to people: models--org--name -> org/name.
@@ -98,16 +109,34 @@ std::string readable(const fs::path& p) {
 
 void walk(const source& from, const fs::path& dir, int depth, std::vector<found_model>& out) {
     std::error_code ec;
-    for (fs::directory_iterator it(dir, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
+    for (fs::directory_iterator it(dir, fs::directory_options::skip_permission_denied, ec), end;
+         !ec && it != end;
+         it.increment(ec)) {
         const fs::path p = it->path();
         std::error_code ignored;
         if (it->is_directory(ignored)) {
             if (depth > 0 && !it->is_symlink(ignored)) walk(from, p, depth - 1, out);
         } else if (p.extension() == ".gguf" && !skip_file(p)) {
-            out.push_back({p, from.name, p.stem().string(), "gguf", size_of(p), quant_of(p.stem().string()), {}});
+            out.push_back(
+                {p,
+                 from.name,
+                 p.stem().string(),
+                 "gguf",
+                 size_of(p),
+                 quant_of(p.stem().string()),
+                 {}}
+            );
         } else if (p.filename() == "model.safetensors" || p.filename() == "model.safetensors.index.json") {
             if (fs::exists(p.parent_path() / "config.json", ignored))
-                out.push_back({p.parent_path(), from.name, readable(p.parent_path()), "safetensors", size_of(p), {}, {}});
+                out.push_back(
+                    {p.parent_path(),
+                     from.name,
+                     readable(p.parent_path()),
+                     "safetensors",
+                     size_of(p),
+                     {},
+                     {}}
+                );
         }
     }
 }
@@ -115,18 +144,25 @@ void walk(const source& from, const fs::path& dir, int depth, std::vector<found_
 // Ollama keeps GGUF files as blobs; its manifests give them names.
 void walk_ollama(const source& from, const fs::path& root, std::vector<found_model>& out) {
     std::error_code ec;
-    for (fs::recursive_directory_iterator it(root / "manifests", fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
+    for (fs::recursive_directory_iterator
+             it(root / "manifests", fs::directory_options::skip_permission_denied, ec),
+         end;
+         !ec && it != end;
+         it.increment(ec)) {
         if (!it->is_regular_file(ec)) continue;
         std::ifstream f(it->path());
         const auto doc = nlohmann::json::parse(f, nullptr, false);
         if (!doc.is_object() || !doc.contains("layers") || !doc["layers"].is_array()) continue;
         for (const auto& layer : doc["layers"]) {
-            if (!layer.is_object() || layer.value("mediaType", "") != "application/vnd.ollama.image.model") continue;
+            if (!layer.is_object() ||
+                layer.value("mediaType", "") != "application/vnd.ollama.image.model")
+                continue;
             std::string digest = layer.value("digest", "");
             std::ranges::replace(digest, ':', '-');
             if (digest.empty() || digest.find('/') != std::string::npos) continue;
             const fs::path blob = root / "blobs" / digest;
-            const std::string name = it->path().parent_path().filename().string() + ":" + it->path().filename().string();
+            const std::string name =
+                it->path().parent_path().filename().string() + ":" + it->path().filename().string();
             out.push_back({blob, from.name, name, "gguf", size_of(blob), quant_of(name), {}});
         }
     }
@@ -141,11 +177,12 @@ void sniff(found_model& m) {
     if (w.ok()) m.arch = (*w)->architecture();
 }
 
-}  // namespace
+} // namespace
 
 std::vector<std::string> model_sources() {
     std::vector<std::string> names;
-    for (const source& s : sources({})) names.push_back(s.name);
+    for (const source& s : sources({}))
+        names.push_back(s.name);
     return names;
 }
 
@@ -155,15 +192,24 @@ std::vector<found_model> find_models(const scan_options& o) {
         if (!o.sources.empty() && std::ranges::find(o.sources, s.name) == o.sources.end()) continue;
         const std::size_t first = out.size();
         for (const fs::path& root : s.roots) {
-            if (s.name == "ollama") walk_ollama(s, root, out);
-            else walk(s, root, o.max_depth, out);
+            if (s.name == "ollama")
+                walk_ollama(s, root, out);
+            else
+                walk(s, root, o.max_depth, out);
         }
-        std::ranges::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), {}, &found_model::path);
+        std::ranges::sort(
+            out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), {}, &found_model::path
+        );
     }
     std::set<fs::path> seen;
     const std::string query = lower(o.query), prefer = lower(o.prefer);
-    std::erase_if(out, [&](const found_model& m) { return !matches(m, query) || !seen.insert(m.path).second; });
-    if (!prefer.empty()) std::ranges::stable_partition(out, [&](const found_model& m) { return matches(m, prefer); });
+    std::erase_if(out, [&](const found_model& m) {
+        return !matches(m, query) || !seen.insert(m.path).second;
+    });
+    if (!prefer.empty())
+        std::ranges::stable_partition(out, [&](const found_model& m) {
+            return matches(m, prefer);
+        });
     if (o.sniff) std::ranges::for_each(out, sniff);
     return out;
 }
@@ -180,4 +226,4 @@ fs::path find_in_hub_cache(std::string_view repo) {
     return fs::is_directory(snapshot, ec) ? snapshot : fs::path();
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -40,4 +40,4 @@ std::filesystem::path find_in_hub_cache(std::string_view repo);
 int cmd_scan(arg_span args);
 int cmd_resolve(arg_span args);
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -33,4 +33,4 @@ inline int exit_code_of(const error& e) {
     }
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -15,11 +15,21 @@ constexpr flag general[] = {
 };
 
 constexpr flag weights[] = {
-    {"weights", 'w', text, "PATH", "", "GGUF file, .safetensors file, or directory with config.json and weights"},
+    {"weights",
+     'w',
+     text,
+     "PATH",
+     "",
+     "GGUF file, .safetensors file, or directory with config.json and weights"},
     {"format", 0, text, "NAME", "", "gguf or safetensors: refuse anything else"},
     {"config", 0, text, "FILE", "", "config.json to use instead of the one beside the weights"},
     {"tokenizer", 0, text, "FILE", "", "tokenizer.json to use instead of the checkpoint's own"},
-    {"prefer-gguf", 'p', text, "TEXT", "", "of several GGUF files take the one whose name contains TEXT"},
+    {"prefer-gguf",
+     'p',
+     text,
+     "TEXT",
+     "",
+     "of several GGUF files take the one whose name contains TEXT"},
     {"prefer", 0, text, "TEXT", "", "same as --prefer-gguf", "prefer-gguf"},
     {"prefer-quant", 0, text, "TEXT", "", "same as --prefer-gguf", "prefer-gguf"},
     {"gguf-index", 0, integer, "N", "", "of several GGUF files take number N of the sorted list"},
@@ -27,16 +37,56 @@ constexpr flag weights[] = {
 
 constexpr flag device[] = {
     {"device", 'd', text, "NAME", "cpu", "cpu or auto"},
-    {"threads", 't', integer, "N", "physical cores within affinity and quota", "threads that compute"},
-    {"tier", 0, text, "NAME", "best the machine has", "cpu kernels: baseline, avx2, avx512 or avx512_vnni"},
-    {"compute", 0, text, "MODE", "auto", "auto: fastest kernels (int8 or bf16 activations); f32: exact"},
+    {"threads",
+     't',
+     integer,
+     "N",
+     "physical cores within affinity and quota",
+     "threads that compute"},
+    {"tier",
+     0,
+     text,
+     "NAME",
+     "best the machine has",
+     "cpu kernels: baseline, avx2, avx512 or avx512_vnni"},
+    {"compute",
+     0,
+     text,
+     "MODE",
+     "auto",
+     "auto: fastest kernels (int8 or bf16 activations); f32: exact"},
     {"precision", 0, text, "MODE", "", "same as --compute", "compute"},
-    {"kv", 0, text, "TYPE", "f16, f32 with --compute f32", "element type of the KV cache: f16 or f32"},
-    {"max-seq", 0, integer, "N", "model context, at most 4096", "longest sequence, prompt and answer together"},
-    {"max-memory-gb", 0, number, "GB", "what the machine has", "refuse before loading when the plan needs more"},
+    {"kv",
+     0,
+     text,
+     "TYPE",
+     "f16, f32 with --compute f32",
+     "element type of the KV cache: f16 or f32"},
+    {"max-seq",
+     0,
+     integer,
+     "N",
+     "model context, at most 4096",
+     "longest sequence, prompt and answer together"},
+    {"max-memory-gb",
+     0,
+     number,
+     "GB",
+     "what the machine has",
+     "refuse before loading when the plan needs more"},
     {"packed", 0, toggle, "", "", "keep quantised weights packed; always so, accepted for scripts"},
-    {"no-packed", 0, toggle, "", "", "compute with weights expanded to f32 on the fly, same as --compute f32"},
-    {"no-bucketed-decode", 0, toggle, "", "", "accepted for scripts: decoding never uses length buckets"},
+    {"no-packed",
+     0,
+     toggle,
+     "",
+     "",
+     "compute with weights expanded to f32 on the fly, same as --compute f32"},
+    {"no-bucketed-decode",
+     0,
+     toggle,
+     "",
+     "",
+     "accepted for scripts: decoding never uses length buckets"},
 };
 
 constexpr flag plugin[] = {
@@ -46,7 +96,13 @@ constexpr flag plugin[] = {
 constexpr flag prompt[] = {
     {"prompt", 0, text, "TEXT", "", "text to continue; - reads standard input"},
     {"prompt-ids", 0, text, "IDS", "", "token ids to continue: 1,2,3"},
-    {"messages-json", 0, text, "FILE", "", "conversation [{\"role\": .., \"content\": ..}] through the chat template; - reads standard input"},
+    {"messages-json",
+     0,
+     text,
+     "FILE",
+     "",
+     "conversation [{\"role\": .., \"content\": ..}] through the chat template; - reads standard "
+     "input"},
     {"chat", 0, toggle, "", "", "put --prompt through the chat template as a user message"},
     {"system", 0, text, "TEXT", "", "system message for --chat"},
     {"template-vars", 0, text, "JSON", "", "object of extra variables for the chat template"},
@@ -89,7 +145,7 @@ constexpr absent_flag absent[] = {
     {"file", "a prompt from a file: --prompt - < FILE"},
 };
 
-}  // namespace
+} // namespace
 
 const flag_group general_flags{"General", general};
 const flag_group weights_flags{"Weights", weights};
@@ -99,6 +155,8 @@ const flag_group prompt_flags{"Prompt", prompt};
 const flag_group generate_flags{"Generation", generate};
 const flag_group output_flags{"Output", output};
 
-std::span<const absent_flag> absent_flags() { return absent; }
+std::span<const absent_flag> absent_flags() {
+    return absent;
+}
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The one table of command-line flags. Parsing, --help, suggestions for typing errors all come from it.
+// The one table of command-line flags. Parsing, --help, suggestions for typing errors all come from
+// it.
 #pragma once
 
 #include <span>
@@ -8,7 +9,7 @@
 namespace rlx::cli {
 
 enum class flag_kind {
-    toggle,  // no value
+    toggle, // no value
     text,
     integer, // >= 0
     number,  // >= 0, decimal point allowed
@@ -37,11 +38,13 @@ extern const flag_group prompt_flags;   // what the model is asked
 extern const flag_group generate_flags; // how much and how it answers
 extern const flag_group output_flags;   // how the result is printed
 
-// Flags of other tools and older versions that rlx knows but does not have: why, and what to do instead.
+// Flags of other tools and older versions that rlx knows but does not have: why, and what to do
+// instead.
 struct absent_flag {
     std::string_view name;
     std::string_view why;
 };
+
 std::span<const absent_flag> absent_flags();
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

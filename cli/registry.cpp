@@ -5,8 +5,8 @@
 #include "catalog.hpp"
 #include "commands.hpp"
 
-#include <fmt/format.h>
 #include <algorithm>
+#include <fmt/format.h>
 #include <mutex>
 
 namespace rlx::cli {
@@ -41,7 +41,8 @@ struct registry {
 registry& the_registry() {
     static registry* r = [] {
         auto* made = new registry;
-        for (const builtin& b : builtins) made->commands.push_back({b.name, b.description, b.run});
+        for (const builtin& b : builtins)
+            made->commands.push_back({b.name, b.description, b.run});
         return made;
     }();
     return *r;
@@ -58,23 +59,30 @@ std::optional<command> copy_of(std::string_view name) {
 std::vector<std::pair<std::string, std::string>> families_of(const plugin_catalog* catalog) {
     std::vector<std::pair<std::string, std::string>> out;
     if (!catalog) return out;
-    for (const auto& m : catalog->all("family")) out.emplace_back(m.entry->name, m.entry->summary);
+    for (const auto& m : catalog->all("family"))
+        out.emplace_back(m.entry->name, m.entry->summary);
     return out;
 }
 
 std::string top_help(const plugin_catalog* catalog) {
-    std::string out = "rlx runs models from local files.\n\nusage: rlx-run <command> [arguments]\n\nCommands:\n";
-    for (const builtin& b : builtins) out += fmt::format("  {:<10} {}\n", b.name, b.description);
+    std::string out =
+        "rlx runs models from local files.\n\nusage: rlx-run <command> [arguments]\n\nCommands:\n";
+    for (const builtin& b : builtins)
+        out += fmt::format("  {:<10} {}\n", b.name, b.description);
     for (const command& c : registered()) {
         bool own = true;
-        for (const builtin& b : builtins) own &= c.name != b.name;
+        for (const builtin& b : builtins)
+            own &= c.name != b.name;
         if (own) out += fmt::format("  {:<10} {}\n", c.name, c.description);
     }
     out += "\nFamilies (rlx-run <family> ... is the same as rlx-<family> ...):\n";
-    for (const auto& [name, summary] : families_of(catalog)) out += fmt::format("  {:<10} {}\n", name, summary);
-    out += "\n'rlx-run <command> --help' explains a command; 'rlx-run --version' prints the version.\n"
-           "Exit codes: 0 ok, 1 failed, 2 usage, 3 bad input file, 4 model or feature unsupported, 5 not enough\n"
-           "memory, 6 network, 130 and 143 interrupted.\n";
+    for (const auto& [name, summary] : families_of(catalog))
+        out += fmt::format("  {:<10} {}\n", name, summary);
+    out +=
+        "\n'rlx-run <command> --help' explains a command; 'rlx-run --version' prints the version.\n"
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 bad input file, 4 model or feature unsupported, 5 "
+        "not enough\n"
+        "memory, 6 network, 130 and 143 interrupted.\n";
     return out;
 }
 
@@ -86,15 +94,20 @@ int print_all(const std::string& text) {
 
 int unknown_command(std::string_view name, const plugin_catalog* catalog) {
     std::vector<std::string> names;
-    for (const command& c : registered()) names.push_back(c.name);
-    for (const auto& [family, summary] : families_of(catalog)) names.push_back(family);
+    for (const command& c : registered())
+        names.push_back(c.name);
+    for (const auto& [family, summary] : families_of(catalog))
+        names.push_back(family);
     const std::vector<std::string_view> views(names.begin(), names.end());
     const auto close = nearest(name, views);
-    const std::string hint = close ? fmt::format("did you mean '{}'?", *close) : "'rlx-run --help' lists the commands";
-    return report("rlx-run", {RLX_INVALID_ARGUMENT, fmt::format("unknown command '{}'; {}", name, hint)});
+    const std::string hint =
+        close ? fmt::format("did you mean '{}'?", *close) : "'rlx-run --help' lists the commands";
+    return report(
+        "rlx-run", {RLX_INVALID_ARGUMENT, fmt::format("unknown command '{}'; {}", name, hint)}
+    );
 }
 
-}  // namespace
+} // namespace
 
 void register_cli(std::string name, std::string description, command_fn run) {
     registry& r = the_registry();
@@ -133,7 +146,7 @@ int dispatch(std::span<const std::string> args) {
     return unknown_command(args[0], known);
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli
 
 extern "C" int rlx_cli_main(int argc, char** argv) {
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);

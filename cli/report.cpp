@@ -10,13 +10,24 @@ namespace rlx::cli {
 int report(std::string_view program, const error& e) {
     std::fflush(stdout);
     const bool colour = use_colour();
-    fmt::print(stderr, "{}{}: error:{} {}\n", colour ? "\033[31m" : "", program, colour ? "\033[0m" : "", e.message);
+    fmt::print(
+        stderr,
+        "{}{}: error:{} {}\n",
+        colour ? "\033[31m" : "",
+        program,
+        colour ? "\033[0m" : "",
+        e.message
+    );
     if (e.code == RLX_CANCELLED && caught_signal() > 0) return 128 + caught_signal();
     return exit_code_of(e);
 }
 
-int run_command(std::string_view program, const command_spec& spec, arg_span args,
-                const std::function<result<int>(const arguments&)>& body) {
+int run_command(
+    std::string_view program,
+    const command_spec& spec,
+    arg_span args,
+    const std::function<result<int>(const arguments&)>& body
+) {
     auto parsed = arguments::parse(spec, args);
     if (!parsed.ok()) return report(program, parsed.error());
     const arguments& a = parsed.value();
@@ -33,4 +44,4 @@ int run_command(std::string_view program, const command_spec& spec, arg_span arg
     return flushed.ok() ? code.value() : report(program, flushed.error());
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

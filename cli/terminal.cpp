@@ -24,28 +24,40 @@ extern "C" void on_signal(int number) {
     signal_number = number;
 }
 
-std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+std::int64_t now_ns() {
+    return std::chrono::steady_clock::now().time_since_epoch().count();
+}
 
 error io_error(std::string_view what, std::string_view path) {
     return {RLX_IO, fmt::format("{} {}: {}", what, path, std::strerror(errno))};
 }
 
-}  // namespace
+} // namespace
 
-bool stdin_is_terminal() { return isatty(STDIN_FILENO); }
+bool stdin_is_terminal() {
+    return isatty(STDIN_FILENO);
+}
 
-bool stdout_is_terminal() { return isatty(STDOUT_FILENO); }
+bool stdout_is_terminal() {
+    return isatty(STDOUT_FILENO);
+}
 
-bool stderr_is_terminal() { return isatty(STDERR_FILENO); }
+bool stderr_is_terminal() {
+    return isatty(STDERR_FILENO);
+}
 
 bool use_colour() {
     if (env_flag("CLICOLOR_FORCE")) return true;
     return stderr_is_terminal() && !env_string("NO_COLOR") && env_string("TERM") != "dumb";
 }
 
-std::atomic<std::uint32_t>& cancel_flag() { return cancelled; }
+std::atomic<std::uint32_t>& cancel_flag() {
+    return cancelled;
+}
 
-int caught_signal() { return signal_number; }
+int caught_signal() {
+    return signal_number;
+}
 
 void catch_signals() {
     struct sigaction action = {};
@@ -75,8 +87,10 @@ result<std::string> read_stdin() {
     for (;;) {
         const ssize_t n = read(STDIN_FILENO, block, sizeof block);
         if (n == 0) return all;
-        if (n > 0) all.append(block, static_cast<std::size_t>(n));
-        else if (errno != EINTR) return io_error("cannot read", "standard input");
+        if (n > 0)
+            all.append(block, static_cast<std::size_t>(n));
+        else if (errno != EINTR)
+            return io_error("cannot read", "standard input");
         if (cancelled) return error{RLX_CANCELLED, "interrupted while reading standard input"};
     }
 }
@@ -84,21 +98,26 @@ result<std::string> read_stdin() {
 result<std::string> read_text(const std::string& path) {
     if (path == "-") return read_stdin();
     std::FILE* f = std::fopen(path.c_str(), "rb");
-    if (!f) return error{RLX_NOT_FOUND, fmt::format("cannot open {}: {}", path, std::strerror(errno))};
+    if (!f)
+        return error{RLX_NOT_FOUND, fmt::format("cannot open {}: {}", path, std::strerror(errno))};
     std::string all;
     char block[65536];
     std::size_t n;
-    while ((n = std::fread(block, 1, sizeof block, f)) > 0) all.append(block, n);
+    while ((n = std::fread(block, 1, sizeof block, f)) > 0)
+        all.append(block, n);
     const bool failed = std::ferror(f);
     std::fclose(f);
-    if (failed) return error{RLX_NOT_FOUND, fmt::format("cannot read {}: {}", path, std::strerror(errno))};
+    if (failed)
+        return error{RLX_NOT_FOUND, fmt::format("cannot read {}: {}", path, std::strerror(errno))};
     return all;
 }
 
 result<void> write_file(const std::string& path, std::string_view data) {
     if (path == "-") {
         if (stdout_is_terminal())
-            return error{RLX_INVALID_ARGUMENT, "--out -: not writing binary data to a terminal; redirect standard output"};
+            return error{
+                RLX_INVALID_ARGUMENT,
+                "--out -: not writing binary data to a terminal; redirect standard output"};
         RLX_CHECK(print(data));
         return flush();
     }
@@ -120,7 +139,9 @@ result<progress_mode> parse_progress_mode(std::string_view name) {
     if (name == "plain") return progress_mode::plain;
     if (name == "json") return progress_mode::json;
     if (name == "none") return progress_mode::none;
-    return error{RLX_INVALID_ARGUMENT, fmt::format("--progress: '{}' is none of auto, plain, json, none", name)};
+    return error{
+        RLX_INVALID_ARGUMENT,
+        fmt::format("--progress: '{}' is none of auto, plain, json, none", name)};
 }
 
 progress_line::progress_line(std::string stage, std::string unit, progress_mode mode)
@@ -137,20 +158,37 @@ void progress_line::update(std::uint64_t done, std::uint64_t total) {
     const std::int64_t now = now_ns();
     const std::int64_t pause = mode_ == progress_mode::automatic ? 100'000'000 : 1'000'000'000;
     const bool last = done == total && done_ != total;
-    if (now - std::max(last_ns_, start_ns_) < pause && !(last && mode_ == progress_mode::json)) return;
+    if (now - std::max(last_ns_, start_ns_) < pause && !(last && mode_ == progress_mode::json))
+        return;
     done_ = done;
     last_ns_ = now;
     const double percent = 100.0 * static_cast<double>(done) / static_cast<double>(total);
     if (mode_ == progress_mode::json) {
-        fmt::print(stderr, "{{\"stage\": \"{}\", \"done\": {}, \"total\": {}, \"unit\": \"{}\"}}\n", stage_, done, total, unit_);
+        fmt::print(
+            stderr,
+            "{{\"stage\": \"{}\", \"done\": {}, \"total\": {}, \"unit\": \"{}\"}}\n",
+            stage_,
+            done,
+            total,
+            unit_
+        );
     } else if (mode_ == progress_mode::plain) {
         fmt::print(stderr, "{} {:.0f} %\n", stage_, percent);
     } else {
         const int filled = static_cast<int>(percent / 5);
-        fmt::print(stderr, "\r\033[K{} [{:=<{}}{: <{}}] {:.0f} %", stage_, "", filled, "", 20 - filled, percent);
+        fmt::print(
+            stderr,
+            "\r\033[K{} [{:=<{}}{: <{}}] {:.0f} %",
+            stage_,
+            "",
+            filled,
+            "",
+            20 - filled,
+            percent
+        );
         drawn_ = true;
     }
     std::fflush(stderr);
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -25,7 +25,8 @@ void catch_signals();
 // For a REPL: forgets the signal so that the next answer can run.
 void reset_cancel();
 
-// Writes to stdout. A reader that went away (EPIPE) ends the process quietly; any other failure is RLX_IO.
+// Writes to stdout. A reader that went away (EPIPE) ends the process quietly; any other failure is
+// RLX_IO.
 result<void> print(std::string_view text);
 result<void> flush();
 
@@ -33,14 +34,15 @@ result<void> flush();
 result<std::string> read_stdin();
 // A whole text file; "-" is standard input.
 result<std::string> read_text(const std::string& path);
-// Writes a file through a temporary name, so it appears whole or not at all; "-" is standard output, which
-// must not be a terminal when the data is binary.
+// Writes a file through a temporary name, so it appears whole or not at all; "-" is standard
+// output, which must not be a terminal when the data is binary.
 result<void> write_file(const std::string& path, std::string_view data);
 
 enum class progress_mode { automatic, plain, json, none };
 result<progress_mode> parse_progress_mode(std::string_view name);
 
-// One line of progress on stderr, redrawn in place on a terminal. Monotone; silent for work below a second.
+// One line of progress on stderr, redrawn in place on a terminal. Monotone; silent for work below a
+// second.
 class progress_line {
 public:
     progress_line(std::string stage, std::string unit, progress_mode mode);
@@ -57,4 +59,4 @@ private:
     bool drawn_ = false;
 };
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -8,7 +8,9 @@
 namespace rlx::cli {
 
 std::string version_text() {
-    return fmt::format("rlx {} ({}), plugin ABI {}.{}\n", RLX_VERSION, RLX_REVISION, RLX_ABI_MAJOR, RLX_ABI_MINOR);
+    return fmt::format(
+        "rlx {} ({}), plugin ABI {}.{}\n", RLX_VERSION, RLX_REVISION, RLX_ABI_MAJOR, RLX_ABI_MINOR
+    );
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -23,21 +23,35 @@ result<int> run(const arguments& a) {
     for (const env_var& v : env_vars) {
         auto value = env_value(v);
         if (a.has("json")) {
-            nlohmann::ordered_json row{{"name", v.name}, {"default", v.fallback}, {"doc", v.doc}, {"value", nullptr}};
+            nlohmann::ordered_json row{
+                {"name", v.name}, {"default", v.fallback}, {"doc", v.doc}, {"value", nullptr}};
             if (value) row["value"] = shown(v, *value);
             doc.push_back(std::move(row));
         } else {
-            RLX_CHECK(print(fmt::format("{:<18} {}\n{:<18} {} [{}]\n", v.name, value ? shown(v, *value) : "-", "", v.doc, v.fallback)));
+            RLX_CHECK(print(fmt::format(
+                "{:<18} {}\n{:<18} {} [{}]\n",
+                v.name,
+                value ? shown(v, *value) : "-",
+                "",
+                v.doc,
+                v.fallback
+            )));
         }
     }
-    if (a.has("json")) RLX_CHECK(print(doc.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"));
+    if (a.has("json"))
+        RLX_CHECK(print(doc.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"));
     return exit_ok;
 }
 
-}  // namespace
+} // namespace
 
 int cmd_env(arg_span args) {
-    return run_command("rlx-run env", {"env", "Shows the environment variables rlx reads.", "", {general_flags, {"Output", own}}}, args, run);
+    return run_command(
+        "rlx-run env",
+        {"env", "Shows the environment variables rlx reads.", "", {general_flags, {"Output", own}}},
+        args,
+        run
+    );
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

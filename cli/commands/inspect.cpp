@@ -19,8 +19,18 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr flag own[] = {
-    {"prefer", 'p', flag_kind::text, "TEXT", "", "of several GGUF files take the one whose name contains TEXT"},
-    {"gguf-index", 0, flag_kind::integer, "N", "", "of several GGUF files take number N of the sorted list"},
+    {"prefer",
+     'p',
+     flag_kind::text,
+     "TEXT",
+     "",
+     "of several GGUF files take the one whose name contains TEXT"},
+    {"gguf-index",
+     0,
+     flag_kind::integer,
+     "N",
+     "",
+     "of several GGUF files take number N of the sorted list"},
     {"tensors", 0, flag_kind::toggle, "", "", "also list every tensor"},
     {"list-formats", 0, flag_kind::toggle, "", "", "list the weight formats rlx reads and exit"},
     {"json", 0, flag_kind::toggle, "", "", "print one JSON document"},
@@ -38,12 +48,16 @@ summary summarise(const weights& w, const plugin_catalog& catalog) {
     summary s;
     for (const tensor_info& t : w.tensors()) {
         s.packed_bytes += t.n_bytes;
-        s.f32_bytes += 4 * static_cast<std::uint64_t>(std::accumulate(t.dims.begin(), t.dims.end(), std::int64_t{1}, std::multiplies<>()));
+        s.f32_bytes += 4 * static_cast<std::uint64_t>(std::accumulate(
+                               t.dims.begin(), t.dims.end(), std::int64_t{1}, std::multiplies<>()
+                           ));
         s.dtypes[dtype_name(t.dtype)]++;
     }
     auto found = catalog.find_family(w.format(), w.architecture());
-    if (found.ok()) s.runner = found->entry->name;
-    else s.why = found.error().message;
+    if (found.ok())
+        s.runner = found->entry->name;
+    else
+        s.why = found.error().message;
     s.mtp_heads = w.meta_int(fmt::format("{}.nextn_predict_layers", w.architecture())).value_or(0);
     return s;
 }
@@ -60,56 +74,99 @@ json document(const weights& w, const summary& s, bool tensors) {
     doc["dtypes"] = s.dtypes;
     if (!tensors) return doc;
     for (const tensor_info& t : w.tensors())
-        doc["tensor_list"].push_back({{"name", t.name}, {"dtype", dtype_name(t.dtype)}, {"shape", t.dims}, {"bytes", t.n_bytes}, {"offset", t.offset}, {"file", t.file.filename().string()}});
+        doc["tensor_list"].push_back(
+            {{"name", t.name},
+             {"dtype", dtype_name(t.dtype)},
+             {"shape", t.dims},
+             {"bytes", t.n_bytes},
+             {"offset", t.offset},
+             {"file", t.file.filename().string()}}
+        );
     return doc;
 }
 
-double mib(std::uint64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0); }
+double mib(std::uint64_t bytes) {
+    return static_cast<double>(bytes) / (1024.0 * 1024.0);
+}
 
 std::string text(const weights& w, const summary& s, bool tensors) {
-    std::string out = fmt::format("path      {}\nformat    {}\narch      {}\n", w.path().string(), w.format(), w.architecture().empty() ? "(not stated)" : w.architecture());
-    out += s.runner.empty() ? fmt::format("runner    none: {}\n", s.why) : fmt::format("runner    rlx-{} (supported)\n", s.runner);
-    out += fmt::format("tensors   {}, metadata keys {}\n", w.tensors().size(), w.meta_keys().size());
-    out += fmt::format("size      {:.1f} MiB packed, {:.1f} MiB as f32\n", mib(s.packed_bytes), mib(s.f32_bytes));
+    std::string out = fmt::format(
+        "path      {}\nformat    {}\narch      {}\n",
+        w.path().string(),
+        w.format(),
+        w.architecture().empty() ? "(not stated)" : w.architecture()
+    );
+    out += s.runner.empty() ? fmt::format("runner    none: {}\n", s.why)
+                            : fmt::format("runner    rlx-{} (supported)\n", s.runner);
+    out +=
+        fmt::format("tensors   {}, metadata keys {}\n", w.tensors().size(), w.meta_keys().size());
+    out += fmt::format(
+        "size      {:.1f} MiB packed, {:.1f} MiB as f32\n", mib(s.packed_bytes), mib(s.f32_bytes)
+    );
     if (s.mtp_heads > 0) out += fmt::format("draft     {} MTP heads\n", s.mtp_heads);
     out += "dtypes   ";
-    for (const auto& [name, n] : s.dtypes) out += fmt::format(" {} x {}", n, name);
+    for (const auto& [name, n] : s.dtypes)
+        out += fmt::format(" {} x {}", n, name);
     out += "\n";
     if (!tensors) return out;
-    for (const tensor_info& t : w.tensors()) out += fmt::format("  {:<8} [{}] {}\n", dtype_name(t.dtype), fmt::join(t.dims, ", "), t.name);
+    for (const tensor_info& t : w.tensors())
+        out +=
+            fmt::format("  {:<8} [{}] {}\n", dtype_name(t.dtype), fmt::join(t.dims, ", "), t.name);
     return out;
 }
 
 result<int> list_formats(bool as_json) {
-    if (as_json) RLX_CHECK(print(R"([{"id": "gguf", "extensions": ["gguf"]}, {"id": "safetensors", "extensions": ["safetensors"]}])" "\n"));
-    else RLX_CHECK(print("gguf         .gguf (versions 2 and 3, split files)\nsafetensors  .safetensors, or a directory with config.json\n"));
+    if (as_json)
+        RLX_CHECK(print(
+            R"([{"id": "gguf", "extensions": ["gguf"]}, {"id": "safetensors", "extensions": ["safetensors"]}])"
+            "\n"
+        ));
+    else
+        RLX_CHECK(print("gguf         .gguf (versions 2 and 3, split files)\nsafetensors  "
+                        ".safetensors, or a directory with config.json\n"));
     return exit_ok;
 }
 
 result<int> run(const arguments& a) {
     if (a.has("list-formats")) return list_formats(a.has("json"));
     if (a.positional().empty())
-        return error{RLX_INVALID_ARGUMENT, "no path given; usage: rlx-inspect <path>, rlx-inspect scan, rlx-inspect resolve <query>"};
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "no path given; usage: rlx-inspect <path>, rlx-inspect scan, rlx-inspect resolve "
+            "<query>"};
     open_options options{.prefer = a.text("prefer"), .gguf_index = {}, .config = {}};
-    if (a.has("gguf-index")) options.gguf_index = static_cast<std::size_t>(a.integer("gguf-index", 0));
+    if (a.has("gguf-index"))
+        options.gguf_index = static_cast<std::size_t>(a.integer("gguf-index", 0));
     auto w = RLX_TRY(weights::open(a.positional()[0], options));
     auto catalog = RLX_TRY(open_catalog(a));
     const summary s = summarise(*w, *catalog);
-    if (a.has("json")) RLX_CHECK(print(document(*w, s, a.has("tensors")).dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
-    else RLX_CHECK(print(text(*w, s, a.has("tensors"))));
+    if (a.has("json"))
+        RLX_CHECK(print(
+            document(*w, s, a.has("tensors")).dump(2, ' ', false, json::error_handler_t::replace) +
+            "\n"
+        ));
+    else
+        RLX_CHECK(print(text(*w, s, a.has("tensors"))));
     return exit_ok;
 }
 
-}  // namespace
+} // namespace
 
 int cmd_inspect(arg_span args) {
     if (!args.empty() && args[0] == "scan") return cmd_scan(args.subspan(1));
     if (!args.empty() && args[0] == "resolve") return cmd_resolve(args.subspan(1));
-    return run_command("rlx-inspect",
-                       {"inspect", "Shows what a weight file holds.", "<path>", {general_flags, {"Inspect", own}, plugin_flags},
-                        "rlx-inspect scan lists model files on this machine; rlx-inspect resolve <query> prints the path of the\n"
-                        "one that matches. Both have their own --help."},
-                       args, run);
+    return run_command(
+        "rlx-inspect",
+        {"inspect",
+         "Shows what a weight file holds.",
+         "<path>",
+         {general_flags, {"Inspect", own}, plugin_flags},
+         "rlx-inspect scan lists model files on this machine; rlx-inspect resolve <query> prints "
+         "the path of the\n"
+         "one that matches. Both have their own --help."},
+        args,
+        run
+    );
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

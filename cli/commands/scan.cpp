@@ -13,62 +13,118 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr flag own[] = {
-    {"source", 0, flag_kind::text, "NAME", "all", "rlx, lmstudio, lemonade, ollama, extra, mlx, vllm or hf (may be repeated)"},
+    {"source",
+     0,
+     flag_kind::text,
+     "NAME",
+     "all",
+     "rlx, lmstudio, lemonade, ollama, extra, mlx, vllm or hf (may be repeated)"},
     {"root", 0, flag_kind::text, "DIR", "", "look below DIR too (may be repeated)"},
     {"query", 'q', flag_kind::text, "TEXT", "", "only models whose name or path contains TEXT"},
-    {"prefer", 'p', flag_kind::text, "TEXT", "", "list models whose name or path contains TEXT first"},
+    {"prefer",
+     'p',
+     flag_kind::text,
+     "TEXT",
+     "",
+     "list models whose name or path contains TEXT first"},
     {"sniff", 0, flag_kind::toggle, "", "", "open each file and show its architecture"},
     {"max-depth", 0, flag_kind::integer, "N", "8", "how many folders deep to look"},
     {"json", 0, flag_kind::toggle, "", "", "print one JSON document"},
 };
 
 result<scan_options> options_of(const arguments& a) {
-    scan_options o{.sources = a.all("source"), .extra_roots = {}, .query = a.text("query"), .prefer = a.text("prefer"), .sniff = a.has("sniff"), .max_depth = static_cast<int>(std::min<std::int64_t>(a.integer("max-depth", 8), 64))};
-    for (const std::string& root : a.all("root")) o.extra_roots.emplace_back(root);
+    scan_options o{
+        .sources = a.all("source"),
+        .extra_roots = {},
+        .query = a.text("query"),
+        .prefer = a.text("prefer"),
+        .sniff = a.has("sniff"),
+        .max_depth = static_cast<int>(std::min<std::int64_t>(a.integer("max-depth", 8), 64))};
+    for (const std::string& root : a.all("root"))
+        o.extra_roots.emplace_back(root);
     const auto known = model_sources();
     for (const std::string& s : o.sources)
         if (std::ranges::find(known, s) == known.end())
-            return error{RLX_INVALID_ARGUMENT, fmt::format("--source: '{}' is none of {}", s, fmt::join(known, ", "))};
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format("--source: '{}' is none of {}", s, fmt::join(known, ", "))};
     return o;
 }
 
 json row(const found_model& m) {
-    return {{"path", m.path.string()}, {"sources", {m.source}}, {"display_name", m.name}, {"format", m.format}, {"size_bytes", m.size_bytes}, {"quant_hint", m.quant}, {"arch_hint", m.arch}};
+    return {
+        {"path", m.path.string()},
+        {"sources", {m.source}},
+        {"display_name", m.name},
+        {"format", m.format},
+        {"size_bytes", m.size_bytes},
+        {"quant_hint", m.quant},
+        {"arch_hint", m.arch}};
 }
 
 result<int> scan(const arguments& a) {
     const auto models = find_models(RLX_TRY(options_of(a)));
     if (a.has("json")) {
         json doc = json::array();
-        for (const found_model& m : models) doc.push_back(row(m));
+        for (const found_model& m : models)
+            doc.push_back(row(m));
         RLX_CHECK(print(doc.dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
         return exit_ok;
     }
     for (const found_model& m : models)
-        RLX_CHECK(print(fmt::format("{:<9} {:>9.1f} MiB  {:<8} {:<10} {}\n", m.source, static_cast<double>(m.size_bytes) / 1048576.0, m.quant, m.arch, m.path.string())));
-    if (models.empty()) fmt::print(stderr, "no model files found; --root DIR looks in another folder\n");
+        RLX_CHECK(print(fmt::format(
+            "{:<9} {:>9.1f} MiB  {:<8} {:<10} {}\n",
+            m.source,
+            static_cast<double>(m.size_bytes) / 1048576.0,
+            m.quant,
+            m.arch,
+            m.path.string()
+        )));
+    if (models.empty())
+        fmt::print(stderr, "no model files found; --root DIR looks in another folder\n");
     return exit_ok;
 }
 
 result<int> resolve(const arguments& a) {
-    if (a.positional().empty()) return error{RLX_INVALID_ARGUMENT, "no query given; usage: rlx-inspect resolve <query>"};
+    if (a.positional().empty())
+        return error{RLX_INVALID_ARGUMENT, "no query given; usage: rlx-inspect resolve <query>"};
     scan_options o = RLX_TRY(options_of(a));
     o.query = a.positional()[0];
     const auto models = find_models(o);
-    if (models.empty()) return error{RLX_NOT_FOUND, fmt::format("no model on this machine matches '{}'; rlx-inspect scan lists them", o.query)};
-    if (a.has("json")) RLX_CHECK(print(json{{"query", o.query}, {"path", models[0].path.string()}}.dump() + "\n"));
-    else RLX_CHECK(print(models[0].path.string() + "\n"));
+    if (models.empty())
+        return error{
+            RLX_NOT_FOUND,
+            fmt::format(
+                "no model on this machine matches '{}'; rlx-inspect scan lists them", o.query
+            )};
+    if (a.has("json"))
+        RLX_CHECK(print(json{{"query", o.query}, {"path", models[0].path.string()}}.dump() + "\n"));
+    else
+        RLX_CHECK(print(models[0].path.string() + "\n"));
     return exit_ok;
 }
 
-}  // namespace
+} // namespace
 
 int cmd_scan(arg_span args) {
-    return run_command("rlx-inspect scan", {"scan", "Lists model files on this machine.", "", {general_flags, {"Scan", own}}}, args, scan);
+    return run_command(
+        "rlx-inspect scan",
+        {"scan", "Lists model files on this machine.", "", {general_flags, {"Scan", own}}},
+        args,
+        scan
+    );
 }
 
 int cmd_resolve(arg_span args) {
-    return run_command("rlx-inspect resolve", {"resolve", "Prints the path of the model that matches.", "<query>", {general_flags, {"Scan", own}}}, args, resolve);
+    return run_command(
+        "rlx-inspect resolve",
+        {"resolve",
+         "Prints the path of the model that matches.",
+         "<query>",
+         {general_flags, {"Scan", own}}},
+        args,
+        resolve
+    );
 }
 
-}  // namespace rlx::cli
+} // namespace rlx::cli

@@ -35,6 +35,10 @@ endif()
 
 add_library(rlx_flags INTERFACE)
 target_compile_options(rlx_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False positives on std::string concatenation (GCC bug 105651).
+  target_compile_options(rlx_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
 if(RLX_WERROR)
   target_compile_options(rlx_flags INTERFACE -Werror)
 endif()

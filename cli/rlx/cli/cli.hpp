@@ -26,12 +26,13 @@ struct command {
 RLX_API void register_cli(std::string name, std::string description, command_fn run);
 // Sorted by name. [any thread]
 RLX_API std::vector<command> registered();
-// Runs a registered command; nullopt when there is none. No lock is held while it runs. [any thread]
+// Runs a registered command; nullopt when there is none. No lock is held while it runs. [any
+// thread]
 RLX_API std::optional<int> run_registered(std::string_view name, std::span<const std::string> args);
 // rlx-run: args[0] names the command.
 RLX_API int dispatch(std::span<const std::string> args);
 
-}  // namespace rlx::cli
+} // namespace rlx::cli
 
 extern "C" {
 // main() of rlx-run.

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// rlx-run logits: float32 [tokens, vocab] as .npy, for comparing with a reference.
+#include "../catalog.hpp"
+#include "../lm.hpp"
+
+#include <bit>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace rlx::cli {
+
+namespace {
+
+constexpr flag own[] = {
+    {"prompt-ids", 0, flag_kind::text, "IDS", "", "token ids: 1,2,3"},
+    {"chunk", 0, flag_kind::integer, "N", "as many as a step takes", "feed N tokens at a time"},
+    {"out", 'o', flag_kind::text, "FILE", "", "the .npy file to write; - is standard output"},
+};
+
+// NumPy format 1.0, little-endian float32, C order (numpy.lib.format).
+std::string npy_header(std::size_t rows, std::size_t cols) {
+    static_assert(std::endian::native == std::endian::little);
+    std::string dict =
+        fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, cols);
+    while ((10 + dict.size() + 1) % 64)
+        dict += ' ';
+    dict += '\n';
+    const auto n = static_cast<std::uint16_t>(dict.size());
+    return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(n & 255) +
+           static_cast<char>(n >> 8) + dict;
+}
+
+result<int> logits(const arguments& a) {
+    catch_signals();
+    if (!a.has("prompt-ids") || !a.has("out"))
+        return error{RLX_INVALID_ARGUMENT, "--prompt-ids IDS and --out FILE are needed"};
+    const auto ids = RLX_TRY(parse_ids(a.text("prompt-ids")));
+    if (a.has("chunk") && a.integer("chunk", 0) == 0)
+        return error{RLX_INVALID_ARGUMENT, "--chunk: at least 1 token at a time"};
+    auto catalog = RLX_TRY(open_catalog(a));
+    auto runner = RLX_TRY(load_model(a, catalog.get(), "", 64));
+    std::string file = npy_header(ids.size(), static_cast<std::size_t>(runner->vocab_size()));
+    file.reserve(file.size() + ids.size() * static_cast<std::size_t>(runner->vocab_size()) * 4);
+    RLX_CHECK(runner->logits(
+        ids,
+        a.integer("chunk", 0),
+        [&](std::int64_t, std::span<const float> rows) -> result<void> {
+            file.append(reinterpret_cast<const char*>(rows.data()), rows.size_bytes());
+            return {};
+        }
+    ));
+    RLX_CHECK(write_file(a.text("out"), file));
+    return exit_ok;
+}
+
+} // namespace
+
+int cmd_logits(arg_span args) {
+    return run_command(
+        "rlx-run logits",
+        {"logits",
+         "Writes the logits of every token as float32 [tokens, vocab].",
+         "",
+         {weights_flags, {"Logits", own}, device_flags, plugin_flags, general_flags}},
+        args,
+        logits
+    );
+}
+
+} // namespace rlx::cli

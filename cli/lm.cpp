@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "lm.hpp"
+
+#include "rlx/base/environment.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+
+namespace rlx::cli {
+
+namespace {
+
+error usage(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
+
+result<std::string> one_of(
+    const arguments& a,
+    std::string_view flag,
+    std::string_view fallback,
+    std::initializer_list<std::string_view> allowed
+) {
+    const std::string value = a.text(flag, fallback);
+    for (std::string_view v : allowed)
+        if (value == v) return value;
+    return usage(fmt::format("--{}: '{}' is none of {}", flag, value, fmt::join(allowed, ", ")));
+}
+
+// A bare name is looked up in RLX_WEIGHTS_DIR when it is no path here.
+std::filesystem::path located(const std::string& given) {
+    std::filesystem::path path(given);
+    std::error_code ec;
+    const auto dir = env_path("RLX_WEIGHTS_DIR");
+    if (dir && path.is_relative() && !std::filesystem::exists(path, ec) &&
+        std::filesystem::exists(*dir / path, ec))
+        return *dir / path;
+    return path;
+}
+
+// Flag, then environment, then the built-in default.
+std::string device_of(const arguments& a) {
+    return a.has("device") ? a.text("device")
+                           : std::string(env_string("RLX_DEVICE").value_or("cpu"));
+}
+
+result<std::uint32_t> threads_of(const arguments& a) {
+    std::int64_t n = a.integer("threads", -1);
+    if (n < 0) n = RLX_TRY(env_int("RLX_THREADS")).value_or(0);
+    if (a.has("threads") && n == 0)
+        return usage("--threads: 0 threads cannot compute; leave the flag out for the default");
+    if (n < 0 || n > 4096) return usage(fmt::format("{} threads: between 1 and 4096 expected", n));
+    return static_cast<std::uint32_t>(n);
+}
+
+} // namespace
+
+result<weights_choice> weights_of(const arguments& a) {
+    if (!a.has("weights") || a.text("weights").empty())
+        return usage("no model given; --weights PATH names a GGUF file or a checkpoint directory");
+    weights_choice c{
+        .path = located(a.text("weights")),
+        .options = {.prefer = a.text("prefer-gguf"), .gguf_index = {}, .config = a.text("config")},
+        .tokenizer = a.text("tokenizer")};
+    if (a.has("gguf-index"))
+        c.options.gguf_index = static_cast<std::size_t>(a.integer("gguf-index", 0));
+    return c;
+}
+
+result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a) {
+    const weights_choice c = RLX_TRY(weights_of(a));
+    return checkpoint::open(c.path, c.options, c.tokenizer);
+}
+
+result<lm_runner::builder>
+builder_of(const arguments& a, plugin_catalog* catalog, const std::string& family) {
+    const weights_choice c = RLX_TRY(weights_of(a));
+    if (a.has("packed") && a.has("no-packed"))
+        return usage("--packed and --no-packed exclude each other");
+    std::string compute = a.has("compute") && a.text("compute") == "f16-lm"
+                              ? "f16-lm"
+                              : RLX_TRY(one_of(a, "compute", "auto", {"auto", "f32"}));
+    if (compute == "f16-lm")
+        return error{
+            RLX_UNSUPPORTED,
+            "--precision f16-lm: a half-precision output layer alone is not offered; auto and f32 "
+            "are"};
+    if (a.has("no-packed")) compute = "f32";
+    if (a.has("format")) {
+        const std::string wanted = RLX_TRY(one_of(a, "format", "", {"gguf", "safetensors"}));
+        auto w = RLX_TRY(weights::open(c.path, c.options));
+        if (w->format() != wanted)
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format("--format {}: {} is {}", wanted, w->path().string(), w->format())};
+    }
+    lm_runner::builder b;
+    b.weights(c.path).config(c.options.config).tokenizer(c.tokenizer).prefer(c.options.prefer);
+    if (c.options.gguf_index) b.gguf_index(*c.options.gguf_index);
+    if (!family.empty()) b.family(family);
+    b.device(device_of(a)).threads(RLX_TRY(threads_of(a))).compute(compute);
+    b.tier(a.has("tier") ? a.text("tier") : std::string(env_string("RLX_CPU").value_or("")));
+    b.kv(RLX_TRY(one_of(a, "kv", "auto", {"auto", "f16", "f32"})));
+    b.max_seq(a.integer("max-seq", 0)).max_memory_gb(a.number("max-memory-gb", 0));
+    b.catalog(catalog).cancel(&cancel_flag());
+    return b;
+}
+
+result<std::unique_ptr<lm_runner>> load_model(
+    const arguments& a, plugin_catalog* catalog, const std::string& family, std::int64_t max_rows
+) {
+    auto b = RLX_TRY(builder_of(a, catalog, family));
+    const auto mode = a.has("quiet") ? progress_mode::none
+                                     : RLX_TRY(parse_progress_mode(a.text("progress", "auto")));
+    progress_line line("loading", "bytes", mode);
+    b.progress([&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
+    if (max_rows > 0) b.max_rows(max_rows);
+    return b.build();
+}
+
+result<generate_options> generation_of(const arguments& a, std::int64_t default_max_tokens) {
+    generate_options o;
+    o.max_tokens = a.integer("max-tokens", default_max_tokens);
+    o.sample.temperature = a.number("temperature", 0);
+    o.sample.top_k = a.integer("top-k", 0);
+    o.sample.top_p = a.number("top-p", 1);
+    o.sample.min_p = a.number("min-p", 0);
+    o.sample.repetition_penalty = a.number("repetition-penalty", 1);
+    o.sample.repetition_window = a.integer("repetition-window", 64);
+    o.sample.presence_penalty = a.number("presence-penalty", 0);
+    o.sample.frequency_penalty = a.number("frequency-penalty", 0);
+    o.sample.seed = static_cast<std::uint64_t>(a.integer("seed", 0));
+    if (o.sample.top_p > 1) return usage(fmt::format("--top-p: {} is above 1", o.sample.top_p));
+    if (o.sample.min_p > 1) return usage(fmt::format("--min-p: {} is above 1", o.sample.min_p));
+    if (a.has("repetition-penalty") && o.sample.repetition_penalty == 0)
+        return usage("--repetition-penalty: must be above 0");
+    o.stop = a.all("stop");
+    o.ignore_eos = a.has("ignore-eos");
+    o.cancel = &cancel_flag();
+    return o;
+}
+
+result<std::vector<std::int32_t>> parse_ids(std::string_view list) {
+    std::vector<std::int32_t> ids;
+    if (list.find_first_not_of(' ') == std::string_view::npos)
+        return usage("--prompt-ids: the prompt is empty");
+    while (true) {
+        const std::size_t comma = list.find(',');
+        std::string_view piece = list.substr(0, comma);
+        while (piece.starts_with(' '))
+            piece.remove_prefix(1);
+        while (piece.ends_with(' '))
+            piece.remove_suffix(1);
+        std::int32_t id = 0;
+        const auto [end, code] = std::from_chars(piece.data(), piece.data() + piece.size(), id);
+        if (code != std::errc() || end != piece.data() + piece.size())
+            return usage(fmt::format(
+                "--prompt-ids: '{}' in '{}' is no token id; expected numbers with commas between "
+                "them",
+                piece,
+                list
+            ));
+        ids.push_back(id);
+        if (comma == std::string_view::npos) return ids;
+        list.remove_prefix(comma + 1);
+    }
+}
+
+result<render_options> rendering_of(const arguments& a) {
+    render_options o;
+    json vars = json::object();
+    if (a.has("template-vars")) {
+        vars = json::parse(a.text("template-vars"), nullptr, false);
+        if (!vars.is_object())
+            return usage(
+                "--template-vars: a JSON object expected, such as {\"enable_thinking\": false}"
+            );
+    }
+    if (a.has("no-think")) vars["enable_thinking"] = false;
+    if (!vars.empty()) o.extra_json = vars.dump();
+    return o;
+}
+
+std::string messages_of(std::string_view system, std::string_view user) {
+    json list = json::array();
+    if (!system.empty()) list.push_back({{"role", "system"}, {"content", system}});
+    list.push_back({{"role", "user"}, {"content", user}});
+    return list.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+result<void> check_messages(std::string_view text) {
+    const json list = json::parse(text, nullptr, false);
+    if (list.is_discarded()) return usage("--messages-json: not valid JSON");
+    if (!list.is_array() || list.empty())
+        return usage("--messages-json: a non-empty JSON array of messages expected");
+    for (std::size_t i = 0; i < list.size(); i++)
+        if (!list[i].is_object() || !list[i].contains("role") || !list[i]["role"].is_string())
+            return usage(fmt::format(
+                "--messages-json: message {} has no \"role\"; expected {{\"role\": \"user\", "
+                "\"content\": \"...\"}}",
+                i
+            ));
+    return {};
+}
+
+std::string dump(const json& doc) {
+    return doc.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+json facts_of(const lm_runner& runner) {
+    const run_facts& f = runner.ran_on();
+    return {
+        {"device", f.device},
+        {"description", f.device_description},
+        {"tier", f.tier},
+        {"compute", f.compute},
+        {"kv", f.kv},
+        {"threads", f.threads},
+        {"family", f.family},
+        {"plugins", {f.family_plugin, f.backend_plugin}}};
+}
+
+json fallbacks_of(const lm_runner& runner) {
+    json list = json::array();
+    for (const fallback& f : runner.fallbacks())
+        list.push_back({{"what", f.what}, {"reason", f.reason}});
+    return list;
+}
+
+void print_summary(const lm_runner& runner, const generate_result& r) {
+    const run_facts& f = runner.ran_on();
+    fmt::print(
+        stderr,
+        "load {:.2f} s | prefill {} tokens, {:.1f} tok/s | decode {} tokens, {:.1f} tok/s | {} {}, "
+        "{}, kv {}, {} threads\n",
+        runner.load_seconds(),
+        r.timings.prefill_tokens,
+        r.timings.prefill_tokens_per_s(),
+        r.timings.decode_steps,
+        r.timings.decode_tokens_per_s(),
+        f.device,
+        f.tier,
+        f.compute,
+        f.kv,
+        f.threads
+    );
+    for (const fallback& b : runner.fallbacks())
+        fmt::print(stderr, "note: {}: {}\n", b.what, b.reason);
+}
+
+} // namespace rlx::cli
