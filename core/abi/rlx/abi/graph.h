@@ -4,7 +4,8 @@
 //
 // Dims. A dim is an int64_t handle: >= 0 is that many elements, < 0 names an expression of the graph
 // (a symbol with bounds, or a sum, product, quotient of dims). A graph is planned once at its upper bounds and
-// run at any smaller extent; eval_dims turns handles into numbers for one run.
+// run at any smaller extent; eval_dims turns handles into numbers for one run. Handles are canonical: equal
+// handles mean equal numbers at every extent.
 #pragma once
 
 #include "rlx/abi/abi.h"
@@ -49,8 +50,9 @@ enum {
     RLX_VALUE_INPUT = 1,
     RLX_VALUE_WEIGHT = 2,
     RLX_VALUE_CONSTANT = 3,
-    RLX_VALUE_STATE = 4,
-    RLX_VALUE_TEMP = 5 // made by a node; also when it is an output
+    RLX_VALUE_STATE = 4, // also the result of KvAppend, which has a producer and the state as its root
+    // Made by a node; also when it is an output. After finish a TEMP without a producer is not used.
+    RLX_VALUE_TEMP = 5
 };
 
 // Everything about a value. Pointers are borrowed until the graph is changed or freed.
@@ -67,8 +69,10 @@ typedef struct rlx_value_info {
     uint32_t is_output;
     int64_t offset;         // dim handle: first element inside root, in elements
     rlx_bytes data;         // constants: the bytes
-    uint64_t scratch_offset; // roots of kind TEMP, after planning: byte offset in the scratch arena
-    uint64_t scratch_bytes;  // the same: bytes at the upper bounds
+    // Roots of kind TEMP, after planning: byte offset in the scratch arena. Outputs are bound by the caller
+    // and have no place in the arena; an output is always its own root and contiguous.
+    uint64_t scratch_offset;
+    uint64_t scratch_bytes; // the same, and outputs: bytes at the upper bounds
     rlx_state_slot slot;     // STATE; a KvAppend result has the root of its state
 } rlx_value_info;
 
@@ -96,6 +100,7 @@ typedef struct rlx_graph_v1 {
     // returns the same dim.
     rlx_error* (*symbol)(rlx_graph* g, rlx_str name, int64_t min, int64_t max, int64_t multiple, int64_t* dim);
     rlx_error* (*dim_op)(rlx_graph* g, uint32_t op, int64_t a, int64_t b, int64_t* dim);
+    // A declared name gives the declared value; dims may be NULL then, else they must be the declared ones.
     rlx_error* (*input)(rlx_graph* g, rlx_str name, uint32_t dtype, uint32_t rank, const int64_t* dims, rlx_value* out);
     // A checkpoint tensor by name; marks it as used. expect[i] >= 0 is checked against the file's shape,
     // -1 accepts anything; a mismatch is RLX_CORRUPT_DATA naming tensor, both shapes. RLX_WEIGHT_OPTIONAL
@@ -103,8 +108,12 @@ typedef struct rlx_graph_v1 {
     rlx_error* (*weight)(rlx_graph* g, rlx_str name, uint32_t rank, const int64_t* expect, uint32_t flags, rlx_value* out);
     rlx_error* (*constant)(rlx_graph* g, uint32_t dtype, uint32_t rank, const int64_t* dims, rlx_bytes data, rlx_value* out);
     rlx_error* (*state)(rlx_graph* g, rlx_str name, const rlx_state_slot* slot, rlx_value* out);
-    // Appends a node; checks arity, attributes, dtypes and shapes and gives the outputs' ids.
+    // Appends a node; checks arity, attributes, dtypes and shapes and gives the outputs' ids. n_out must be
+    // the op's number of outputs. A Reshape that strides cannot express gets a Copy before it. Conditions on
+    // symbolic dims that cannot be decided here are checked for the extents of each run.
     rlx_error* (*add)(rlx_graph* g, uint32_t op, const rlx_value* in, uint32_t n_in, const rlx_attr* attrs, uint32_t n_attr, rlx_value* out, uint32_t n_out);
+    // Names a result. A view, an input or a value that is an output already is copied, so that every output
+    // has memory of its own.
     rlx_error* (*output)(rlx_graph* g, rlx_str name, rlx_value v);
     // Module path recorded as origin by the nodes added from now on.
     void (*set_origin)(rlx_graph* g, rlx_str path);
@@ -117,10 +126,14 @@ typedef struct rlx_graph_v1 {
     rlx_error* (*value)(const rlx_graph* g, rlx_value v, rlx_value_info* out);
     uint32_t (*symbol_count)(const rlx_graph* g);
     rlx_error* (*symbol_at)(const rlx_graph* g, uint32_t index, rlx_str* name, int64_t* min, int64_t* max);
-    // Numbers for n dim handles at the given extents (one per symbol, in symbol order).
+    // Numbers for n dim handles at the given extents (one per symbol, in symbol order). Extents outside a
+    // symbol's bounds are an error; so is a dim that comes out negative.
     rlx_error* (*eval_dims)(const rlx_graph* g, const int64_t* extents, uint32_t n_extents, const int64_t* dims, uint32_t n, int64_t* out);
     // Bytes of scratch arena the plan needs at the upper bounds (0 before planning).
     uint64_t (*scratch_bytes)(const rlx_graph* g);
+    // Bounds that hold for n dim handles at all extents, to size workspaces before a run. hi is what the plan
+    // uses. Either out may be NULL.
+    rlx_error* (*dim_range)(const rlx_graph* g, const int64_t* dims, uint32_t n, int64_t* lo, int64_t* hi);
 } rlx_graph_v1;
 
 #ifdef __cplusplus

@@ -17,6 +17,28 @@ namespace rlx {
 
 class weights;
 
+// What the scratch plan came to. "Scratch" is what nodes make and other nodes read; outputs,
+// inputs, states and weights are not in it.
+struct plan_report {
+    struct entry {
+        rlx_value value;
+        std::uint64_t bytes, offset;
+        std::uint32_t first, last; // steps (node indices) at which it is alive
+        std::string what;          // op, module and shape
+    };
+
+    std::uint64_t peak = 0;          // bytes of the arena
+    std::uint64_t without_reuse = 0; // bytes if every value had its own place
+    std::size_t values = 0;
+    std::vector<entry> top; // the ten largest
+
+    double reuse() const {
+        return peak ? static_cast<double>(without_reuse) / static_cast<double>(peak) : 1.0;
+    }
+
+    RLX_API std::string text() const;
+};
+
 // [one thread per graph] while building, [any thread] once finish() succeeded.
 class RLX_API graph {
 public:
@@ -27,10 +49,18 @@ public:
     virtual rlx_graph* handle() = 0; // what goes across the wall
     virtual const rlx_graph* handle() const = 0;
 
-    // Removes dead nodes, verifies everything, replaces composites for which claims() says no by their
-    // decomposition, plans the scratch arena at the upper bounds. claims gets node indices and fills 1 or 0;
-    // an unclaimed primitive is RLX_UNSUPPORTED naming op, module and reason.
-    using claim_fn = std::function<result<void>(std::span<const std::uint32_t> nodes, std::span<std::uint8_t> verdict, std::span<std::string> reason)>;
+    // Removes dead nodes, verifies everything, replaces composites for which claims() says no by
+    // their decomposition, plans the scratch arena at the upper bounds. claims gets node indices
+    // (never views) and fills 1 or 0; it is called again for the nodes that replace refused ones,
+    // and indices are only valid during the call. A refused node that reads strided views is
+    // offered again with contiguous copies first; a primitive refused then is RLX_UNSUPPORTED
+    // naming op, module, inputs and reason. An empty function claims everything. Value ids never
+    // change, node indices do. After an error the graph is of no use.
+    using claim_fn = std::function<result<void>(
+        std::span<const std::uint32_t> nodes,
+        std::span<std::uint8_t> verdict,
+        std::span<std::string> reason
+    )>;
     virtual result<void> finish(const claim_fn& claims) = 0;
 
     // Checks the whole graph; finish() calls it, tests call it alone. [any thread]
@@ -38,14 +68,20 @@ public:
     // One line per value and node, stable across runs.
     virtual std::string dump() const = 0;
     virtual std::uint64_t scratch_bytes() const = 0;
+    virtual plan_report report() const = 0;
     // 0 when there is none.
     virtual rlx_value find_input(std::string_view name) const = 0;
     virtual rlx_value find_output(std::string_view name) const = 0;
     virtual std::vector<rlx_value> states() const = 0;
-    virtual result<std::vector<std::int64_t>> extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const = 0;
+    // Extents in symbol order for one run. Every symbol needs a number unless its bounds leave only
+    // one; checks bounds, multiples and the conditions that could not be decided while building
+    // (dims that must be equal, slices that must lie inside); the error names the condition and the
+    // module it comes from.
+    virtual result<std::vector<std::int64_t>>
+    extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const = 0;
 };
 
 // "rlx.graph/1", registered with host_provide by the first graph::create.
 RLX_API const rlx_graph_v1* graph_table();
 
-}  // namespace rlx
+} // namespace rlx

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "rlx/graph/graph.hpp"
+
+#include "impl.hpp"
+#include "passes.hpp"
+#include "rlx/base/wall.hpp"
+#include "rlx/formats/weights.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace rlx {
+
+std::unique_ptr<graph> graph::create(weights* w) {
+    static const bool provided = (host_provide("rlx.graph/1", graph_table()), true);
+    (void)provided;
+    return std::make_unique<ir::graph_impl>(w ? w->handle() : nullptr);
+}
+
+namespace ir {
+
+result<void> graph_impl::writable() const {
+    if (finished) return error{RLX_INVALID_ARGUMENT, "the graph is finished and cannot be changed"};
+    return {};
+}
+
+result<void> graph_impl::finish(const claim_fn& claims) {
+    RLX_CHECK(writable());
+    finished = true;
+    if (m.outputs.empty()) return error{RLX_INVALID_ARGUMENT, "the graph has no output"};
+    prune(m);
+    RLX_CHECK(ir::verify(m));
+    RLX_CHECK(settle(m, claims));
+    RLX_CHECK(plan(m));
+    return ir::verify(m);
+}
+
+result<void> graph_impl::verify() const {
+    return ir::verify(m);
+}
+
+std::string graph_impl::dump() const {
+    return ir::dump(m);
+}
+
+plan_report graph_impl::report() const {
+    return ir::report(m);
+}
+
+rlx_value graph_impl::find_input(std::string_view name) const {
+    return m.find(RLX_VALUE_INPUT, name);
+}
+
+rlx_value graph_impl::find_output(std::string_view name) const {
+    for (rlx_value v : m.outputs)
+        if (m.at(v).name == name) return v;
+    return 0;
+}
+
+std::vector<rlx_value> graph_impl::states() const {
+    std::vector<rlx_value> out;
+    for (std::size_t i = 0; i < m.values.size(); i++) {
+        const auto id = static_cast<rlx_value>(i + 1);
+        if (m.values[i].kind == RLX_VALUE_STATE && m.values[i].root == id) out.push_back(id);
+    }
+    return out;
+}
+
+result<std::vector<std::int64_t>>
+graph_impl::extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const {
+    std::vector<std::int64_t> out;
+    for (const symbol& s : m.dims.symbols()) {
+        const auto it = std::find_if(named.begin(), named.end(), [&](const auto& n) {
+            return n.first == s.name;
+        });
+        if (it != named.end())
+            out.push_back(it->second);
+        else if (s.handle >= 0)
+            out.push_back(s.handle);
+        else
+            return error{
+                RLX_INVALID_ARGUMENT, fmt::format("no extent given for symbol {}", s.name)};
+    }
+    for (const auto& n : named) {
+        const auto symbols = m.dims.symbols();
+        if (std::none_of(symbols.begin(), symbols.end(), [&](const symbol& s) {
+                return s.name == n.first;
+            }))
+            return error{RLX_INVALID_ARGUMENT, fmt::format("the graph has no symbol {}", n.first)};
+    }
+    RLX_CHECK(m.dims.check(out));
+    return out;
+}
+
+} // namespace ir
+
+} // namespace rlx

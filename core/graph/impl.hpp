@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The object behind rlx::graph and rlx_graph*.
+#pragma once
+
+#include "module.hpp"
+#include "rlx/graph/graph.hpp"
+
+namespace rlx::ir {
+
+class graph_impl final : public graph {
+public:
+    explicit graph_impl(rlx_weights* w) : source(w) {}
+
+    rlx_graph* handle() override { return reinterpret_cast<rlx_graph*>(this); }
+
+    const rlx_graph* handle() const override { return reinterpret_cast<const rlx_graph*>(this); }
+
+    result<void> finish(const claim_fn& claims) override;
+    result<void> verify() const override;
+    std::string dump() const override;
+
+    std::uint64_t scratch_bytes() const override { return m.scratch_bytes; }
+
+    plan_report report() const override;
+    rlx_value find_input(std::string_view name) const override;
+    rlx_value find_output(std::string_view name) const override;
+    std::vector<rlx_value> states() const override;
+    result<std::vector<std::int64_t>>
+    extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const override;
+
+    // Error once finish() was called.
+    result<void> writable() const;
+
+    module m;
+    rlx_weights* source;
+    bool finished = false;
+};
+
+inline graph_impl& impl(rlx_graph* g) {
+    return *reinterpret_cast<graph_impl*>(g);
+}
+
+inline const graph_impl& impl(const rlx_graph* g) {
+    return *reinterpret_cast<const graph_impl*>(g);
+}
+
+} // namespace rlx::ir

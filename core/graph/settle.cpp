@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Who runs each node: claim, copy strided inputs, decompose, ask again.
+#include "build.hpp"
+#include "dtype.hpp"
+#include "passes.hpp"
+#include "views.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+
+namespace rlx::ir {
+
+namespace {
+
+class settler {
+public:
+    settler(module& m, const graph::claim_fn& claims)
+        : m_(m), claims_(claims), settled_(m.nodes.size(), 0) {}
+
+    result<void> run() {
+        // Decompositions are at most three deep (MoeRoute, Softmax, primitives), each with one
+        // round of copies before; more rounds mean a decomposition that does not make progress.
+        for (int round = 0; round < 16; round++) {
+            if (RLX_TRY(ask()) == 0) return {};
+            RLX_CHECK(rebuild());
+        }
+        return error{RLX_INTERNAL, "decompositions do not end"};
+    }
+
+private:
+    // Number of refused nodes.
+    result<std::size_t> ask() {
+        std::vector<std::uint32_t> open;
+        for (std::size_t i = 0; i < m_.nodes.size(); i++)
+            if (!settled_[i] && op_info(m_.nodes[i].op)->kind != op_kind::view)
+                open.push_back(static_cast<std::uint32_t>(i));
+        std::vector<std::uint8_t> verdict(open.size(), claims_ ? 0 : 1);
+        std::vector<std::string> reason(open.size());
+        if (claims_ && !open.empty()) RLX_CHECK(claims_(open, verdict, reason));
+        std::fill(settled_.begin(), settled_.end(), char{1});
+        reasons_.assign(m_.nodes.size(), {});
+        std::size_t refused = 0;
+        for (std::size_t k = 0; k < open.size(); k++) {
+            if (verdict[k]) continue;
+            settled_[open[k]] = 0;
+            reasons_[open[k]] = std::move(reason[k]);
+            refused++;
+        }
+        return refused;
+    }
+
+    result<void> rebuild() {
+        std::vector<node> old = std::move(m_.nodes);
+        std::vector<char> done = std::move(settled_);
+        m_.nodes.clear();
+        settled_.clear();
+        copies_.clear();
+        for (std::size_t i = 0; i < old.size(); i++) {
+            if (!done[i])
+                RLX_CHECK(replace(old[i], reasons_[i]));
+            else
+                m_.nodes.push_back(std::move(old[i]));
+            settled_.resize(m_.nodes.size(), done[i]);
+        }
+        m_.renumber();
+        return {};
+    }
+
+    result<void> replace(node& n, const std::string& reason) {
+        const op_desc& op = *op_info(n.op);
+        if (n.op != RLX_OP_Copy && RLX_TRY(copy_strided_inputs(n))) {
+            m_.nodes.push_back(std::move(n));
+            return {};
+        }
+        if (op.kind != op_kind::composite) return refused(n, op, reason);
+        return expand(n);
+    }
+
+    error refused(const node& n, const op_desc& op, const std::string& reason) const {
+        std::string inputs;
+        for (rlx_value v : n.in)
+            inputs += (inputs.empty() ? "" : ", ") + describe(m_, v);
+        return {
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "the backend has no kernel for {} ({}){}{}",
+                where(op, n.origin),
+                inputs,
+                reason.empty() ? "" : ": ",
+                reason
+            )};
+    }
+
+    // True when there was something to copy.
+    result<bool> copy_strided_inputs(node& n) {
+        bool any = false;
+        for (rlx_value& v : n.in) {
+            if (v == 0) continue;
+            const value& x = m_.at(v);
+            if (x.kind == RLX_VALUE_STATE || layout_of(x.dtype).packed()) continue;
+            if (RLX_TRY(is_contiguous(m_.dims, x.dims, x.strides))) continue;
+            rlx_value& copy = copies_[v];
+            if (copy == 0)
+                copy = RLX_TRY(emit_node(m_, m_.nodes, RLX_OP_Copy, {&v, 1}, {}, n.origin))[0];
+            v = copy;
+            any = true;
+        }
+        return any;
+    }
+
+    // The last nodes of the decomposition define n's own outputs, so no other node or host handle
+    // changes.
+    result<void> expand(const node& n) {
+        const std::size_t first = m_.nodes.size();
+        const std::vector<rlx_value> made = RLX_TRY(decompose(m_, m_.nodes, n));
+        if (made.size() != n.out.size())
+            return error{
+                RLX_INTERNAL,
+                fmt::format(
+                    "{}: decomposition with {} results",
+                    where(*op_info(n.op), n.origin),
+                    made.size()
+                )};
+        for (std::size_t k = 0; k < made.size(); k++) {
+            const value &want = m_.at(n.out[k]), &have = m_.at(made[k]);
+            if (have.dtype != want.dtype || have.dims != want.dims || have.root != made[k])
+                return error{
+                    RLX_INTERNAL,
+                    fmt::format(
+                        "{}: decomposition gives {}, expected {}",
+                        where(*op_info(n.op), n.origin),
+                        describe(m_, made[k]),
+                        describe(m_, n.out[k])
+                    )};
+            for (std::size_t i = first; i < m_.nodes.size(); i++) {
+                std::replace(m_.nodes[i].in.begin(), m_.nodes[i].in.end(), made[k], n.out[k]);
+                std::replace(m_.nodes[i].out.begin(), m_.nodes[i].out.end(), made[k], n.out[k]);
+            }
+        }
+        return {};
+    }
+
+    module& m_;
+    const graph::claim_fn& claims_;
+    std::vector<char> settled_; // by node: claimed, or not asked because it is a view
+    std::vector<std::string> reasons_;
+    std::map<rlx_value, rlx_value> copies_;
+};
+
+} // namespace
+
+result<void> settle(module& m, const graph::claim_fn& claims) {
+    return settler(m, claims).run();
+}
+
+} // namespace rlx::ir
