@@ -7,16 +7,12 @@ namespace {
 using sdk::checkpoint;
 
 void read_moe(const checkpoint& c, config& m) {
-    // transformers 5 writes num_local_experts, version 4 and most published files num_experts.
-    const std::string_view experts = c.has("num_experts") ? "num_experts" : "num_local_experts";
-    m.moe.n_experts = c.integer(experts, {.min = 1, .max = 1 << 16});
+    m.moe.n_experts = c.integer("num_experts", {.min = 1, .max = 1 << 16});
     m.moe.n_used = c.integer("num_experts_per_tok", {.min = 1, .max = m.moe.n_experts});
     m.moe.width = c.integer("moe_intermediate_size", {.min = 1, .max = 1 << 24}, sdk::any_size);
     m.moe.kind = m.act;
     // The GGUF converter drops the key; every published Qwen3-MoE renormalises.
-    m.moe.normalise = c.is_gguf()
-                          ? c.flag(sdk::format("{}.expert_weights_norm", c.architecture()), true)
-                          : c.flag("norm_topk_prob", false);
+    m.moe.normalise = c.flag("norm_topk_prob", c.is_gguf());
 }
 
 std::vector<bool> listed_layers(const checkpoint& c, std::int64_t n_layers) {

@@ -10,8 +10,7 @@
 namespace rlx::sdk {
 inline namespace sdk_v1 {
 
-// ---- elementwise and shape
-// --------------------------------------------------------------------------
+// ---- elementwise and shape ----
 
 inline tensor unary(scope m, std::int64_t kind, tensor x) {
     return m.op(RLX_OP_Unary, {x}, {attr(RLX_ATTR_kind, kind)});
@@ -98,8 +97,7 @@ inline tensor merge_heads(scope m, tensor x) {
     return reshape(m, x, {s.dims[0], s.dims[1] * s.dims[2]});
 }
 
-// ---- parameters
-// ---------------------------------------------------------------------------------------
+// ---- parameters ----
 
 // Whether a layer has a bias: never looked for, must be there, or taken when the checkpoint has it.
 enum class bias { none, required, if_present };
@@ -191,8 +189,7 @@ inline tensor softmax_moe(scope m, tensor x, const moe_options& o) {
     return m.op(RLX_OP_MoeCombine, {grouped("down_proj", h, hidden), share});
 }
 
-// ---- attention
-// ------------------------------------------------------------------------------------------
+// ---- attention ----
 
 // What the host feeds a causal language model (rlx/abi/family.h).
 struct lm_inputs {

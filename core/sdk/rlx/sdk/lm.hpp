@@ -11,8 +11,7 @@
 namespace rlx::sdk {
 inline namespace sdk_v1 {
 
-// ---- rope
-// ---------------------------------------------------------------------------------------------
+// ---- rope ----
 
 struct rope_config {
     std::int64_t dim = 0; // rotated elements per head
@@ -30,132 +29,107 @@ struct rope_config {
 
 namespace detail {
 
+inline bool known_rope(const checkpoint& c, std::string_view type, rope_config& r) {
+    struct row {
+        std::string_view name;
+        std::int64_t scaling;
+    };
+
+    static constexpr row rows[] = {
+        {"default", RLX_ROPE_NONE},
+        {"linear", RLX_ROPE_LINEAR},
+        {"dynamic", RLX_ROPE_DYNAMIC},
+        {"llama3", RLX_ROPE_LLAMA3},
+        {"yarn", RLX_ROPE_YARN},
+    };
+    for (const row& known : rows) {
+        if (known.name != type) continue;
+        r.scaling = known.scaling;
+        return true;
+    }
+    c.errors().fail(
+        RLX_UNSUPPORTED,
+        "config: rope_parameters.rope_type '{}' (known: default, linear, dynamic, llama3, yarn)",
+        type
+    );
+    return false;
+}
+
+inline std::string rope_key(std::string_view leaf) {
+    return format("rope_parameters.{}", leaf);
+}
+
+inline constexpr real_range rope_factors{.min = 1e-6, .max = 1e6};
+
+inline void read_llama3(const checkpoint& c, rope_config& r) {
+    r.low_freq_factor = c.real(rope_key("low_freq_factor"), rope_factors);
+    r.high_freq_factor = c.real(rope_key("high_freq_factor"), rope_factors);
+    if (c.ok() && r.high_freq_factor <= r.low_freq_factor) {
+        c.errors().fail(
+            RLX_CORRUPT_DATA,
+            "config: rope_parameters.high_freq_factor {} must be above low_freq_factor {}",
+            r.high_freq_factor,
+            r.low_freq_factor
+        );
+    }
+}
+
 inline double yarn_mscale(double factor, double mscale) {
     return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
 
-// config.json: everything under rope_parameters (older spellings are mapped there by the host).
-inline void read_rope_hf(const checkpoint& c, std::int64_t context, rope_config& r) {
-    const auto key = [&](std::string_view leaf) { return format("rope_parameters.{}", leaf); };
-    const real_range factors{.min = 1e-6, .max = 1e6};
-    const std::string_view type = c.text(key("rope_type"), "default");
-    r.base = c.real(key("rope_theta"), {.min = 1, .max = 1e12}, r.base);
-    if (const double part = c.real(key("partial_rotary_factor"), {.min = 0, .max = 1}, 1);
-        part != 1) {
-        c.errors().fail(
-            RLX_UNSUPPORTED,
-            "config: rope_parameters.partial_rotary_factor {} (only 1 is done)",
-            part
-        );
-    }
-    if (type == "default") return;
-    if (type == "linear" || type == "dynamic") {
-        r.scaling = type == "linear" ? RLX_ROPE_LINEAR : RLX_ROPE_DYNAMIC;
-        r.factor = c.real(key("factor"), factors);
-        r.original_max = context;
-        return;
-    }
-    if (type != "llama3" && type != "yarn") {
-        c.errors().fail(
-            RLX_UNSUPPORTED,
-            "config: rope_parameters.rope_type '{}' (known: default, linear, dynamic, llama3, "
-            "yarn)",
-            type
-        );
-        return;
-    }
-    const int_range lengths{.min = 1, .max = std::int64_t{1} << 31};
-    const std::string original = key("original_max_position_embeddings");
-    r.original_max = c.integer(original, lengths, context);
-    if (type == "llama3") {
-        r.scaling = RLX_ROPE_LLAMA3;
-        r.factor = c.real(key("factor"), factors);
-        r.low_freq_factor = c.real(key("low_freq_factor"), factors);
-        r.high_freq_factor = c.real(key("high_freq_factor"), factors);
-        if (c.ok() && r.high_freq_factor <= r.low_freq_factor) {
-            c.errors().fail(
-                RLX_CORRUPT_DATA,
-                "config: rope_parameters.high_freq_factor {} must be above low_freq_factor {}",
-                r.high_freq_factor,
-                r.low_freq_factor
-            );
-        }
-        return;
-    }
-    r.scaling = RLX_ROPE_YARN;
-    const double ratio = static_cast<double>(context) / static_cast<double>(r.original_max);
-    r.factor = c.real(key("factor"), factors, ratio);
-    r.truncate = c.flag(key("truncate"), true);
-    // Zero means "not given" in the reference, for these four.
-    const real_range optional{.min = 0, .max = 1e6};
-    const auto given = [](double value, double fallback) { return value > 0 ? value : fallback; };
-    r.beta_fast = given(c.real(key("beta_fast"), optional, 0), 32);
-    r.beta_slow = given(c.real(key("beta_slow"), optional, 0), 1);
-    const double mscale = c.real(key("mscale"), optional, 0);
-    const double mscale_all = c.real(key("mscale_all_dim"), optional, 0);
+// 0 means "not given" for the four optional numbers, as in the reference.
+inline void read_yarn(const checkpoint& c, rope_config& r) {
+    const auto given = [&](std::string_view leaf, double fallback) {
+        const double value = c.real(rope_key(leaf), {.min = 0, .max = 1e6}, 0);
+        return value > 0 ? value : fallback;
+    };
+    r.beta_fast = given("beta_fast", 32);
+    r.beta_slow = given("beta_slow", 1);
+    r.truncate = c.flag(rope_key("truncate"), true);
+    const double mscale = given("mscale", 0);
+    const double mscale_all = given("mscale_all_dim", 0);
     const double inferred = mscale > 0 && mscale_all > 0
                                 ? yarn_mscale(r.factor, mscale) / yarn_mscale(r.factor, mscale_all)
                                 : yarn_mscale(r.factor, 1);
-    r.attention_factor = c.real(key("attention_factor"), optional, inferred);
-}
-
-// GGUF: <arch>.rope.*; llama3 scaling arrives as the tensor rope_freqs.weight instead.
-inline void read_rope_gguf(const checkpoint& c, std::int64_t context, rope_config& r) {
-    const auto key = [&](std::string_view leaf) {
-        return format("{}.rope.{}", c.architecture(), leaf);
-    };
-    const real_range factors{.min = 1e-6, .max = 1e6};
-    r.base = c.real(key("freq_base"), {.min = 1, .max = 1e12}, r.base);
-    const std::int64_t rotated = c.integer(key("dimension_count"), {.min = 1}, r.dim);
-    if (c.ok() && rotated != r.dim) {
-        c.errors().fail(
-            RLX_UNSUPPORTED,
-            "config: {} is {}, only the whole head ({}) is done",
-            key("dimension_count"),
-            rotated,
-            r.dim
-        );
-    }
-    // "scale_linear" is how files older than scaling.type spell it; 0 means none.
-    const double old_linear = c.real(key("scale_linear"), {.min = 0, .max = 1e6}, 0);
-    const std::string_view type = c.text(key("scaling.type"), old_linear > 0 ? "linear" : "none");
-    if (type == "none" || type.empty()) return;
-    if (type != "linear" && type != "yarn") {
-        c.errors().fail(
-            RLX_UNSUPPORTED,
-            "config: {} '{}' (known: none, linear, yarn)",
-            key("scaling.type"),
-            type
-        );
-        return;
-    }
-    r.factor = c.real(key("scaling.factor"), factors, old_linear > 0 ? old_linear : 1);
-    r.scaling = type == "linear" ? RLX_ROPE_LINEAR : RLX_ROPE_YARN;
-    if (type == "linear") return;
-    const int_range lengths{.min = 1, .max = std::int64_t{1} << 31};
-    r.original_max = c.integer(key("scaling.original_context_length"), lengths, context);
-    r.beta_fast = c.real(key("scaling.yarn_beta_fast"), factors, 32);
-    r.beta_slow = c.real(key("scaling.yarn_beta_slow"), factors, 1);
-    const double extra = c.real(key("scaling.attn_factor"), factors, 1);
-    r.attention_factor = extra * yarn_mscale(r.factor, 1);
+    r.attention_factor = c.real(rope_key("attention_factor"), rope_factors, inferred);
 }
 
 } // namespace detail
 
-// context: max_position_embeddings.
+// context: max_position_embeddings. The host maps the older spellings and <arch>.rope.* of GGUF to
+// rope_parameters; llama3 scaling arrives in GGUF as the tensor rope_freqs.weight instead.
 inline rope_config read_rope(const checkpoint& c, std::int64_t head_dim, std::int64_t context) {
+    using detail::rope_key;
     rope_config r;
     r.dim = head_dim;
-    if (c.is_gguf()) {
-        detail::read_rope_gguf(c, context, r);
-    } else {
-        detail::read_rope_hf(c, context, r);
+    r.base = c.real(rope_key("rope_theta"), {.min = 1, .max = 1e12}, r.base);
+    const double part = c.real(rope_key("partial_rotary_factor"), {.min = 0, .max = 1}, 1);
+    if (c.ok() && part != 1) {
+        c.errors().fail(
+            RLX_UNSUPPORTED,
+            "config: rope_parameters.partial_rotary_factor is {}, only whole heads are done",
+            part
+        );
     }
     if (c.ok() && head_dim % 2 != 0) {
         c.errors().fail(
             RLX_CORRUPT_DATA, "config: head_dim {} is odd, RoPE rotates pairs", head_dim
         );
     }
+    if (!detail::known_rope(c, c.text(rope_key("rope_type"), "default"), r)) return r;
+    if (r.scaling == RLX_ROPE_NONE) return r;
+    const int_range lengths{.min = 1, .max = std::int64_t{1} << 31};
+    // dynamic stretches beyond the context the model was trained for, whatever else the file says.
+    const bool trained = r.scaling == RLX_ROPE_LLAMA3 || r.scaling == RLX_ROPE_YARN;
+    r.original_max = trained
+                         ? c.integer(rope_key("original_max_position_embeddings"), lengths, context)
+                         : context;
+    r.factor = r.scaling == RLX_ROPE_YARN && !c.has(rope_key("factor"))
+                   ? static_cast<double>(context) / static_cast<double>(r.original_max)
+                   : c.real(rope_key("factor"), detail::rope_factors);
+    if (r.scaling == RLX_ROPE_LLAMA3) detail::read_llama3(c, r);
+    if (r.scaling == RLX_ROPE_YARN) detail::read_yarn(c, r);
     return r;
 }
 
@@ -180,8 +154,7 @@ inline tensor rope_table(scope m, const lm_inputs& in, const rope_config& r) {
     );
 }
 
-// ---- sizes
-// ----------------------------------------------------------------------------------------------
+// ---- sizes ----
 
 // Llama-shaped decoders: model.embed_tokens, model.layers.N.{self_attn,mlp,...}, model.norm,
 // lm_head.
@@ -291,8 +264,7 @@ inline decoder_config read_decoder(const checkpoint& c) {
     detail::check_embedding(c, d);
     d.head_dim = detail::read_head_dim(c, d);
     d.rope = read_rope(c, d.head_dim, d.context);
-    // GGUF has no key for it: the output matrix is left out of the file.
-    d.tied = c.is_gguf() ? !c.find("lm_head.weight") : c.flag("tie_word_embeddings", false);
+    d.tied = c.flag("tie_word_embeddings", false); // in GGUF: the file has no output matrix
     if (d.rope.scaling == RLX_ROPE_YARN) {
         const double reach = d.rope.factor * static_cast<double>(d.rope.original_max);
         d.context = std::max(d.context, static_cast<std::int64_t>(std::min(reach, 2e9)));
@@ -352,8 +324,7 @@ inline void read_windows(const checkpoint& c, decoder_config& d) {
     }
 }
 
-// ---- the ends of the graph
-// --------------------------------------------------------------------------------
+// ---- the ends of the graph ----
 
 // Final norm over the wanted rows, then the head: "logits" [R, vocab].
 inline void lm_head(scope root, tensor x, const lm_inputs& in, const decoder_config& d) {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "chain.hpp"
+
+#include "rlx/base/options.hpp"
+#include "rlx/base/wall.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace rlx::test {
+namespace {
+
+struct loaded {
+    const void* table;
+    void* self;
+};
+
+result<loaded>
+load(plugin_catalog& catalog, const plugin_catalog::match& m, std::string_view iface) {
+    plugin* p = RLX_TRY(catalog.load(*m.owner));
+    return loaded{RLX_TRY(p->iface(iface)), p->table().self};
+}
+
+} // namespace
+
+chain::~chain() {
+    model_.reset();
+    if (parts_.device != nullptr) parts_.backend->close(parts_.backend_self, parts_.device);
+}
+
+result<std::unique_ptr<chain>>
+chain::open(const std::filesystem::path& checkpoint, const chain_options& o) {
+    std::unique_ptr<chain> c(new chain);
+    c->catalog_ = RLX_TRY(plugin_catalog::open(
+        {.plugin_dirs = {RLX_PLUGIN_DIR}, .use_environment = false, .use_index = false}
+    ));
+    c->weights_ = RLX_TRY(weights::open(checkpoint, o.files));
+    const auto found =
+        RLX_TRY(c->catalog_->find_family(c->weights_->format(), c->weights_->architecture()));
+    const loaded family = RLX_TRY(load(*c->catalog_, found, "rlx.family/1"));
+    const auto cpu = RLX_TRY(c->catalog_->find("backend", "cpu"));
+    const loaded backend = RLX_TRY(load(*c->catalog_, cpu, "rlx.backend/1"));
+    c->parts_ = {
+        .w = c->weights_.get(),
+        .family = static_cast<const rlx_family_v1*>(family.table),
+        .family_self = family.self,
+        .backend = static_cast<const rlx_backend_v1*>(backend.table),
+        .backend_self = backend.self,
+        .device = nullptr,
+    };
+    options device;
+    if (!o.tier.empty()) device.set_string("tier", o.tier);
+    RLX_CHECK(
+        check_wall(c->parts_.backend->open(backend.self, 0, device.handle(), &c->parts_.device))
+    );
+    c->model_ = RLX_TRY(lm_model::open(c->parts_, o.lm));
+    return c;
+}
+
+std::vector<float> prefill(lm_model& m, std::span<const std::int32_t> ids, std::size_t chunk) {
+    const auto sequence = must(m.new_sequence());
+    std::vector<float> out;
+    while (!ids.empty()) {
+        const std::size_t n = chunk == 0 ? ids.size() : std::min(chunk, ids.size());
+        const lm_batch_item item{sequence.get(), ids.first(n), true};
+        const std::span<const float> rows = must(m.eval({&item, 1}));
+        out.insert(out.end(), rows.begin(), rows.end());
+        ids = ids.subspan(n);
+    }
+    return out;
+}
+
+} // namespace rlx::test

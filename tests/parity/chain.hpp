@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Everything between a checkpoint and its logits, as a program would put it together: catalog, one
+// family plugin, the cpu plugin, the language-model loop. For tests.
+#pragma once
+
+#include "rlx/formats/weights.hpp"
+#include "rlx/loader/loader.hpp"
+#include "rlx/runtime/lm.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rlx::test {
+
+struct chain_options {
+    std::string tier; // of the cpu backend; empty = its choice
+    lm_options lm{.compute = "f32"};
+    open_options files;
+};
+
+class chain {
+public:
+    static result<std::unique_ptr<chain>>
+    open(const std::filesystem::path& checkpoint, const chain_options& = {});
+    chain(const chain&) = delete;
+    chain& operator=(const chain&) = delete;
+    ~chain();
+
+    lm_model& model() { return *model_; }
+
+    const weights& checkpoint() const { return *weights_; }
+
+private:
+    chain() = default;
+
+    std::unique_ptr<plugin_catalog> catalog_;
+    std::unique_ptr<weights> weights_;
+    lm_model::parts parts_{};
+    std::unique_ptr<lm_model> model_;
+};
+
+// Logits [ids, vocab] of a new sequence that is fed `chunk` tokens at a time (0: all at once).
+// Throws std::runtime_error with the error's text.
+std::vector<float> prefill(lm_model& m, std::span<const std::int32_t> ids, std::size_t chunk = 0);
+
+// The value or a thrown std::runtime_error with the error's text, which GoogleTest shows.
+template <class T>
+T must(result<T> r) {
+    if (!r.ok()) throw std::runtime_error(r.error().message);
+    return std::move(r.value());
+}
+
+inline void must(result<void> r) {
+    if (!r.ok()) throw std::runtime_error(r.error().message);
+}
+
+} // namespace rlx::test
