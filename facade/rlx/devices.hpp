@@ -47,7 +47,7 @@ public:
 
     std::uint32_t index() const { return index_; }
 
-    const manifest& plugin() const { return *plugin_; }
+    const manifest& provider() const { return *plugin_; }
 
     const std::string& name() const { return name_; } // "cpu"
 

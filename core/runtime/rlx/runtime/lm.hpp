@@ -30,7 +30,8 @@ struct lm_options {
     double max_memory_gb =
         0; // (1e9 bytes) refuse before loading when the plan is larger; 0 = no limit of one's own.
            // More than the machine has available is refused in any case.
-    std::function<void(std::uint64_t done, std::uint64_t total)> progress; // bytes of weights read
+    std::function<void(std::uint64_t done, std::uint64_t total)> progress =
+        {};                                             // bytes of weights read
     const std::atomic<std::uint32_t>* cancel = nullptr; // nonzero stops open() and every eval()
 };
 

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "rlx/rlx.hpp"
+
+namespace rlx {
+
+using builder = lm_runner::builder;
+
+builder& builder::weights(std::filesystem::path path) {
+    weights_ = std::move(path);
+    return *this;
+}
+
+builder& builder::config(std::filesystem::path file) {
+    open_.config = std::move(file);
+    return *this;
+}
+
+builder& builder::tokenizer(std::filesystem::path file) {
+    tokenizer_ = std::move(file);
+    return *this;
+}
+
+builder& builder::prefer(std::string text) {
+    open_.prefer = std::move(text);
+    return *this;
+}
+
+builder& builder::gguf_index(std::size_t index) {
+    open_.gguf_index = index;
+    return *this;
+}
+
+builder& builder::family(std::string name) {
+    family_ = std::move(name);
+    return *this;
+}
+
+builder& builder::device(std::string name) {
+    device_.name = std::move(name);
+    return *this;
+}
+
+builder& builder::tier(std::string name) {
+    device_.tier = std::move(name);
+    return *this;
+}
+
+builder& builder::threads(std::uint32_t n) {
+    threads_ = n;
+    return *this;
+}
+
+builder& builder::compute(std::string mode) {
+    lm_.compute = std::move(mode);
+    return *this;
+}
+
+builder& builder::kv(std::string type) {
+    lm_.kv = std::move(type);
+    return *this;
+}
+
+builder& builder::max_seq(std::int64_t tokens) {
+    lm_.max_seq = tokens;
+    return *this;
+}
+
+builder& builder::max_batch(std::int64_t tokens) {
+    lm_.max_batch = tokens;
+    return *this;
+}
+
+builder& builder::max_rows(std::int64_t rows) {
+    lm_.max_rows = rows;
+    return *this;
+}
+
+builder& builder::max_sequences(std::int64_t n) {
+    lm_.max_sequences = n;
+    return *this;
+}
+
+builder& builder::max_memory_gb(double gb) {
+    lm_.max_memory_gb = gb;
+    return *this;
+}
+
+builder& builder::plugin_dir(std::filesystem::path dir) {
+    plugin_dirs_.push_back(std::move(dir));
+    return *this;
+}
+
+builder& builder::catalog(plugin_catalog* catalog) {
+    catalog_ = catalog;
+    return *this;
+}
+
+builder& builder::progress(std::function<void(std::uint64_t done, std::uint64_t total)> report) {
+    lm_.progress = std::move(report);
+    return *this;
+}
+
+builder& builder::cancel(const std::atomic<std::uint32_t>* flag) {
+    lm_.cancel = flag;
+    return *this;
+}
+
+} // namespace rlx

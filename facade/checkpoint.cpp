@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "rlx/checkpoint.hpp"
+
+#include <algorithm>
+
+namespace rlx {
+
+result<std::unique_ptr<checkpoint>> checkpoint::open(
+    const std::filesystem::path& path, const open_options& options, std::string tokenizer_file
+) {
+    std::unique_ptr<checkpoint> out(new checkpoint);
+    out->weights_ = RLX_TRY(weights::open(path, options));
+    out->tokenizer_file_ = std::move(tokenizer_file);
+    return out;
+}
+
+result<const tokenizer*> checkpoint::tokenizer() {
+    if (!tokenizer_) {
+        auto text = text_services();
+        if (!text)
+            tokenizer_.emplace(text.error());
+        else
+            tokenizer_.emplace((*text)->open_tokenizer(*weights_, tokenizer_file_));
+    }
+    if (!*tokenizer_) return tokenizer_->error();
+    return tokenizer_->value().get();
+}
+
+result<const chat_template*> checkpoint::chat_template() {
+    if (!template_) {
+        const rlx::tokenizer* t = RLX_TRY(tokenizer());
+        template_.emplace(RLX_TRY(text_services())->open_template(*weights_, *t));
+    }
+    if (!*template_) return template_->error();
+    return template_->value().get();
+}
+
+result<std::unique_ptr<stream_decoder>> checkpoint::stream() {
+    const rlx::tokenizer* t = RLX_TRY(tokenizer());
+    return RLX_TRY(text_services())->stream(*t);
+}
+
+result<std::vector<std::int32_t>>
+checkpoint::tokenize(std::string_view text, const encode_options& options) {
+    return RLX_TRY(tokenizer())->encode(text, options);
+}
+
+result<std::string> checkpoint::detokenize(std::span<const std::int32_t> ids, bool special) {
+    return RLX_TRY(tokenizer())->decode(ids, special);
+}
+
+result<std::string>
+checkpoint::render_chat(std::string_view messages_json, const render_options& options) {
+    return RLX_TRY(chat_template())->render(messages_json, options);
+}
+
+std::vector<std::int32_t> checkpoint::stop_ids() {
+    const auto t = tokenizer();
+    if (t) return {(*t)->stop_ids().begin(), (*t)->stop_ids().end()};
+    std::vector<std::int32_t> out;
+    const auto add = [&](std::optional<std::int64_t> id) {
+        if (id && *id >= 0 && *id <= INT32_MAX && std::ranges::find(out, *id) == out.end())
+            out.push_back(static_cast<std::int32_t>(*id));
+    };
+    for (const char* key :
+         {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "eos_token_id"})
+        add(weights_->meta_int(key));
+    for (const std::int64_t id :
+         weights_->meta_ints("eos_token_id").value_or(std::vector<std::int64_t>{}))
+        add(id);
+    return out;
+}
+
+} // namespace rlx

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "rlx/devices.hpp"
+
+#include "rlx/base/options.hpp"
+#include "rlx/base/wall.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace rlx {
+namespace {
+
+struct known_name {
+    std::string_view name, reason;
+};
+
+// Names people type because another runtime has them.
+constexpr known_name known_names[] = {
+    {"cpu", "its plugin (rlx-cpu) was not found"},
+    {"vulkan", "no plugin provides it"},
+    {"gpu", "not a backend of its own: name the one meant, e.g. 'vulkan'"},
+    {"wgpu", "there is no WebGPU plugin; 'vulkan' drives the same cards"},
+    {"cuda", "there is no CUDA plugin"},
+    {"rocm", "there is no ROCm plugin"},
+    {"hip", "there is no HIP plugin"},
+    {"metal", "Metal is Apple's; this is Linux"},
+    {"mps", "Metal is Apple's; this is Linux"},
+    {"mlx", "MLX is Apple's; this is Linux"},
+    {"tpu", "there is no TPU plugin"}};
+
+bool provides(const provided& entry, std::string_view name) {
+    return entry.name == name || std::ranges::find(entry.devices, name) != entry.devices.end();
+}
+
+// Backends, the preferred ones first.
+std::vector<plugin_catalog::match> backends(const plugin_catalog& catalog) {
+    auto out = catalog.all("backend");
+    std::ranges::stable_sort(out, std::greater<>(), [](const auto& m) {
+        return m.entry->priority;
+    });
+    return out;
+}
+
+error not_available(const plugin_catalog& catalog, std::string_view name) {
+    std::vector<std::string> there, absent;
+    std::string why;
+    for (const device_state& d : known_devices(catalog)) {
+        if (d.available)
+            there.push_back(d.name);
+        else
+            absent.push_back(fmt::format("{} ({})", d.name, d.reason));
+        if (d.name == name) why = fmt::format("device '{}' is not available: {}", name, d.reason);
+    }
+    if (why.empty()) why = fmt::format("unknown device '{}'", name);
+    return {
+        RLX_NOT_FOUND,
+        fmt::format(
+            "{}; available: {}; not available: {}",
+            why,
+            there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", ")),
+            fmt::join(absent, ", ")
+        )};
+}
+
+struct device_name {
+    std::string name;
+    std::uint32_t index = 0;
+};
+
+result<device_name> parse(std::string_view text) {
+    device_name out{std::string(text.substr(0, text.find(':'))), 0};
+    if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
+        const std::string_view digits = text.substr(colon + 1);
+        const auto [end, failed] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), out.index);
+        if (failed != std::errc() || end != digits.data() + digits.size() || digits.empty())
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format(
+                    "device '{}': expected a number after the colon, as in '{}:0'", text, out.name
+                )};
+    }
+    return out;
+}
+
+result<const rlx_backend_v1*> table_of(plugin& p) {
+    const auto* table = static_cast<const rlx_backend_v1*>(RLX_TRY(p.iface("rlx.backend/1")));
+    if (RLX_HAS(table, device_count) && RLX_HAS(table, open) && RLX_HAS(table, close)) return table;
+    return error{
+        RLX_VERSION_MISMATCH,
+        fmt::format(
+            "plugin {}: its rlx.backend/1 lacks device_count, open or close", p.describe().id
+        )};
+}
+
+} // namespace
+
+std::vector<device_state> known_devices(const plugin_catalog& catalog) {
+    std::vector<device_state> out;
+    const auto add = [&](std::string name) {
+        if (std::ranges::find(out, name, &device_state::name) == out.end())
+            out.push_back({std::move(name), true, ""});
+    };
+    for (const auto& m : backends(catalog)) {
+        add(m.entry->name);
+        for (const std::string& name : m.entry->devices)
+            add(name);
+    }
+    for (const auto& [name, reason] : known_names)
+        if (std::ranges::find(out, name, &device_state::name) == out.end())
+            out.push_back({std::string(name), false, std::string(reason)});
+    return out;
+}
+
+result<std::unique_ptr<device>>
+device::open(plugin_catalog& catalog, const device_options& options) {
+    const device_name wanted = RLX_TRY(parse(options.name));
+    std::string last = "no backend plugin was found";
+    for (const auto& m : backends(catalog)) {
+        const bool any = wanted.name == "auto";
+        if (!any && !provides(*m.entry, wanted.name)) continue;
+        plugin* p = RLX_TRY(catalog.load(*m.owner));
+        const rlx_backend_v1* table = RLX_TRY(table_of(*p));
+        const std::uint32_t count = table->device_count(p->table().self);
+        if (wanted.index >= count) {
+            last = count == 0 ? fmt::format("plugin {} sees no device", m.owner->id)
+                              : fmt::format(
+                                    "plugin {} sees {} device(s), number {} was asked for",
+                                    m.owner->id,
+                                    count,
+                                    wanted.index
+                                );
+            if (any) continue;
+            return error{RLX_NOT_FOUND, fmt::format("device '{}': {}", options.name, last)};
+        }
+        std::unique_ptr<device> out(new device);
+        out->self_ = p->table().self;
+        out->index_ = wanted.index;
+        out->plugin_ = m.owner;
+        out->name_ = any ? m.entry->name : wanted.name;
+        rlx::options how, info;
+        if (!options.tier.empty()) how.set_string("tier", options.tier);
+        RLX_CHECK(check_wall(table->open(out->self_, wanted.index, how.handle(), &out->handle_)));
+        out->backend_ = table; // from here on the destructor closes it
+        if (RLX_HAS(table, device_info))
+            RLX_CHECK(check_wall(table->device_info(out->self_, wanted.index, info.handle())));
+        out->description_ =
+            info.get_string("description").value_or(info.get_string("name").value_or(""));
+        return out;
+    }
+    if (wanted.name == "auto") return error{RLX_NOT_FOUND, fmt::format("no device: {}", last)};
+    return not_available(catalog, wanted.name);
+}
+
+device::~device() {
+    if (backend_) backend_->close(self_, handle_);
+}
+
+} // namespace rlx

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "rlx/rlx.hpp"
+
+#include "rlx/base/environment.hpp"
+#include "rlx/base/log.hpp"
+#include "rlx/base/threads.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace rlx {
+
+// Destroyed from the bottom up: the model before the device and the weights it borrows.
+struct lm_runner::state {
+    std::unique_ptr<plugin_catalog> own_catalog;
+    std::unique_ptr<rlx::checkpoint> files;
+    std::unique_ptr<rlx::device> device;
+    std::unique_ptr<lm_model> model;
+    lm_session session;
+    run_facts facts;
+    std::vector<fallback> fallbacks;
+    double load_seconds = 0;
+
+    lm_model::parts parts{};
+
+    // Everything but the model itself.
+    result<void> prepare(const builder& b);
+    result<void> choose_family(const builder& b, plugin_catalog& catalog);
+    void read_facts();
+};
+
+result<void> lm_runner::state::choose_family(const builder& b, plugin_catalog& catalog) {
+    const check_report report = RLX_TRY(check_weights(files->weights(), catalog));
+    RLX_CHECK(require_supported(report, files->weights(), false));
+    const provided& entry = *report.family.entry;
+    const std::string where = files->weights().path().string();
+    if (!b.family_.empty() && entry.name != b.family_)
+        return error{
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "{}: architecture '{}' belongs to family '{}', not '{}'",
+                where,
+                report.architecture,
+                entry.name,
+                b.family_
+            )};
+    if (entry.task != "lm")
+        return error{
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "{}: family '{}' is for task '{}', not for language models",
+                where,
+                entry.name,
+                entry.task
+            )};
+    plugin* family = RLX_TRY(catalog.load(*report.family.owner));
+    parts.family = static_cast<const rlx_family_v1*>(RLX_TRY(family->iface("rlx.family/1")));
+    parts.family_self = family->table().self;
+    facts.family = entry.name;
+    facts.family_plugin = report.family.owner->id;
+    facts.family_version = report.family.owner->version;
+    return {};
+}
+
+result<void> lm_runner::state::prepare(const builder& b) {
+    if (b.weights_.empty())
+        return error{RLX_INVALID_ARGUMENT, "no weights given: name a file or a directory"};
+    RLX_CHECK(set_threads(b.threads_));
+    files = RLX_TRY(checkpoint::open(b.weights_, b.open_, b.tokenizer_.string()));
+    plugin_catalog* catalog = b.catalog_;
+    if (!catalog) {
+        search_options where;
+        where.plugin_dirs = b.plugin_dirs_;
+        own_catalog = RLX_TRY(plugin_catalog::open(where));
+        catalog = own_catalog.get();
+    }
+    RLX_CHECK(choose_family(b, *catalog));
+    device_options how = b.device_;
+    if (how.tier.empty()) how.tier = env_string("RLX_CPU").value_or("");
+    device = RLX_TRY(rlx::device::open(*catalog, how));
+    parts.w = &files->weights();
+    parts.backend = device->backend();
+    parts.backend_self = device->self();
+    parts.device = device->handle();
+    parts.device_index = device->index();
+    return {};
+}
+
+void lm_runner::state::read_facts() {
+    facts.backend_plugin = device->provider().id;
+    facts.backend_version = device->provider().version;
+    facts.device = device->name();
+    facts.device_description = device->description();
+    facts.tier = model->tier();
+    facts.compute = model->compute();
+    facts.kv = model->kv();
+    facts.threads = rlx::threads();
+}
+
+lm_runner::lm_runner(std::unique_ptr<state> s) : state_(std::move(s)) {}
+
+lm_runner::~lm_runner() = default;
+
+std::string_view lm_runner::family() const {
+    return state_->facts.family;
+}
+
+std::int64_t lm_runner::vocab_size() const {
+    return state_->model->vocab_size();
+}
+
+std::int64_t lm_runner::max_seq() const {
+    return state_->model->max_seq();
+}
+
+std::int64_t lm_runner::context_length() const {
+    return state_->model->context_length();
+}
+
+const lm_plan& lm_runner::memory() const {
+    return state_->model->memory();
+}
+
+const run_facts& lm_runner::ran_on() const {
+    return state_->facts;
+}
+
+std::span<const fallback> lm_runner::fallbacks() const {
+    return state_->fallbacks;
+}
+
+std::span<const std::string> lm_runner::warnings() const {
+    return state_->model->warnings();
+}
+
+double lm_runner::load_seconds() const {
+    return state_->load_seconds;
+}
+
+lm_model& lm_runner::model() {
+    return *state_->model;
+}
+
+rlx::checkpoint& lm_runner::checkpoint() {
+    return *state_->files;
+}
+
+result<std::vector<float>> lm_runner::predict_logits(std::span<const std::int32_t> ids) {
+    state_->session = {}; // its place is needed when the model was opened for one sequence
+    return rlx::predict_logits(*state_->model, ids);
+}
+
+result<void> lm_runner::logits(
+    std::span<const std::int32_t> ids, std::int64_t chunk, const rows_callback& rows
+) {
+    lm_model& model = *state_->model;
+    if (ids.empty()) return error{RLX_INVALID_ARGUMENT, "no ids: at least one is needed"};
+    if (chunk < 0)
+        return error{RLX_INVALID_ARGUMENT, fmt::format("chunk is {}, expected 0 or more", chunk)};
+    const auto size = static_cast<std::int64_t>(ids.size());
+    if (size > model.max_seq())
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("{} ids given, max_seq is {}", size, model.max_seq())};
+    constexpr std::int64_t default_chunk = 64; // 40 MB of rows for a vocabulary of 150,000
+    if (chunk == 0) chunk = default_chunk;
+    state_->session = {};
+    const auto sequence = RLX_TRY(model.new_sequence());
+    for (std::int64_t first = 0; first < size; first += chunk) {
+        const std::int64_t n = std::min(chunk, size - first);
+        const lm_batch_item item{
+            sequence.get(),
+            ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)),
+            true};
+        const auto chunk_rows = RLX_TRY(model.eval({&item, 1}));
+        RLX_CHECK(rows(first, chunk_rows));
+    }
+    return {};
+}
+
+result<generate_result> lm_runner::generate(
+    std::span<const std::int32_t> prompt,
+    const generate_options& options,
+    const token_callback& callback,
+    bool keep_cache
+) {
+    generate_options full = options;
+    for (const std::int32_t id : state_->files->stop_ids())
+        if (std::ranges::find(full.stop_ids, id) == full.stop_ids.end())
+            full.stop_ids.push_back(id);
+    std::unique_ptr<stream_decoder> decoder;
+    auto stream = state_->files->stream();
+    if (stream) {
+        decoder = std::move(*stream);
+    } else if (std::ranges::none_of(state_->fallbacks, [](const fallback& f) {
+                   return f.what == "text";
+               })) {
+        state_->fallbacks.push_back({"text", "ids only: " + stream.error().message});
+        log_warn("facade", "no text, ids only: " + stream.error().message);
+    }
+    if (!keep_cache) state_->session = {};
+    auto out =
+        rlx::generate(*state_->model, state_->session, decoder.get(), prompt, full, callback);
+    if (!keep_cache) state_->session = {};
+    return out;
+}
+
+result<generate_result> lm_runner::generate(
+    std::string_view prompt,
+    const generate_options& options,
+    const token_callback& callback,
+    bool keep_cache
+) {
+    const auto ids = RLX_TRY(tokenize(prompt, {.add_special = true}));
+    return generate(std::span<const std::int32_t>(ids), options, callback, keep_cache);
+}
+
+result<std::vector<std::int32_t>>
+lm_runner::tokenize(std::string_view text, const encode_options& options) {
+    return state_->files->tokenize(text, options);
+}
+
+result<std::string> lm_runner::detokenize(std::span<const std::int32_t> ids) {
+    return state_->files->detokenize(ids);
+}
+
+result<std::string>
+lm_runner::render_chat(std::string_view messages_json, const render_options& options) {
+    return state_->files->render_chat(messages_json, options);
+}
+
+result<std::unique_ptr<lm_runner>> lm_runner::builder::build() const {
+    const auto start = std::chrono::steady_clock::now();
+    auto s = std::make_unique<state>();
+    RLX_CHECK(s->prepare(*this));
+    s->model = RLX_TRY(lm_model::open(s->parts, lm_).within(weights_.string()));
+    s->read_facts();
+    s->load_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::unique_ptr<lm_runner>(new lm_runner(std::move(s)));
+}
+
+result<lm_plan> lm_runner::builder::plan() const {
+    state s;
+    RLX_CHECK(s.prepare(*this));
+    return lm_model::plan(s.parts, lm_).within(weights_.string());
+}
+
+} // namespace rlx
