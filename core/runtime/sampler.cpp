@@ -11,6 +11,7 @@ namespace rlx {
 namespace {
 
 constexpr std::size_t first_selection = 256;
+constexpr std::size_t heap_limit = 1024;
 
 error bad_option(std::string_view name, double value, std::string_view expected) {
     return {RLX_INVALID_ARGUMENT, fmt::format("{} is {}, expected {}", name, value, expected)};
@@ -154,26 +155,32 @@ void sampler::adjust(std::span<const float> logits) {
     }
 }
 
-// The n best logits above -inf, in order, into candidates_. One pass over the vocabulary with a
-// heap of n.
+// The n best logits above -inf, in order, into candidates_: one pass with a heap while n is small,
+// a selection of all of them otherwise.
 void sampler::select_best(std::span<const float> logits, std::size_t n) {
     const auto better = [](const candidate& a, const candidate& b) {
         return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
     };
+    const bool heap = n <= heap_limit;
     candidates_.clear();
     float bar = -std::numeric_limits<float>::infinity();
     for (std::size_t i = 0; i < logits.size(); ++i) {
         if (!(logits[i] > bar)) continue; // equals come later, so they lose on the id
-        if (candidates_.size() == n) {
+        if (heap && candidates_.size() == n) {
             std::pop_heap(candidates_.begin(), candidates_.end(), better);
-            candidates_.back() = {logits[i], static_cast<std::int32_t>(i)};
-        } else {
-            candidates_.push_back({logits[i], static_cast<std::int32_t>(i)});
+            candidates_.pop_back();
         }
+        candidates_.push_back({logits[i], static_cast<std::int32_t>(i)});
+        if (!heap) continue;
         std::push_heap(candidates_.begin(), candidates_.end(), better);
         if (candidates_.size() == n) bar = candidates_.front().logit;
     }
-    std::sort_heap(candidates_.begin(), candidates_.end(), better);
+    if (!heap && candidates_.size() > n) {
+        const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(n);
+        std::nth_element(candidates_.begin(), end, candidates_.end(), better);
+        candidates_.erase(end, candidates_.end());
+    }
+    std::sort(candidates_.begin(), candidates_.end(), better);
 }
 
 // Fills candidates_ and returns how many of them survive top-k, top-p and min-p: each keeps a

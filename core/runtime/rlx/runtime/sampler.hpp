@@ -27,7 +27,7 @@ struct sample_options {
     std::int64_t repetition_window = 64; // tokens, prompt and answer; 0: penalties off
     std::uint64_t seed = 0;
     std::vector<std::pair<std::int32_t, double>>
-        logit_bias; // added first; -inf bans; foreign ids are ignored
+        logit_bias = {}; // added first; -inf bans; foreign ids are ignored
 };
 
 // Philox4x32-10 (Salmon et al., SC 2011): block number `index` of the stream `seed`.
