@@ -184,18 +184,25 @@ rlx_error* guarded(Fn&& fn) noexcept {
 } // namespace sdk_v1
 } // namespace rlx::sdk
 
-// The same macros as the host's rlx/base/result.hpp; the text must stay equal, unit tests include
-// both. The value of a result, or return its error from the calling function.
-#define RLX_TRY(expr)                                                                              \
+// The same macros as the host's rlx/base/result.hpp; their text must stay equal, unit tests include
+// both.
+
+// The value of a result, or return its error from the calling function. May be nested.
+#define RLX_TRY(expr) RLX_TRY_AS(RLX_UNIQUE(rlx_result_, __COUNTER__), expr)
+#define RLX_TRY_AS(name, expr)                                                                     \
     __extension__({                                                                                \
-        auto rlx_result_ = (expr);                                                                 \
-        if (!rlx_result_.ok()) return std::move(rlx_result_.error());                              \
-        std::move(rlx_result_.value());                                                            \
+        auto name = (expr);                                                                        \
+        if (!name.ok()) return std::move(name.error());                                            \
+        std::move(name.value());                                                                   \
     })
 
 // Returns the error of a result<void> from the calling function.
-#define RLX_CHECK(expr)                                                                            \
+#define RLX_CHECK(expr) RLX_CHECK_AS(RLX_UNIQUE(rlx_result_, __COUNTER__), expr)
+#define RLX_CHECK_AS(name, expr)                                                                   \
     do {                                                                                           \
-        auto rlx_result_ = (expr);                                                                 \
-        if (!rlx_result_.ok()) return std::move(rlx_result_.error());                              \
+        auto name = (expr);                                                                        \
+        if (!name.ok()) return std::move(name.error());                                            \
     } while (false)
+
+#define RLX_UNIQUE(prefix, n) RLX_UNIQUE_(prefix, n)
+#define RLX_UNIQUE_(prefix, n) prefix##n
