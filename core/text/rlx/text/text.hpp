@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace rlx {
@@ -21,6 +22,15 @@ struct encode_options {
     bool parse_special = false; // recognise control tokens in the text
 };
 
+// Turns a stream of tokens into text that never ends inside a UTF-8 character. The pieces joined equal
+// decode() of the ids, and control tokens give no text. [one thread]
+class stream_decoder {
+public:
+    virtual ~stream_decoder() = default;
+    virtual result<std::string> push(std::int32_t id) = 0; // text that is complete now, may be empty
+    virtual std::string finish() = 0;                      // what is left; incomplete bytes become U+FFFD
+};
+
 // [any thread]
 class tokenizer {
 public:
@@ -28,6 +38,7 @@ public:
     virtual result<std::vector<std::int32_t>> encode(std::string_view text, const encode_options& = {}) const = 0;
     // The bytes of one token as they appear in running text; empty for control tokens unless `special`.
     virtual result<std::string> piece(std::int32_t id, bool special = false) const = 0;
+    // Bytes that are no UTF-8 become U+FFFD. An id outside the vocabulary is an error.
     virtual result<std::string> decode(std::span<const std::int32_t> ids, bool special = false) const = 0;
     virtual std::int64_t vocab_size() const = 0;
     virtual std::optional<std::int32_t> bos() const = 0;
@@ -38,14 +49,10 @@ public:
     virtual std::optional<std::int32_t> id_of(std::string_view token) const = 0;
     virtual std::string_view source() const = 0; // "tokenizer.json" | "gguf"
     virtual std::string_view kind() const = 0;   // "bpe/qwen2", "spm", ...
-};
-
-// Turns a stream of tokens into text that never ends inside a UTF-8 character. [one thread]
-class stream_decoder {
-public:
-    virtual ~stream_decoder() = default;
-    virtual result<std::string> push(std::int32_t id) = 0; // text that is complete now, may be empty
-    virtual std::string finish() = 0;                      // what is left; incomplete bytes become U+FFFD
+    // Named special tokens as chat templates see them: {"bos_token", "<s>"}, {"eos_token", ...}, ...
+    virtual std::vector<std::pair<std::string, std::string>> special_tokens() const { return {}; }
+    // A new stream; it borrows the tokenizer.
+    virtual std::unique_ptr<stream_decoder> stream() const { return nullptr; }
 };
 
 struct render_options {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "tokenizer/normalizer.hpp"
+
+#include "unicode/categories.hpp"
+#include "unicode/utf8.hpp"
+
+namespace rlx::text {
+namespace {
+
+struct apply_step {
+    std::string_view text;
+
+    result<std::string> operator()(normal_form form) const { return normalize(text, form); }
+    result<std::string> operator()(lowercase) const { return to_lower(text); }
+    result<std::string> operator()(const prepend& p) const {
+        return text.empty() ? std::string() : p.text + std::string(text);
+    }
+    result<std::string> operator()(const replace_literal& r) const { return replace_all(text, r.from, r.to); }
+
+    result<std::string> operator()(strip_accents) const {
+        std::string out;
+        for (std::size_t i = 0; i < text.size();) {
+            const code_point c = decode_at(text, i);
+            if (!c.valid || !(classes_of(c.value) & cls_mark)) out += text.substr(i, c.size);
+            i += c.size;
+        }
+        return out;
+    }
+
+    result<std::string> operator()(strip_space s) const {
+        std::size_t begin = 0, end = 0;
+        bool started = !s.left;
+        for (std::size_t i = 0; i < text.size();) {
+            const code_point c = decode_at(text, i);
+            const bool space = c.valid && is_white_space(c.value);
+            if (!space && !started) begin = i, started = true;
+            i += c.size;
+            if (!space || !s.right) end = i;
+        }
+        return started && end > begin ? std::string(text.substr(begin, end - begin)) : std::string();
+    }
+
+    result<std::string> operator()(const replace_regex& r) const {
+        std::string out;
+        std::size_t done = 0, from = 0;
+        match_range m;
+        while (from <= text.size() && RLX_TRY(r.pattern.search(text, from, m))) {
+            out += text.substr(done, m.begin - done);
+            out += r.to;
+            done = m.end;
+            from = m.end;
+            if (m.end == m.begin) { // an empty match: step over one character
+                if (from >= text.size()) break;
+                const std::size_t size = decode_at(text, from).size;
+                out += text.substr(from, size);
+                done = from += size;
+            }
+        }
+        out += text.substr(done);
+        return out;
+    }
+};
+
+}  // namespace
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+    if (from.empty()) return std::string(text);
+    std::string out;
+    std::size_t done = 0;
+    for (std::size_t at = text.find(from); at != text.npos; at = text.find(from, done)) {
+        out += text.substr(done, at - done);
+        out += to;
+        done = at + from.size();
+    }
+    out += text.substr(done);
+    return out;
+}
+
+result<std::string> normalizer::operator()(std::string_view text) const {
+    std::string current(text);
+    for (const normalizer_step& step : steps) current = RLX_TRY(std::visit(apply_step{current}, step));
+    return current;
+}
+
+}  // namespace rlx::text
