@@ -49,17 +49,17 @@ error unknown_flag(const command_spec& spec, std::string_view given) {
     std::string_view name = given.substr(0, given.find('='));
     name.remove_prefix(std::min(name.find_first_not_of('-'), name.size()));
     for (const absent_flag& a : absent_flags())
-        if (a.name == name) return usage(fmt::format("{}: {}: {}", spec.name, given, a.why));
+        if (a.name == name) return usage(fmt::format("{}: {}", given, a.why));
     std::vector<std::string_view> names;
     for (const flag_group& g : spec.groups)
         for (const flag& f : g.flags)
             names.push_back(f.name);
     if (auto close = nearest(name, names))
         return usage(
-            fmt::format("{}: unknown flag '{}'; did you mean '--{}'?", spec.name, given, *close)
+            fmt::format("unknown flag '{}'; did you mean '--{}'?", given, *close)
         );
     return usage(fmt::format(
-        "{}: unknown flag '{}'; '{} --help' lists the flags", spec.name, given, spec.name
+        "unknown flag '{}'; --help lists the flags", given
     ));
 }
 
@@ -125,7 +125,7 @@ result<arguments> arguments::parse(const command_spec& spec, std::span<const std
         }
         unmatched = parsed.unmatched();
     } catch (const std::exception& e) {
-        return usage(fmt::format("{}: {}", spec.name, e.what()));
+        return usage(std::string(e.what()));
     }
     for (std::string& u : unmatched) {
         if (u.size() > 1 && u[0] == '-') return unknown_flag(spec, u);
@@ -134,7 +134,7 @@ result<arguments> arguments::parse(const command_spec& spec, std::span<const std
     const bool many = spec.positional.ends_with("...");
     const std::size_t most = spec.positional.empty() ? 0 : many ? out.positional_.size() : 1;
     if (out.positional_.size() > most && !out.has("help"))
-        return usage(fmt::format("{}: unexpected argument '{}'", spec.name, out.positional_[most]));
+        return usage(fmt::format("unexpected argument '{}'", out.positional_[most]));
     return out;
 }
 
