@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The kernel table of one tier: RLX_MM_TIER names it. Included by the tier's unit after
+// <immintrin.h>.
+
+namespace rlx::cpu {
+namespace RLX_MM_TIER {
+namespace {
+
+#if defined(RLX_MM_AVX512)
+#include "simd_avx512.inl"
+#elif defined(RLX_MM_AVX2)
+#include "simd_avx2.inl"
+#else
+#include "simd_sse.inl"
+#endif
+#ifndef RLX_MM_VNNI
+#include "simd_dot16.inl"
+#endif
+#include "weights.inl"
+// in this order
+#include "act.inl"
+#include "f32.inl"
+#include "q8.inl"
+#ifdef RLX_MM_BF16
+#include "bf16.inl"
+#else
+constexpr mm_run_fn bf16_run = nullptr;
+constexpr void (*make_bf16)(const float*, int64_t, void*) = nullptr;
+#endif
+
+} // namespace
+} // namespace RLX_MM_TIER
+
+#define RLX_MM_TABLE_(tier) mm_kernels_##tier
+#define RLX_MM_TABLE(tier) RLX_MM_TABLE_(tier)
+
+const mm_kernels RLX_MM_TABLE(RLX_MM_TIER) = {
+    {RLX_MM_TIER::f32_run<mm_f32>,
+     RLX_MM_TIER::f32_run<mm_f16>,
+     RLX_MM_TIER::f32_run<mm_bf16>,
+     RLX_MM_TIER::f32_run<mm_q4_0>,
+     RLX_MM_TIER::f32_run<mm_q4_1>,
+     RLX_MM_TIER::f32_run<mm_q5_0>,
+     RLX_MM_TIER::f32_run<mm_q5_1>,
+     RLX_MM_TIER::f32_run<mm_q8_0>,
+     RLX_MM_TIER::f32_run<mm_q2_k>,
+     RLX_MM_TIER::f32_run<mm_q3_k>,
+     RLX_MM_TIER::f32_run<mm_q4_k>,
+     RLX_MM_TIER::f32_run<mm_q5_k>,
+     RLX_MM_TIER::f32_run<mm_q6_k>,
+     RLX_MM_TIER::f32_run<mm_iq4_nl>,
+     RLX_MM_TIER::f32_run<mm_iq4_xs>},
+    {nullptr,
+     nullptr,
+     RLX_MM_TIER::bf16_run,
+     RLX_MM_TIER::q8_run<mm_q4_0>,
+     RLX_MM_TIER::q8_run<mm_q4_1>,
+     RLX_MM_TIER::q8_run<mm_q5_0>,
+     RLX_MM_TIER::q8_run<mm_q5_1>,
+     RLX_MM_TIER::q8_run<mm_q8_0>,
+     RLX_MM_TIER::q8_run<mm_q2_k>,
+     RLX_MM_TIER::q8_run<mm_q3_k>,
+     RLX_MM_TIER::q8_run<mm_q4_k>,
+     RLX_MM_TIER::q8_run<mm_q5_k>,
+     RLX_MM_TIER::q8_run<mm_q6_k>,
+     RLX_MM_TIER::q8_run<mm_iq4_nl>,
+     RLX_MM_TIER::q8_run<mm_iq4_xs>},
+    RLX_MM_TIER::make_q8,
+    RLX_MM_TIER::make_bf16,
+};
+
+} // namespace rlx::cpu

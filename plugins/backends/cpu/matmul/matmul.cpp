@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "matmul.hpp"
+
+#include "layout.hpp"
+
+namespace rlx::cpu {
+
+const uint8_t mm_iq4_codebook[16] = {
+    1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+
+namespace {
+
+constexpr uint64_t line = 64;
+
+uint64_t round_up(uint64_t v, uint64_t to) {
+    return (v + to - 1) / to * to;
+}
+
+int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// clang-format off
+constexpr mm_format formats[] = {
+    // dtype, layout, file columns, file bytes, code, scale, super bytes per panel
+    {0,  mm_f32,    1,   4,   64,  0,  0},
+    {1,  mm_f16,    1,   2,   32,  0,  0},
+    {30, mm_bf16,   1,   2,   64,  0,  0},
+    {2,  mm_q4_0,   32,  18,  256, 32, 0},
+    {3,  mm_q4_1,   32,  20,  256, 64, 0},
+    {6,  mm_q5_0,   32,  22,  320, 32, 0},
+    {7,  mm_q5_1,   32,  24,  320, 64, 0},
+    {8,  mm_q8_0,   32,  34,  512, 32, 0},
+    {10, mm_q2_k,   256, 84,  128, 32, 64},
+    {11, mm_q3_k,   256, 110, 192, 32, 32},
+    {12, mm_q4_k,   256, 144, 256, 32, 64},
+    {13, mm_q5_k,   256, 176, 320, 32, 64},
+    {14, mm_q6_k,   256, 210, 384, 32, 32},
+    {20, mm_iq4_nl, 32,  18,  256, 32, 0},
+    {23, mm_iq4_xs, 256, 136, 256, 16, 32},
+};
+
+// clang-format on
+
+const mm_kernels* kernels_for(const mm_config& cfg) {
+    switch (cfg.isa) {
+    case tier::avx2: return &mm_kernels_avx2;
+    case tier::avx512: return &mm_kernels_avx512;
+    case tier::avx512_vnni:
+        return cfg.features.avx512_bf16 ? &mm_kernels_avx512_bf16 : &mm_kernels_avx512_vnni;
+    default: return &mm_kernels_baseline;
+    }
+}
+
+const mm_kernels& kernels_of(const mm_packed& p) {
+    return *static_cast<const mm_kernels*>(p.kernels);
+}
+
+act_form form_of(const mm_config& cfg, const mm_kernels& k, uint8_t layout) {
+    if (cfg.exact || !k.fast[layout]) return act_form::f32;
+    return layout == mm_bf16 ? act_form::bf16 : act_form::q8;
+}
+
+} // namespace
+
+const mm_format* find_format(uint16_t dtype) {
+    for (const mm_format& f : formats) {
+        if (f.dtype == dtype) return &f;
+    }
+    return nullptr;
+}
+
+bool mm_layout(const mm_config& cfg, const mm_weight& w, mm_packed* out, const char** reason) {
+    const mm_format* f = find_format(w.dtype);
+    if (!f) {
+        *reason = "no matrix product for this weight type";
+        return false;
+    }
+    if (w.groups < 0 || w.rows < 0 || w.cols < 0) {
+        *reason = "negative weight dimension";
+        return false;
+    }
+    if (w.cols % f->file_cols != 0) {
+        *reason = "weight rows are not a whole number of quantisation blocks";
+        return false;
+    }
+    // 2^40 columns x 64 bytes and 2^40 rows cannot overflow 64 bits before the checked products
+    // below.
+    constexpr int64_t limit = int64_t{1} << 40;
+    if (w.groups > limit || w.rows > limit || w.cols > limit) {
+        *reason = "weight dimension beyond 2^40";
+        return false;
+    }
+    *out = mm_packed{};
+    out->desc = w;
+    out->layout = f->layout;
+    out->row_step = panel_rows;
+    const uint64_t cols = static_cast<uint64_t>(w.cols);
+    if (f->file_cols == 1) {
+        out->panel_bytes =
+            round_up((f->layout == mm_bf16 ? (cols + 1) / 2 : cols) * f->code_bytes, line);
+        out->scale_offset = out->super_offset = out->panel_bytes;
+    } else {
+        out->blocks = w.cols / block_cols;
+        const uint64_t blocks = static_cast<uint64_t>(out->blocks);
+        const uint64_t supers = (blocks + blocks_per_super - 1) / blocks_per_super;
+        out->scale_offset = blocks * f->code_bytes;
+        out->super_offset = round_up(out->scale_offset + blocks * f->scale_bytes, line);
+        out->panel_bytes = round_up(out->super_offset + supers * f->super_bytes, line);
+    }
+    const uint64_t panels = static_cast<uint64_t>(ceil_div(w.rows, panel_rows));
+    if (__builtin_mul_overflow(panels, out->panel_bytes, &out->group_bytes) ||
+        __builtin_mul_overflow(out->group_bytes, static_cast<uint64_t>(w.groups), &out->bytes)) {
+        *reason = "packed weight size overflows";
+        return false;
+    }
+    const mm_kernels* k = kernels_for(cfg);
+    out->kernels = k;
+    out->form = form_of(cfg, *k, f->layout);
+    return true;
+}
+
+void mm_pack(const mm_packed& p, int64_t group, int64_t first, int64_t n, const void* src) {
+    const mm_format& f = *find_format(p.desc.dtype);
+    const uint64_t row_bytes = static_cast<uint64_t>(p.desc.cols / f.file_cols) * f.file_bytes;
+    const uint8_t* rows = static_cast<const uint8_t*>(src);
+    uint8_t* base = static_cast<uint8_t*>(p.data) + static_cast<uint64_t>(group) * p.group_bytes;
+    for (int64_t r = 0; r < n; r += panel_rows) {
+        const int64_t count = n - r < panel_rows ? n - r : panel_rows;
+        uint8_t* panel = base + static_cast<uint64_t>((first + r) / panel_rows) * p.panel_bytes;
+        pack_panel(p, f, panel, static_cast<int>(count), rows, row_bytes);
+        rows += static_cast<uint64_t>(count) * row_bytes;
+    }
+}
+
+uint64_t act_row_bytes(act_form form, int64_t cols) {
+    const uint64_t n = static_cast<uint64_t>(cols);
+    switch (form) {
+    case act_form::bf16: return round_up((n + 1) / 2 * 4, line);
+    case act_form::q8: return round_up((n + block_cols - 1) / block_cols * q8_block_bytes, line);
+    default: return round_up(n * 4, line);
+    }
+}
+
+void act_make(const mm_config& cfg, act_form form, const float* x, int64_t cols, void* dst) {
+    const mm_kernels* k = kernels_for(cfg);
+    switch (form) {
+    case act_form::bf16: k->make_bf16(x, cols, dst); break;
+    case act_form::q8: k->make_q8(x, cols, dst); break;
+    default: __builtin_memcpy(dst, x, static_cast<uint64_t>(cols) * 4);
+    }
+}
+
+mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
+    constexpr int64_t step = 2 * panel_rows; // kernels may take two panels at a time
+    const int64_t out = p.desc.rows > 0 ? p.desc.rows : 1;
+    mm_tiling t;
+    // Rows in equal parts that are a multiple of every register block's height.
+    const int64_t parts = ceil_div(rows > 0 ? rows : 1, max_tile_rows);
+    t.tile_rows = ceil_div(ceil_div(rows, parts), 12) * 12;
+    if (t.tile_rows < 12) t.tile_rows = 12;
+    // Enough tiles that a late thread finds work, few enough that regrouping activations stays
+    // cheap.
+    const int64_t wanted = ceil_div(static_cast<int64_t>(threads) * 4, parts);
+    int64_t cols = ceil_div(ceil_div(out, wanted), step) * step;
+    const int64_t least = rows <= max_gemv_rows ? 64 : 128;
+    const int64_t most = 512;
+    cols = cols < least ? least : cols > most ? most : cols;
+    // Small products: rather fewer columns per tile than idle threads.
+    const int64_t share = ceil_div(ceil_div(out, static_cast<int64_t>(threads)), step) * step;
+    if (parts < static_cast<int64_t>(threads) && cols > share) cols = share;
+    t.tile_cols = cols;
+    return t;
+}
+
+void mm_run(const mm_packed& p, const mm_tile& t) {
+    if (t.n_rows <= 0 || t.n_cols <= 0) return;
+    const mm_kernels& k = kernels_of(p);
+    (p.form == act_form::f32 ? k.exact : k.fast)[p.layout](p, t);
+}
+
+uint64_t mm_workspace(const mm_packed& p) {
+    const uint64_t few =
+        max_gemv_rows * static_cast<uint64_t>(p.blocks) * (block_cols + 4 + 8) + line;
+    const uint64_t space = p.form == act_form::q8 && few > mm_gemm_space ? few : mm_gemm_space;
+    return round_up(space, line);
+}
+
+} // namespace rlx::cpu

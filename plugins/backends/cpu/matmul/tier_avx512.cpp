@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Matrix product kernels for AVX-512 F, BW, VL and DQ.
+#include "layout.hpp"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define RLX_MM_FN inline __attribute__((always_inline))
+#define RLX_MM_TIER avx512
+#define RLX_MM_AVX512
+#include "kernels.inl"
