@@ -105,6 +105,13 @@ sampler::sampler(const sample_options& options, std::int64_t vocab_size)
     : options_(options), vocab_(static_cast<std::size_t>(vocab_size)) {
     window_.reserve(static_cast<std::size_t>(options.repetition_window));
     counts_.resize(options.repetition_window > 0 ? vocab_ : 0);
+    std::size_t drawn_from = vocab_;
+    if (truncates())
+        drawn_from = std::min(
+            options.top_k > 0 ? static_cast<std::size_t>(options.top_k) : first_selection, vocab_
+        );
+    candidates_.reserve(truncates() ? drawn_from : 0);
+    weights_.reserve(options.temperature > 0 ? drawn_from : 0);
 }
 
 result<sampler> sampler::make(const sample_options& options, std::int64_t vocab_size) {
@@ -125,6 +132,11 @@ void sampler::accept(std::int32_t id) {
     --counts_[static_cast<std::size_t>(window_[window_next_])];
     window_[window_next_] = id;
     window_next_ = (window_next_ + 1) % limit;
+}
+
+bool sampler::truncates() const {
+    return (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < vocab_) ||
+           options_.top_p < 1 || (options_.min_p > 0 && options_.min_p <= 1);
 }
 
 bool sampler::adjusts() const {
@@ -274,10 +286,7 @@ result<std::int32_t> sampler::sample(std::span<const float> logits) {
     }
     const std::size_t best = RLX_TRY(best_of(logits));
     if (options_.temperature <= 0) return static_cast<std::int32_t>(best);
-    const bool truncates =
-        (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < vocab_) ||
-        options_.top_p < 1 || (options_.min_p > 0 && options_.min_p <= 1);
-    if (!truncates) return draw_all(logits, logits[best]);
+    if (!truncates()) return draw_all(logits, logits[best]);
     return draw_candidates(truncate(logits, logits[best]));
 }
 

@@ -13,7 +13,7 @@ namespace rlx {
 class stream_decoder; // rlx/text/text.hpp
 
 struct generate_options {
-    sample_options sample = {};
+    sample_options sample = sample_options();
     std::int64_t max_tokens = -1;       // new tokens; < 0: until a stop or max_seq; 0: prefill only
     std::vector<std::string> stop = {}; // texts that end the answer; they are not part of it
     std::vector<std::int32_t> stop_ids =

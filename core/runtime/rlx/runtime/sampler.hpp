@@ -57,6 +57,7 @@ private:
     };
 
     sampler(const sample_options& options, std::int64_t vocab_size);
+    bool truncates() const;
     bool adjusts() const;
     void adjust(std::span<const float> logits);
     void select_best(std::span<const float> logits, std::size_t n);
