@@ -322,10 +322,10 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     RLX_CHECK(check_tables(parts));
     lm_graph lm;
     lm.options = options;
+    lm.g = graph::create(parts.w); // first: it offers rlx.graph/1, which plugins ask for in open()
     const family_model model = RLX_TRY(family_model::open(parts));
     RLX_CHECK(read_info(lm, model));
     RLX_CHECK(settle(lm));
-    lm.g = graph::create(parts.w);
     RLX_CHECK(declare(lm));
     RLX_CHECK(model.build(lm.g->handle()));
     RLX_CHECK(finish(lm, parts));
