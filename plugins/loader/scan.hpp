@@ -16,8 +16,7 @@ struct scan_result {
 
 scan_result scan(const search_options& options);
 
-// Reads the manifest of an open plugin file and compares it with the sidecar's text (empty = no
-// sidecar).
+// Reads the manifest of an open plugin file and compares it with the sidecar, if there is one.
 result<std::string>
 read_manifest(int fd, std::uint64_t size, const trusted_dir& dir, const std::string& name);
 

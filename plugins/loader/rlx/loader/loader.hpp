@@ -21,12 +21,12 @@ namespace rlx {
 // user's data directory; never the working directory. A directory, or any above it, that someone
 // else owns or may write to is refused.
 struct search_options {
-    std::vector<std::filesystem::path> plugin_dirs; // --plugin-dir, absolute, searched first
-    bool use_environment = true;      // RLX_PLUGIN_PATH; ignored anyway when AT_SECURE
-    bool use_defaults = true;         // everything after RLX_PLUGIN_PATH
-    bool use_index = true;            // the cache of manifests in the user's cache directory
-    bool assume_secure = false;       // behave as under AT_SECURE
-    std::filesystem::path index_file; // empty: in cache_dir()
+    std::vector<std::filesystem::path> plugin_dirs = {}; // --plugin-dir, absolute, searched first
+    bool use_environment = true;           // RLX_PLUGIN_PATH; ignored anyway when AT_SECURE
+    bool use_defaults = true;              // everything after RLX_PLUGIN_PATH
+    bool use_index = true;                 // the cache of manifests in the user's cache directory
+    bool assume_secure = false;            // behave as under AT_SECURE
+    std::filesystem::path index_file = {}; // empty: in cache_dir()
 };
 
 // One entry of a manifest's "provides".

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The index saves work and nothing else: never wrong, never in the way.
+#include "sandbox.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace {
+
+class plugin_index : public ::testing::Test {
+protected:
+    plugin_index()
+        : plugins(box.folder("plugins")), file(box.folder("cache") / "deep/plugins.json") {}
+
+    rlx::search_options indexed() const {
+        auto o = box.only(plugins);
+        o.use_index = true;
+        o.index_file = file;
+        return o;
+    }
+
+    // Puts new content into a file without changing anything the index looks at.
+    static void swap_unnoticed(const fs::path& target, std::string_view content) {
+        struct stat st {};
+
+        ASSERT_EQ(::stat(target.c_str(), &st), 0);
+        std::string bytes(content);
+        bytes.resize(static_cast<std::size_t>(st.st_size), ' ');
+        std::fstream(target, std::ios::in | std::ios::out | std::ios::binary) << bytes;
+        const timespec times[2] = {st.st_atim, st.st_mtim};
+        ASSERT_EQ(::utimensat(AT_FDCWD, target.c_str(), times, 0), 0);
+    }
+
+    sandbox box;
+    fs::path plugins;
+    fs::path file;
+};
+
+TEST_F(plugin_index, is_written_and_spares_the_files_next_time) {
+    const auto library = box.add("toy", "toy", plugins);
+    EXPECT_EQ(box.open(indexed())->manifests().size(), 1u);
+    ASSERT_TRUE(fs::exists(file));
+    swap_unnoticed(library, "garbage");
+    const auto warm = box.open(indexed());
+    ASSERT_EQ(warm->manifests().size(), 1u); // from the index: the file is not opened
+    EXPECT_EQ(warm->manifests()[0].provides.size(), 2u);
+    EXPECT_EQ(warm->manifests()[0].version, "1.2.3");
+    // But what is loaded is read again.
+    EXPECT_FALSE(warm->load(warm->manifests()[0]).ok());
+}
+
+TEST_F(plugin_index, notices_new_changed_and_removed_files) {
+    const auto library = box.add("toy", "toy", plugins);
+    box.open(indexed());
+    const auto rival = box.add("plain", "plain", plugins);
+    EXPECT_EQ(box.open(indexed())->manifests().size(), 2u);
+    edit(library, "1.2.3", "9.9.9");
+    const auto changed = box.open(indexed());
+    ASSERT_EQ(changed->manifests().size(), 2u);
+    EXPECT_EQ(changed->manifests()[1].version, "9.9.9");
+    fs::remove(rival);
+    EXPECT_EQ(box.open(indexed())->manifests().size(), 1u);
+    EXPECT_EQ(read_all(file).find("plain.so"), std::string::npos);
+}
+
+TEST_F(plugin_index, notices_a_changed_sidecar) {
+    const auto library = box.add("toy", "toy", plugins);
+    box.open(indexed());
+    write_all(library.native() + ".rlx.json", "{}");
+    EXPECT_TRUE(refused(*box.open(indexed()), library, "differ"));
+}
+
+TEST_F(plugin_index, never_stores_a_failure) {
+    const auto library = plugins / "toy.so";
+    write_all(library, std::string(100, 'x'));
+    box.open(indexed());
+    EXPECT_EQ(read_all(file).find("toy.so"), std::string::npos);
+    fs::remove(library);
+    box.add("toy", "toy", plugins);
+    EXPECT_EQ(box.open(indexed())->manifests().size(), 1u);
+}
+
+TEST_F(plugin_index, keeps_permission_checks_when_warm) {
+    const auto library = box.add("toy", "toy", plugins);
+    box.open(indexed());
+    ASSERT_EQ(::chmod(library.c_str(), 0666), 0);
+    EXPECT_TRUE(refused(*box.open(indexed()), library, "writable by every user"));
+}
+
+TEST_F(plugin_index, that_is_damaged_is_built_anew) {
+    box.add("toy", "toy", plugins);
+    box.open(indexed());
+    const std::string good = read_all(file);
+    for (const std::string& damage :
+         {std::string(),
+          std::string("{"),
+          good.substr(0, good.size() / 2),
+          std::string(1 << 20, '['),
+          std::string("{\"rlx_index\": 9}"),
+          std::string("{\"rlx_index\": 1, \"files\": [1, 2]}"),
+          std::string("\0\xff\xfe", 3)}) {
+        write_all(file, damage);
+        EXPECT_EQ(box.open(indexed())->manifests().size(), 1u);
+        EXPECT_EQ(read_all(file), good) << damage.substr(0, 40);
+    }
+    // Each value of the wrong kind, too.
+    for (const char* part :
+         {"\"library\":[", "\"manifest\":{", "\"provides\":[", "\"sidecar\":["}) {
+        std::string text = good;
+        const auto at = text.find(part);
+        ASSERT_NE(at, text.npos);
+        text.insert(at + std::string_view(part).find(':') + 1, "7,\"x\":");
+        write_all(file, text);
+        EXPECT_EQ(box.open(indexed())->manifests().size(), 1u) << part;
+    }
+}
+
+TEST_F(plugin_index, of_another_user_or_open_to_all_is_not_believed) {
+    const auto library = box.add("toy", "toy", plugins);
+    box.open(indexed());
+    const std::string forged = [&] {
+        std::string text = read_all(file);
+        text.replace(text.find("1.2.3"), 5, "6.6.6");
+        return text;
+    }();
+    write_all(file, forged);
+    EXPECT_EQ(box.open(indexed())->manifests()[0].version, "6.6.6"); // our own file is believed
+    ASSERT_EQ(::chmod(file.c_str(), 0666), 0);
+    EXPECT_EQ(box.open(indexed())->manifests()[0].version, "1.2.3");
+    if (::geteuid() != 0) return;
+    write_all(file, forged);
+    ASSERT_EQ(::chown(file.c_str(), 12345, 12345), 0);
+    EXPECT_EQ(box.open(indexed())->manifests()[0].version, "1.2.3");
+}
+
+TEST_F(plugin_index, that_cannot_be_written_is_done_without) {
+    box.add("toy", "toy", plugins);
+    auto o = indexed();
+    o.index_file = "/proc/no-such-place/plugins.json";
+    EXPECT_EQ(box.open(o)->manifests().size(), 1u);
+    write_all(box.root() / "a-file", "");
+    o.index_file = box.root() / "a-file/plugins.json";
+    EXPECT_EQ(box.open(o)->manifests().size(), 1u);
+}
+
+TEST_F(plugin_index, keeps_what_it_knows_of_other_directories) {
+    box.add("toy", "toy", plugins);
+    const auto other = box.folder("other");
+    box.add("plain", "plain", other);
+    box.open(indexed());
+    auto o = indexed();
+    o.plugin_dirs = {other};
+    box.open(o);
+    const std::string text = read_all(file);
+    EXPECT_NE(text.find("toy.so"), text.npos);
+    EXPECT_NE(text.find("plain.so"), text.npos);
+}
+
+TEST_F(plugin_index, is_not_used_by_privileged_processes) {
+    box.add("toy", "toy", plugins);
+    auto o = indexed();
+    o.assume_secure = true;
+    EXPECT_EQ(box.open(o)->manifests().size(), 1u);
+    EXPECT_FALSE(fs::exists(file));
+}
+
+} // namespace
