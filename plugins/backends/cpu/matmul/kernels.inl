@@ -6,6 +6,8 @@ namespace rlx::cpu {
 namespace RLX_MM_TIER {
 namespace {
 
+// Each of these uses the ones before it.
+// clang-format off
 #if defined(RLX_MM_AVX512)
 #include "simd_avx512.inl"
 #elif defined(RLX_MM_AVX2)
@@ -17,10 +19,10 @@ namespace {
 #include "simd_dot16.inl"
 #endif
 #include "weights.inl"
-// in this order
-#include "act.inl"
-#include "f32.inl"
 #include "q8.inl"
+#include "f32.inl"
+#include "act.inl"
+// clang-format on
 #ifdef RLX_MM_BF16
 #include "bf16.inl"
 #else
