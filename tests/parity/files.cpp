@@ -96,7 +96,8 @@ hf_checkpoint hf_checkpoint::read(const path& folder) {
     std::uint64_t header_size = 0;
     std::memcpy(&header_size, bytes.data(), sizeof header_size);
     const std::size_t start = 8 + header_size;
-    for (const auto& [name, entry] : nlohmann::json::parse(bytes.substr(8, header_size)).items()) {
+    const auto header = nlohmann::json::parse(bytes.substr(8, header_size));
+    for (const auto& [name, entry] : header.items()) {
         if (name == "__metadata__") continue;
         if (entry.at("dtype") != "F32") throw std::runtime_error(name + ": only F32 here");
         tensor t;

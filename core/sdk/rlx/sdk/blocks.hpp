@@ -141,8 +141,7 @@ inline tensor rms_norm(scope m, tensor x, double eps) {
     return m.op(RLX_OP_RmsNorm, {x, w}, {attr_real(RLX_ATTR_eps, eps)});
 }
 
-// ---- feed-forward
-// ---------------------------------------------------------------------------------------
+// ---- feed-forward ----
 
 struct mlp_options {
     std::int64_t width = any_size;      // inner features

@@ -259,7 +259,8 @@ inline decoder_config read_decoder(const checkpoint& c) {
     }
     d.inner = c.integer("intermediate_size", sizes, any_size);
     d.context = c.integer("max_position_embeddings", {.min = 1, .max = std::int64_t{1} << 31});
-    d.norm_eps = c.real("rms_norm_eps", {.min = 1e-12, .max = 1});
+    // Statistics are f32 in the reference, and GGUF stores the number as f32.
+    d.norm_eps = static_cast<float>(c.real("rms_norm_eps", {.min = 1e-12, .max = 1}));
     d.act = detail::read_act(c);
     detail::check_embedding(c, d);
     d.head_dim = detail::read_head_dim(c, d);
