@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-only
+# Every header of ROOT/PATTERN compiles alone. cmake -DCOMPILER=.. -DFLAGS=.. -DINCLUDE=dir;dir -DROOT=.. -DPATTERN=..
+# -DSUFFIX=c|cpp -DWORK=.. -P headers.cmake
+file(GLOB_RECURSE headers RELATIVE "${ROOT}" "${ROOT}/${PATTERN}")
+if(NOT headers)
+  message(FATAL_ERROR "no header matches ${ROOT}/${PATTERN}")
+endif()
+set(include_flags "")
+foreach(dir IN LISTS INCLUDE)
+  list(APPEND include_flags "-I${dir}")
+endforeach()
+separate_arguments(flags UNIX_COMMAND "${FLAGS}")
+set(bad "")
+foreach(header IN LISTS headers)
+  string(MAKE_C_IDENTIFIER "${header}" name)
+  file(WRITE "${WORK}/${name}.${SUFFIX}" "#include \"${header}\"\n#include \"${header}\"\nint ${name}_compiled(void);\n")
+  execute_process(COMMAND "${COMPILER}" ${flags} ${include_flags} -fsyntax-only "${WORK}/${name}.${SUFFIX}"
+    RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    list(APPEND bad "${header}")
+  endif()
+endforeach()
+if(bad)
+  message(FATAL_ERROR "do not compile alone with ${COMPILER} ${FLAGS}: ${bad}")
+endif()
