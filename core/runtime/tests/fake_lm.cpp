@@ -344,9 +344,39 @@ rlx_error* backend_copy(
     return nullptr;
 }
 
+std::uint32_t backend_count(void* self) {
+    return self_of(self).devices;
+}
+
+rlx_error* backend_info(void*, std::uint32_t, rlx_options* out) {
+    const auto* t =
+        static_cast<const rlx_options_v1*>(host()->iface(host()->ctx, str("rlx.options/1"), 0));
+    return t->set_str(out, str("description"), str("a device of the test"));
+}
+
+rlx_error* backend_open(void* self, std::uint32_t, const rlx_options* opts, void** device) {
+    const auto* t =
+        static_cast<const rlx_options_v1*>(host()->iface(host()->ctx, str("rlx.options/1"), 0));
+    rlx_str tier{};
+    std::uint32_t found = 0;
+    if (rlx_error* e = t->get_str(opts, str("tier"), &tier, &found)) return e;
+    if (found && view(tier) != "fake") return fail(RLX_UNSUPPORTED, "no such tier on this machine");
+    self_of(self).open_devices++;
+    *device = self;
+    return nullptr;
+}
+
+void backend_close(void* self, void*) {
+    self_of(self).open_devices--;
+}
+
 rlx_backend_v1 make_backend() {
     rlx_backend_v1 t{};
     t.hdr = {sizeof(t), 1, 0};
+    t.device_count = backend_count;
+    t.device_info = backend_info;
+    t.open = backend_open;
+    t.close = backend_close;
     t.supports = backend_supports;
     t.measure = backend_measure;
     t.compile = backend_compile;

@@ -26,14 +26,16 @@ struct fake_lm {
     std::int64_t vocab = fake_vocab, reported_vocab = fake_vocab, context = 1000;
     std::uint64_t weight_bytes = 1000000, mapped_bytes = 500, scratch_bytes = 64;
     std::vector<std::int32_t>
-        script;             // logits are one-hot at script[history length - 1] when not empty
+        script; // logits are one-hot at script[history length - 1] when not empty
+    std::uint32_t devices = 1;
     int fail_at_run = -1;   // this run() fails
     int cancel_at_run = -1; // this run() raises `cancel` and obeys it
     std::atomic<std::uint32_t> cancel{0};
     // -- what happened --
     std::vector<fake_step> steps;
     bool record = true;
-    int runs = 0, compiles = 0, copies = 0, open_models = 0, programs = 0, buffers = 0;
+    int runs = 0, open_devices = 0, compiles = 0, copies = 0, open_models = 0, programs = 0,
+        buffers = 0;
     std::string compute, kv; // options of the last compile
 
     lm_model::parts parts();
