@@ -212,9 +212,11 @@ result<dim> dim_table::divide(std::uint32_t op, dim a, dim b) {
 
 result<dim> dim_table::opaque_divide(std::uint32_t op, dim a, dim b) {
     const bounds x = range(a), y{std::max<std::int64_t>(range(b).lo, 1), range(b).hi};
+    const auto up = op == RLX_DIM_DIV ? floor_div : ceil_div;
     const bounds r{
-        std::min(floor_div(x.lo, y.lo), floor_div(x.lo, y.hi)),
-        std::max(ceil_div(x.hi, y.lo), ceil_div(x.hi, y.hi))};
+        std::min(ceil_div(x.lo, y.lo), ceil_div(x.lo, y.hi)),
+        std::max(up(x.hi, y.lo), up(x.hi, y.hi))};
+    if (r.hi < r.lo) return bad(fmt::format("dim {} is never divisible by {}", text(a), text(b)));
     if (op == RLX_DIM_DIV)
         RLX_CHECK(require(
             {guard::divisible, a, b, fmt::format("{} must be divisible by {}", text(a), text(b))}
