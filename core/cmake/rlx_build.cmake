@@ -84,7 +84,5 @@ function(rlx_add_each dir)
   endforeach()
 endfunction()
 
-function(rlx_install_export)
-endfunction()
-
 include(rlx_plugin)
+include(rlx_install)

@@ -5,7 +5,8 @@
 #       One dlopen-able library <target>.so that exports rlx_plugin_entry_v1 and nothing else, with its manifest as
 #       an ELF note and as the sidecar <target>.so.rlx.json. The sources compile once, into <target>-objects, which
 #       unit tests link too: there the entry is called rlx_plugin_entry_v1_<target>, so several plugins fit into
-#       one test. RLX_PLUGIN_ID and RLX_PLUGIN_VERSION are defined from the manifest.
+#       one test. RLX_PLUGIN_ID and RLX_PLUGIN_VERSION are defined from the manifest. Two variables change where it
+#       goes: RLX_PLUGIN_OUTPUT_DIRECTORY (default <build>/lib/rlx/plugins), RLX_PLUGIN_NO_INSTALL.
 #
 #   rlx_add_family(<name> SOURCES <file>... [MANIFEST plugin.json] [LIBS ...] [TESTS <file>...] [TEST_LIBS ...])
 #       Plugin rlx-<name>, launcher bin/rlx-<name>, and test <name>_test (label <name>) of the family's objects.
@@ -144,6 +145,9 @@ __asm__(".pushsection .note.rlx,\"a\",@note\n"
     LIBRARY_OUTPUT_DIRECTORY "${RLX_PLUGIN_OUTPUT_DIRECTORY}")
   configure_file("${manifest}" "${RLX_PLUGIN_OUTPUT_DIRECTORY}/${target}.so.rlx.json" COPYONLY)
 
+  if(RLX_PLUGIN_NO_INSTALL)
+    return()
+  endif()
   if(TARGET rlx_runtime)
     add_dependencies(rlx_runtime ${target})
   endif()
@@ -165,7 +169,7 @@ int main(int argc, char** argv) { return rlx_cli_main_as("@name@", argc, argv); 
   add_executable(rlx-${name}-launcher "${CMAKE_CURRENT_BINARY_DIR}/rlx-${name}.gen/main.c")
   target_link_libraries(rlx-${name}-launcher PRIVATE rlx_cli rlx_flags)
   set_target_properties(rlx-${name}-launcher PROPERTIES OUTPUT_NAME "rlx-${name}" LINKER_LANGUAGE CXX
-    INSTALL_RPATH "$ORIGIN/../lib")
+    INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};$ORIGIN/../lib")
   if(TARGET rlx_runtime)
     add_dependencies(rlx_runtime rlx-${name}-launcher)
   endif()

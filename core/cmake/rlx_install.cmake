@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-only
+# What `cmake --install` puts where: bin, lib, lib/rlx/plugins (each target installs itself), and from here the
+# shared libraries, include/rlx, the CMake package and rlx.pc. Components: runtime, plugins, dev. Relocatable.
+include_guard(GLOBAL)
+include(CMakePackageConfigHelpers)
+
+set(RLX_INSTALL_CMAKEDIR "${CMAKE_INSTALL_LIBDIR}/cmake/rlx")
+
+# Paths of this source tree and the warning flags must not reach consumers.
+function(rlx_clean_interface target)
+  set(directories "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  get_target_property(old ${target} INTERFACE_INCLUDE_DIRECTORIES)
+  foreach(directory IN LISTS old)
+    if(directory AND NOT directory MATCHES "^\\$<INSTALL_INTERFACE")
+      if(NOT directory MATCHES "^\\$<BUILD_INTERFACE")
+        set(directory "$<BUILD_INTERFACE:${directory}>")
+      endif()
+      list(APPEND directories "${directory}")
+    endif()
+  endforeach()
+  set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${directories}")
+  get_target_property(links ${target} INTERFACE_LINK_LIBRARIES)
+  if(links)
+    list(TRANSFORM links REPLACE "^rlx_flags$" "$<BUILD_INTERFACE:rlx_flags>")
+    set_target_properties(${target} PROPERTIES INTERFACE_LINK_LIBRARIES "${links}")
+  endif()
+endfunction()
+
+function(rlx_install_export)
+  set_target_properties(rlx_sdk PROPERTIES EXPORT_NAME sdk)
+  target_compile_features(rlx_sdk INTERFACE cxx_std_20)
+  rlx_clean_interface(rlx_sdk)
+  install(TARGETS rlx_sdk EXPORT rlx COMPONENT dev)
+  foreach(target rlx_core rlx)
+    if(TARGET ${target})
+      rlx_clean_interface(${target})
+      string(REGEX REPLACE "^rlx_" "" name "${target}")
+      set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+      install(TARGETS ${target} EXPORT rlx LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime
+        NAMELINK_COMPONENT dev)
+    endif()
+  endforeach()
+  # Opened on demand by librlx, linked by nobody.
+  foreach(target rlx_text rlx_media)
+    if(TARGET ${target})
+      install(TARGETS ${target} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime NAMELINK_SKIP)
+    endif()
+  endforeach()
+
+  foreach(folder core/abi core/sdk core/base core/formats core/graph core/runtime core/text plugins/loader facade)
+    if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/rlx")
+      install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/rlx" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev
+        FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp" PATTERN "*.def")
+    endif()
+  endforeach()
+
+  install(EXPORT rlx NAMESPACE rlx:: DESTINATION "${RLX_INSTALL_CMAKEDIR}" FILE rlxTargets.cmake COMPONENT dev)
+  set(gen "${PROJECT_BINARY_DIR}/package")
+  configure_package_config_file("${PROJECT_SOURCE_DIR}/core/cmake/rlxConfig.cmake.in" "${gen}/rlxConfig.cmake"
+    INSTALL_DESTINATION "${RLX_INSTALL_CMAKEDIR}" PATH_VARS CMAKE_INSTALL_LIBDIR)
+  write_basic_package_version_file("${gen}/rlxConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+  # From <libdir>/pkgconfig back to the prefix.
+  file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+  configure_file("${PROJECT_SOURCE_DIR}/core/cmake/rlx.pc.in" "${gen}/rlx.pc" @ONLY)
+  install(FILES "${gen}/rlxConfig.cmake" "${gen}/rlxConfigVersion.cmake"
+    "${PROJECT_SOURCE_DIR}/core/cmake/rlx_plugin.cmake" DESTINATION "${RLX_INSTALL_CMAKEDIR}" COMPONENT dev)
+  install(FILES "${gen}/rlx.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
+endfunction()
