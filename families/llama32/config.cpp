@@ -23,6 +23,13 @@ void read_biases(const checkpoint& c, config& m) {
     }
 }
 
+// Files of 2023 store the rotation frequencies, which follow from the config.
+void ignore_old_buffers(const checkpoint& c, std::int64_t n_layers) {
+    for (std::int64_t i = 0; i < n_layers && c.ok() && !c.is_gguf(); ++i) {
+        c.ignore(sdk::format("model.layers.{}.self_attn.rotary_emb.inv_freq", i));
+    }
+}
+
 } // namespace
 
 config read_config(const checkpoint& c) {
@@ -42,6 +49,7 @@ config read_config(const checkpoint& c) {
     }
     static_cast<sdk::decoder_config&>(m) = sdk::read_decoder(c);
     read_biases(c, m);
+    ignore_old_buffers(c, m.n_layers);
     if (arch == "qwen2") sdk::read_windows(c, m);
     return m;
 }

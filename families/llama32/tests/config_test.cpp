@@ -140,6 +140,11 @@ const bad_config wrong[] = {
      R"({"layer_types": ["sliding_attention", "full_attention"]})",
      RLX_CORRUPT_DATA,
      {"layer_types.0", "use_sliding_window"}},
+    {"quantised_checkpoint",
+     "llama-default",
+     R"({"quantization_config": {"quant_method": "fp8"}})",
+     RLX_UNSUPPORTED,
+     {"quant_method", "fp8"}},
     {"another_family", "qwen3-dense", R"({})", RLX_UNSUPPORTED, {"'qwen3'", "llama"}},
 };
 

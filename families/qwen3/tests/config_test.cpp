@@ -238,6 +238,11 @@ const bad_config wrong[] = {
      R"({"mlp_only_layers": [4]})",
      RLX_CORRUPT_DATA,
      {"mlp_only_layers.0", "4"}},
+    {"quantised_checkpoint",
+     "qwen3-dense",
+     R"({"quantization_config": {"quant_method": "fp8"}})",
+     RLX_UNSUPPORTED,
+     {"quant_method", "fp8"}},
     {"another_family", "llama-default", R"({})", RLX_UNSUPPORTED, {"'llama'", "qwen3"}},
 };
 

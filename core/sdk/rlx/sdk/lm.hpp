@@ -244,6 +244,15 @@ inline void check_embedding(const checkpoint& c, decoder_config& d) {
 // Everything but the windows, which families read by their own rules.
 inline decoder_config read_decoder(const checkpoint& c) {
     decoder_config d;
+    // The tensors of such a checkpoint mean nothing without its scales.
+    const std::string_view packed = c.text("quantization_config.quant_method", "");
+    if (c.ok() && !packed.empty()) {
+        c.errors().fail(
+            RLX_UNSUPPORTED,
+            "config: quantization_config.quant_method '{}' (use the unquantised or a GGUF file)",
+            packed
+        );
+    }
     const int_range sizes{.min = 1, .max = 1 << 24};
     d.hidden = c.integer("hidden_size", sizes);
     d.n_layers = c.integer("num_hidden_layers", {.min = 1, .max = 4096});

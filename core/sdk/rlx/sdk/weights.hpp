@@ -107,6 +107,13 @@ public:
         return d;
     }
 
+    // For tensors that some writers add and nobody reads: not reported as unused.
+    void ignore(std::string_view name) const {
+        rlx_tensor_desc d{};
+        d.size = sizeof d;
+        if (find(name)) errors_->check(table_->require(w_, str(name), &d));
+    }
+
     // Size of one axis of a tensor that must exist with that rank; 0 after an error.
     std::int64_t size_of(std::string_view name, std::uint32_t rank, std::uint32_t axis) const {
         const auto d = find(name);
