@@ -236,7 +236,24 @@ result<dim> dim_table::min_max(std::uint32_t op, dim a, dim b) {
 
 answer dim_table::equal(dim a, dim b) const {
     if (a == b) return answer::yes;
-    const auto d = poly_sub(poly_of(a), poly_of(b));
+    auto d = poly_sub(poly_of(a), poly_of(b));
+    // What all terms share can only make both sides 0: 32 T and 36 T count as different although T
+    // may be 0.
+    if (d && !d->empty()) {
+        std::vector<std::uint32_t> shared = (*d)[0].atoms, both;
+        for (const term& t : *d) {
+            both.clear();
+            std::set_intersection(
+                shared.begin(),
+                shared.end(),
+                t.atoms.begin(),
+                t.atoms.end(),
+                std::back_inserter(both)
+            );
+            shared = both;
+        }
+        d = poly_divide(*d, {shared, 1});
+    }
     const auto r = d ? poly_range(*d) : std::nullopt;
     if (r && (r->lo > 0 || r->hi < 0)) return answer::no;
     // Equal modulo g only when the constant is a multiple of what the coefficients share.

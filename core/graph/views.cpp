@@ -10,7 +10,7 @@ result<std::vector<dim>> contiguous_strides(dim_table& d, std::span<const dim> d
     dim step = 1;
     for (std::size_t i = dims.size(); i-- > 0;) {
         s[i] = step;
-        if (i > 0) step = RLX_TRY(d.mul(step, dims[i]));
+        step = RLX_TRY(d.mul(step, dims[i])); // the last one checks the size of the whole
     }
     return s;
 }

@@ -166,6 +166,9 @@ TEST(dims, comparisons_are_proved_refuted_or_left_open) {
     EXPECT_EQ(s.d.equal(s.t, s.p), answer::maybe);
     EXPECT_EQ(s.d.equal(s.h, 12), answer::no) << "a multiple of 8 is never 12";
     EXPECT_EQ(s.d.equal(s.op(RLX_DIM_ADD, s.t, 1), s.t), answer::no);
+    EXPECT_EQ(s.d.equal(s.op(RLX_DIM_MUL, s.p, 32), s.op(RLX_DIM_MUL, s.p, 36)), answer::no)
+        << "only at P = 0";
+    EXPECT_EQ(s.d.equal(s.op(RLX_DIM_MUL, s.p, s.t), s.op(RLX_DIM_MUL, s.p, 36)), answer::maybe);
     EXPECT_EQ(s.d.less_equal(s.p, s.op(RLX_DIM_ADD, s.p, s.t)), answer::yes);
     EXPECT_EQ(s.d.less_equal(65, s.p), answer::no);
     EXPECT_EQ(s.d.less_equal(s.t, s.p), answer::maybe);

@@ -32,7 +32,7 @@ struct attr {
 class net {
 public:
     std::unique_ptr<graph> g;
-    const rlx_graph_v1* t = graph_table();
+    const rlx_graph_v1* api = graph_table();
     std::string error; // of the last call; empty = it succeeded
     std::uint32_t code = RLX_OK;
 
@@ -58,19 +58,19 @@ public:
 
     dim sym(std::string_view name, std::int64_t min, std::int64_t max, std::int64_t multiple = 1) {
         dim d = 0;
-        check(t->symbol(g->handle(), str(name), min, max, multiple, &d));
+        check(api->symbol(g->handle(), str(name), min, max, multiple, &d));
         return d;
     }
 
     dim calc(std::uint32_t op, dim a, dim b) {
         dim d = INT64_MIN;
-        check(t->dim_op(g->handle(), op, a, b, &d));
+        check(api->dim_op(g->handle(), op, a, b, &d));
         return d;
     }
 
     rlx_value in(std::string_view name, std::uint32_t dtype, std::vector<dim> dims) {
         rlx_value v = 0;
-        check(t->input(
+        check(api->input(
             g->handle(), str(name), dtype, static_cast<std::uint32_t>(dims.size()), dims.data(), &v
         ));
         return v;
@@ -87,14 +87,14 @@ public:
     rlx_value state(std::string_view name, std::int64_t heads, std::int64_t k, std::int64_t v) {
         rlx_value out = 0;
         const rlx_state_slot slot{sizeof slot, RLX_STATE_KV, heads, k, v};
-        check(t->state(g->handle(), str(name), &slot, &out));
+        check(api->state(g->handle(), str(name), &slot, &out));
         return out;
     }
 
     template <class T>
     rlx_value constant(std::uint32_t dtype, std::vector<dim> dims, const std::vector<T>& data) {
         rlx_value v = 0;
-        check(t->constant(
+        check(api->constant(
             g->handle(),
             dtype,
             static_cast<std::uint32_t>(dims.size()),
@@ -120,6 +120,24 @@ public:
         return m().push(std::move(v));
     }
 
+    rlx_error* raw_add(
+        std::uint32_t op,
+        const std::vector<rlx_value>& in,
+        const std::vector<rlx_attr>& attrs,
+        rlx_value* out
+    ) {
+        return api->add(
+            g->handle(),
+            op,
+            in.data(),
+            static_cast<std::uint32_t>(in.size()),
+            attrs.data(),
+            static_cast<std::uint32_t>(attrs.size()),
+            out,
+            1
+        );
+    }
+
     std::vector<rlx_value>
     ops(std::uint32_t op, std::vector<rlx_value> inputs, std::initializer_list<attr> attrs = {}) {
         std::vector<rlx_attr> list;
@@ -129,7 +147,7 @@ public:
         }
         const op_desc* desc = op_info(op);
         std::vector<rlx_value> out(desc ? desc->n_outputs : 1, 0);
-        check(t->add(
+        check(api->add(
             g->handle(),
             op,
             inputs.data(),
@@ -148,10 +166,10 @@ public:
     }
 
     bool output(std::string_view name, rlx_value v) {
-        return check(t->output(g->handle(), str(name), v));
+        return check(api->output(g->handle(), str(name), v));
     }
 
-    void at_module(std::string_view path) { t->set_origin(g->handle(), str(path)); }
+    void at_module(std::string_view path) { api->set_origin(g->handle(), str(path)); }
 
     rlx_value unary(std::int64_t kind, rlx_value x) {
         return op(RLX_OP_Unary, {x}, {{RLX_ATTR_kind, kind}});
