@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "device.hpp"
+
+#include <cstring>
+#include <unistd.h>
+
+namespace rlx::cpu {
+
+namespace {
+
+buffer& as_buffer(rlx_buffer* b) {
+    return *reinterpret_cast<buffer*>(b);
+}
+
+// Bytes [off, off + n) of b, or an error with the numbers.
+result<char*> range_of(rlx_buffer* b, std::uint64_t off, std::uint64_t n) {
+    buffer& have = as_buffer(b);
+    if (off > have.bytes || n > have.bytes - off) {
+        return fail(RLX_INVALID_ARGUMENT, "cpu: {} bytes at {} of a buffer of {}", n, off, have.bytes);
+    }
+    return have.memory.data() + off;
+}
+
+result<tier> parse_tier(std::string_view name, const cpu_features& f) {
+    for (int i = 0; i < n_tiers; ++i) {
+        const tier t = static_cast<tier>(i);
+        if (name != tier_name(t)) continue;
+        char missing[160];
+        if (!tier_missing(f, t, missing, sizeof missing)) return t;
+        return fail(
+            RLX_UNSUPPORTED, "cpu: tier '{}' needs {}, which {} lacks; the best it can run is '{}'", name,
+            std::string_view(missing), f.brand[0] ? std::string_view(f.brand) : std::string_view("this processor"),
+            std::string_view(tier_name(best_tier(f)))
+        );
+    }
+    return fail(RLX_INVALID_ARGUMENT, "cpu: unknown tier '{}', expected baseline, avx2, avx512 or avx512_vnni", name);
+}
+
+}  // namespace
+
+status device::device_info(std::uint32_t index, sdk::options_writer out) {
+    if (index != 0) return fail(RLX_NOT_FOUND, "cpu: device {} of 1", index);
+    const cpu_features f = detect_features();
+    const std::int64_t memory = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+    return out.set("name", "cpu").set("description", f.brand).set("tier", tier_name(best_tier(f))).set("memory", memory).done();
+}
+
+result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_view options) {
+    if (index != 0) return fail(RLX_NOT_FOUND, "cpu: device {} of 1", index);
+    auto d = std::make_unique<device>();
+    d->features = detect_features();
+    d->isa = best_tier(d->features);
+    const std::string_view forced = RLX_TRY(options.text_or("tier", ""));
+    if (!forced.empty() && forced != "auto") d->isa = RLX_TRY(parse_tier(forced, d->features));
+    d->build.fuse = RLX_TRY(options.i64_or("fuse", 1)) != 0;
+    return d;
+}
+
+result<program_config> device::configure(const rlx_compile_args& args) const {
+    const sdk::options_view options(args.options);
+    program_config c;
+    c.mm.isa = isa;
+    c.mm.features = features;
+    const std::string_view compute = RLX_TRY(options.text_or("compute", "auto"));
+    if (compute != "auto" && compute != "f32") {
+        return fail(RLX_INVALID_ARGUMENT, "cpu: compute '{}', expected auto or f32", compute);
+    }
+    c.mm.exact = compute == "f32";
+    const std::string_view kv = RLX_TRY(options.text_or("kv", c.mm.exact ? "f32" : "f16"));
+    if (kv != "f16" && kv != "f32") return fail(RLX_INVALID_ARGUMENT, "cpu: kv '{}', expected f16 or f32", kv);
+    c.kv_f16 = kv == "f16";
+    c.k = &kernels_for(isa);
+    c.page_tokens = args.page_tokens;
+    c.max_threads = sdk::team_size();
+    return c;
+}
+
+status device::supports(
+    const rlx_graph* g, std::span<const std::uint32_t> nodes, std::span<std::uint8_t> verdict, std::span<rlx_str> reason
+) {
+    program p;
+    p.cfg = RLX_TRY(configure(rlx_compile_args{}));
+    std::vector<node> list;
+    RLX_CHECK(read_graph(p, g, nodes, list));
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const char* why = why_not(list[i], p);
+        verdict[i] = why ? RLX_NO : RLX_YES;
+        if (i < reason.size()) reason[i] = why ? rlx_str{why, std::strlen(why)} : rlx_str{nullptr, 0};
+    }
+    return {};
+}
+
+result<std::unique_ptr<program>> device::prepare(const rlx_compile_args& args) const {
+    if (!args.graph || (args.n_nodes && !args.nodes)) return fail(RLX_INVALID_ARGUMENT, "cpu: no graph to compile");
+    auto p = std::make_unique<program>();
+    p->cfg = RLX_TRY(configure(args));
+    RLX_CHECK(build_program(*p, args, build));
+    return p;
+}
+
+result<rlx_memory> device::measure(const rlx_compile_args& args) {
+    const auto p = RLX_TRY(prepare(args));
+    rlx_memory m{};
+    m.size = sizeof m;
+    m.weights = p->weights.resident_bytes();
+    m.mapped = p->weights.mapped_bytes();
+    m.scratch = p->scratch_bytes();
+    return m;
+}
+
+result<std::unique_ptr<program>> device::compile(const rlx_compile_args& args) {
+    auto p = RLX_TRY(prepare(args));
+    const auto* api = sdk::service<rlx_graph_v1>();
+    RLX_CHECK(p->weights.load(api->weights(args.graph), args));
+    return p;
+}
+
+status device::program_info(program& p, sdk::options_writer out) {
+    return out.set("tier", tier_name(p.cfg.mm.isa))
+        .set("compute", p.compute_name())
+        .set("kv", p.cfg.kv_f16 ? "f16" : "f32")
+        .done();
+}
+
+status device::run(program& p, const rlx_run_args& args) {
+    return p.run(args);
+}
+
+result<std::uint64_t> device::page_bytes(const rlx_compile_args& args, rlx_value state) {
+    const program_config cfg = RLX_TRY(configure(args));
+    rlx_value_info info{};
+    info.size = sizeof info;
+    RLX_CHECK(check(sdk::service<rlx_graph_v1>()->value(args.graph, state, &info)));
+    const kv_layout kv = RLX_TRY(kv_layout_of(info.slot, cfg));
+    return static_cast<std::uint64_t>(kv.page_bytes());
+}
+
+// ---- memory ----------------------------------------------------------------------------------------
+
+result<rlx_buffer*> device::alloc(std::uint64_t bytes) {
+    auto b = std::make_unique<buffer>();
+    b->bytes = bytes;
+    if (!b->memory.make(bytes ? bytes : 1)) return fail(RLX_OUT_OF_MEMORY, "cpu: no memory for a buffer of {} bytes", bytes);
+    return reinterpret_cast<rlx_buffer*>(b.release());
+}
+
+void device::free(rlx_buffer* b) {
+    delete &as_buffer(b);
+}
+
+status device::copy(rlx_buffer* dst, std::uint64_t dst_off, rlx_buffer* src, std::uint64_t src_off, std::uint64_t n) {
+    char* to = RLX_TRY(range_of(dst, dst_off, n));
+    const char* from = RLX_TRY(range_of(src, src_off, n));
+    std::memmove(to, from, n);
+    return {};
+}
+
+status device::upload(rlx_buffer* dst, std::uint64_t off, rlx_bytes src) {
+    char* to = RLX_TRY(range_of(dst, off, src.n));
+    if (src.n) std::memcpy(to, src.p, src.n);
+    return {};
+}
+
+status device::download(rlx_buffer* src, std::uint64_t off, void* dst, std::uint64_t n) {
+    const char* from = RLX_TRY(range_of(src, off, n));
+    if (n) std::memcpy(dst, from, n);
+    return {};
+}
+
+}  // namespace rlx::cpu

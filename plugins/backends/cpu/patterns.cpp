@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "patterns.hpp"
+
+#include <algorithm>
+
+namespace rlx::cpu {
+
+namespace {
+
+struct use {
+    std::uint32_t node;
+    std::uint32_t input;
+};
+
+class finder {
+public:
+    finder(const program& p, const std::vector<node>& nodes, plan_of_nodes& plan)
+        : p_(p), nodes_(nodes), plan_(plan), uses_(p.roots.size()), made_by_(p.roots.size(), no_node) {
+        for (std::uint32_t i = 0; i < nodes.size(); ++i) {
+            if (is_view(nodes[i].info.op)) continue;
+            for (std::uint32_t k = 0; k < nodes[i].in.size(); ++k) {
+                if (nodes[i].in[k]) uses_[nodes[i].in[k]->root].push_back({i, k});
+            }
+            for (const tensor* t : nodes[i].out) made_by_[t->id] = i;
+        }
+    }
+
+    void run() {
+        for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+            if (nodes_[i].info.op == RLX_OP_RmsNorm) norm(i);
+        }
+        for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+            if (nodes_[i].info.op == RLX_OP_Glu) gate(i);
+        }
+        for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+            if (nodes_[i].info.op == RLX_OP_Binary && nodes_[i].i64(RLX_ATTR_kind) == RLX_BINARY_ADD) sum(i);
+        }
+    }
+
+private:
+    bool is_whole(const tensor& t) const {
+        return t.contiguous && t.offset == 0 && t.count == p_.tensors[t.root].count;
+    }
+
+    // The packed product that makes t, when only node `by` wants it; else no_node.
+    std::uint32_t sole_product(const tensor& t, std::uint32_t by) const {
+        const std::uint32_t at = made_by_[t.id];
+        if (at == no_node || !plan_.products[at] || plan_.roles[at] != role::plain) return no_node;
+        if (p_.roots[t.root].output || uses_[t.root].size() != 1 || uses_[t.root][0].node != by) return no_node;
+        return at;
+    }
+
+    // Everybody who wants the norm's result is a product that reads its rows.
+    void norm(std::uint32_t i) {
+        const node& n = nodes_[i];
+        const tensor& y = *n.out[0];
+        if (p_.roots[y.root].output || uses_[y.root].empty() || !n.in[0]->contiguous) return;
+        for (const use& u : uses_[y.root]) {
+            const node& to = nodes_[u.node];
+            const tensor& x = *to.in[u.input];
+            if (u.input != 0 || !plan_.products[u.node] || !is_whole(x) || x.last() != y.last()) return;
+        }
+        plan_.roles[i] = role::norm;
+        plan_.norm_by_root[y.root] = i;
+    }
+
+    void gate(std::uint32_t i) {
+        const node& n = nodes_[i];
+        const std::uint32_t a = sole_product(*n.in[0], i), b = sole_product(*n.in[1], i);
+        if (a == no_node || b == no_node || a == b) return;
+        const mm_packed &x = plan_.products[a]->mm, &y = plan_.products[b]->mm;
+        const node &g = nodes_[a], &u = nodes_[b];
+        if (g.info.op != u.info.op || g.in[0] != u.in[0] || x.form != y.form || x.row_step != y.row_step) return;
+        if (x.desc.rows != y.desc.rows) return;
+        if (g.info.op == RLX_OP_GroupedMatMul && (g.in[2] != u.in[2] || x.desc.groups != y.desc.groups)) return;
+        plan_.roles[a] = plan_.roles[b] = role::absorbed;
+        plan_.partner[i] = a;
+        plan_.second[i] = b;
+    }
+
+    bool same_shape(const tensor& a, const tensor& b) const {
+        return a.rank == b.rank && std::equal(a.dim, a.dim + a.rank, b.dim);
+    }
+
+    void sum(std::uint32_t i) {
+        const node& n = nodes_[i];
+        // The later operand first: that is the layer's output, the other one the residual.
+        for (std::size_t k : {std::size_t{1}, std::size_t{0}}) {
+            const tensor &y = *n.in[k], &rest = *n.in[1 - k];
+            const std::uint32_t at = sole_product(y, i);
+            if (at == no_node || nodes_[at].info.op != RLX_OP_MatMul) continue;
+            if (rest.dtype != RLX_F32 || !rest.contiguous || rest.root == y.root) continue;
+            const std::uint16_t kind = p_.roots[rest.root].kind;
+            if (kind != RLX_VALUE_TEMP && kind != RLX_VALUE_INPUT) continue;
+            if (!same_shape(y, *n.out[0]) || !same_shape(rest, *n.out[0])) continue;
+            plan_.roles[at] = role::absorbed;
+            plan_.partner[i] = at;
+            return;
+        }
+    }
+
+    const program& p_;
+    const std::vector<node>& nodes_;
+    plan_of_nodes& plan_;
+    std::vector<std::vector<use>> uses_;      // by root
+    std::vector<std::uint32_t> made_by_;      // by value
+};
+
+bool meet(const program& p, const tensor& a, const tensor& b) {
+    if (a.root == b.root) return true;
+    const root &x = p.roots[a.root], &y = p.roots[b.root];
+    if (x.where != memory::scratch || y.where != memory::scratch) return false;
+    return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
+}
+
+}  // namespace
+
+void find_patterns(const program& p, const std::vector<node>& nodes, plan_of_nodes& plan) {
+    plan.roles.assign(nodes.size(), role::plain);
+    plan.partner.assign(nodes.size(), no_node);
+    plan.second.assign(nodes.size(), no_node);
+    plan.norm_by_root.assign(p.roots.size(), no_node);
+    if (plan.fuse) finder(p, nodes, plan).run();
+}
+
+bool may_be_lost(const program& p, const std::vector<node>& nodes, const tensor& t, std::size_t from, std::size_t to) {
+    for (std::size_t i = from + 1; i <= to; ++i) {
+        for (const tensor* o : nodes[i].out) {
+            if (meet(p, *o, t)) return true;
+        }
+    }
+    return false;
+}
+
+bool may_move(const program& p, const std::vector<node>& nodes, const plan_of_nodes& plan, std::size_t from, std::size_t to) {
+    const tensor& out = *nodes[from].out[0];
+    const auto touches = [&](const node& n) {
+        const auto hit = [&](const tensor* t) { return t && meet(p, *t, out); };
+        return std::any_of(n.in.begin(), n.in.end(), hit) || std::any_of(n.out.begin(), n.out.end(), hit);
+    };
+    for (std::size_t i = to; i < from; ++i) {
+        if (is_view(nodes[i].info.op)) continue;
+        if (touches(nodes[i])) return false;
+        // A fused step also reads what its products read.
+        if (plan.partner[i] != no_node && touches(nodes[plan.partner[i]])) return false;
+        if (plan.second[i] != no_node && touches(nodes[plan.second[i]])) return false;
+    }
+    const tensor* bias = nodes[from].input(2);
+    return !bias || p.roots[bias->root].kind == RLX_VALUE_WEIGHT || p.roots[bias->root].kind == RLX_VALUE_CONSTANT;
+}
+
+}  // namespace rlx::cpu

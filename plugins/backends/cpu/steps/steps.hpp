@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// What the builder needs of steps/: a node with its tensors, one maker per op, and the steps that fused nodes
+// become.
+#pragma once
+
+#include "program.hpp"
+#include "rlx/abi/ops.h"
+
+#include <memory>
+
+namespace rlx::cpu {
+
+// A graph node with its tensors (null: optional input not given) and attributes.
+struct node {
+    rlx_node_info info{};
+    std::uint32_t index = 0;
+    std::vector<tensor*> in;
+    std::vector<tensor*> out;
+
+    const rlx_attr* attr(std::uint16_t key) const {
+        for (std::uint32_t i = 0; i < info.n_attr; ++i) {
+            if (info.attr[i].key == key) return &info.attr[i];
+        }
+        return nullptr;
+    }
+    std::int64_t i64(std::uint16_t key, std::int64_t otherwise = 0) const {
+        const rlx_attr* a = attr(key);
+        return a ? a->i : otherwise;
+    }
+    double f64(std::uint16_t key, double otherwise = 0) const {
+        const rlx_attr* a = attr(key);
+        return a ? a->f : otherwise;
+    }
+    float f32(std::uint16_t key, double otherwise = 0) const {
+        return static_cast<float>(f64(key, otherwise));
+    }
+    const tensor* input(std::size_t i) const { return i < in.size() ? in[i] : nullptr; }
+};
+
+using step_ptr = std::unique_ptr<step>;
+
+// Fills in, out and origin from the node.
+step_ptr with_tensors(step_ptr s, const node& n);
+
+// Elements from the tensor's first one to row r (all axes but the last, in order).
+std::int64_t row_offset(const tensor& t, std::int64_t r);
+
+step_ptr make_elementwise(const node& n);
+step_ptr make_concat(const node& n);
+step_ptr make_fill(const node& n);
+step_ptr make_arange(const node& n);
+step_ptr make_take_along(const node& n);
+step_ptr make_top_k(const node& n);
+step_ptr make_reduce(const node& n);
+step_ptr make_softmax(const node& n);
+step_ptr make_rms_norm(const node& n);
+step_ptr make_rope_table(const node& n);
+step_ptr make_rope(const node& n);
+step_ptr make_moe_route(const node& n);
+step_ptr make_moe_combine(const node& n);
+step_ptr make_dense_matmul(const node& n); // right operand made at run time
+
+// How many rows of which shape a state's page holds.
+struct kv_layout {
+    std::int64_t n_heads = 0;
+    std::int64_t k_dim = 0;
+    std::int64_t v_dim = 0;
+    std::int64_t page_tokens = 0;
+    bool f16 = true;
+
+    std::int64_t element() const { return f16 ? 2 : 4; }
+    std::int64_t k_head_bytes() const {
+        return (page_tokens + key_block - 1) / key_block * key_block * k_dim * element();
+    }
+    std::int64_t v_head_bytes() const { return page_tokens * v_dim * element(); }
+    std::int64_t v_offset() const { return n_heads * k_head_bytes(); }
+    std::int64_t page_bytes() const { return (v_offset() + n_heads * v_head_bytes() + 63) / 64 * 64; }
+};
+
+result<kv_layout> kv_layout_of(const rlx_state_slot& slot, const program_config& cfg);
+step_ptr make_kv_append(const node& n, const kv_layout& kv);
+// Shared bytes that attention wants for results of chunks that several threads computed, given the upper bounds.
+std::uint64_t attention_workspace(const kv_layout& kv, std::int64_t tokens, std::int64_t heads, std::int64_t keys);
+step_ptr make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes);
+
+// Rows of a checkpoint tensor that stays in its file, or of a tensor in memory (name empty).
+struct gather_source {
+    const rlx_weights* checkpoint = nullptr;
+    rlx_str name = {nullptr, 0};
+    const char* view = nullptr; // float rows in place
+    std::uint16_t dtype = RLX_F32;
+    std::int64_t n_rows = 0;
+    std::int64_t row = 0;         // elements
+    std::int64_t rows_per_id = 1; // tables with more than two axes
+};
+step_ptr make_gather_rows(const node& n, const gather_source& source);
+
+// Makes an activation: converts rows of x, after an RmsNorm of them when `norm` is set.
+struct norm_args {
+    bool on = false;
+    const tensor* weight = nullptr;
+    float offset = 0;
+    float eps = 0;
+};
+step_ptr make_activate(activation* a, const norm_args& norm);
+
+// What happens to a product's tile while it is in cache.
+struct epilogue {
+    enum kind_t { none, add, glu } kind = none;
+    const tensor* residual = nullptr;
+    std::uint32_t glu_kind = 0;
+};
+
+// One product of a step; several share their activation and are computed without a barrier between them.
+struct product {
+    const packed_weight* w = nullptr;
+    const tensor* out = nullptr; // glu: null for the second product
+    const tensor* bias = nullptr;
+};
+
+step_ptr make_expert_lists(expert_lists* lists);
+
+struct matmul_args {
+    std::vector<product> products;
+    activation* a = nullptr;
+    epilogue after;
+    const expert_lists* experts = nullptr; // null: an ordinary product
+};
+step_ptr make_matmul(const matmul_args& args);
+
+}  // namespace rlx::cpu

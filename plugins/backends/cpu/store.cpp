@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "store.hpp"
+
+#include <atomic>
+#include <cstring>
+#include <sys/mman.h>
+
+namespace rlx::cpu {
+
+namespace {
+
+constexpr std::uint64_t piece_bytes = 1u << 20; // of a weight, read by one thread at a time
+
+std::uint64_t up64(std::uint64_t n) {
+    return (n + 63) & ~std::uint64_t{63};
+}
+
+// Rows [first, first + count) of one group of one weight.
+struct piece {
+    const packed_weight* weight;
+    const rlx_bytes* view;
+    std::int64_t group;
+    std::int64_t first;
+    std::int64_t count;
+    std::size_t index; // of the weight
+};
+
+struct load_state {
+    const rlx_weights_v1* api;
+    const rlx_weights* checkpoint;
+    const rlx_compile_args* args;
+    std::vector<piece> pieces;
+    std::vector<std::atomic<std::int64_t>> left; // pieces of each weight that are not packed yet
+    std::uint64_t buffer_bytes = 0;
+    std::uint64_t total = 0;
+    std::atomic<std::size_t> next{0};
+    std::atomic<std::uint64_t> done{0};
+    std::atomic<rlx_error*> error{nullptr};
+    std::atomic<bool> stop{false};
+
+    explicit load_state(std::size_t weights) : left(weights) {}
+};
+
+// Keeps the first error, frees the others.
+void keep_error(load_state& s, rlx_error* e) {
+    rlx_error* none = nullptr;
+    if (!s.error.compare_exchange_strong(none, e)) sdk::host()->error_free(e);
+    s.stop.store(true);
+}
+
+rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) {
+    const packed_weight& w = *p.weight;
+    const std::uint64_t first = static_cast<std::uint64_t>(w.first_row + p.group * w.mm.desc.rows + p.first);
+    const std::uint64_t count = static_cast<std::uint64_t>(p.count);
+    const char* src = nullptr;
+    if (w.constant) {
+        src = w.constant + first * w.row_bytes;
+    } else if (p.view->p) {
+        src = static_cast<const char*>(p.view->p) + first * w.row_bytes;
+    } else {
+        if (rlx_error* e = s.api->read_rows(
+                s.checkpoint, w.name, first, count, buffer.data(), count * w.row_bytes
+            )) {
+            return e;
+        }
+        src = buffer.data();
+    }
+    mm_pack(w.mm, p.group, p.first, p.count, src);
+    if (s.left[p.index].fetch_sub(1) == 1 && !w.constant && RLX_HAS(s.api, release)) {
+        s.api->release(s.checkpoint, w.name);
+    }
+    return nullptr;
+}
+
+void load_thread(load_state& s, std::uint32_t thread) {
+    std::vector<char> buffer(s.buffer_bytes);
+    const rlx_compile_args& a = *s.args;
+    while (!s.stop.load(std::memory_order_relaxed)) {
+        const std::size_t i = s.next.fetch_add(1);
+        if (i >= s.pieces.size()) return;
+        if (a.cancel && *a.cancel) {
+            s.stop.store(true);
+            return;
+        }
+        const piece& p = s.pieces[i];
+        if (rlx_error* e = pack_piece(s, p, buffer)) return keep_error(s, e);
+        const std::uint64_t bytes = static_cast<std::uint64_t>(p.count) * p.weight->row_bytes;
+        const std::uint64_t done = s.done.fetch_add(bytes) + bytes;
+        if (thread == 0 && a.progress) a.progress(a.progress_ctx, done, s.total);
+    }
+}
+
+rlx_error* load_plain(const rlx_weights_v1& api, const rlx_weights* checkpoint, const plain_weight& w, char* dst) {
+    *w.place = dst;
+    if (w.constant.p) {
+        std::memcpy(dst, w.constant.p, w.bytes);
+        return nullptr;
+    }
+    const auto rows = static_cast<std::uint64_t>(w.rows);
+    if (w.to_f32) {
+        return api.read_f32(checkpoint, w.name, 0, rows, reinterpret_cast<float*>(dst));
+    }
+    return api.read_rows(checkpoint, w.name, 0, rows, dst, w.bytes);
+}
+
+}  // namespace
+
+arena::~arena() {
+    if (data_) munmap(data_, bytes_);
+}
+
+bool arena::make(std::uint64_t bytes) {
+    if (bytes == 0) return true;
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return false;
+    // Four-kilobyte pages would cost a TLB miss for every few rows of a large weight.
+    if (bytes >= (4u << 20)) madvise(p, bytes, MADV_HUGEPAGE);
+    data_ = static_cast<char*>(p);
+    bytes_ = bytes;
+    return true;
+}
+
+packed_weight* weight_store::add(const packed_weight& w) {
+    for (packed_weight& have : packed_) {
+        const mm_weight& a = have.mm.desc;
+        const mm_weight& b = w.mm.desc;
+        if (have.root == w.root && have.first_row == w.first_row && a.groups == b.groups && a.rows == b.rows &&
+            a.cols == b.cols) {
+            return &have;
+        }
+    }
+    packed_.push_back(w);
+    packed_.back().offset = total_;
+    total_ += up64(w.mm.bytes);
+    return &packed_.back();
+}
+
+void weight_store::add(const plain_weight& w) {
+    plain_.push_back(w);
+    plain_.back().offset = total_;
+    total_ += up64(w.bytes);
+}
+
+sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_args& args) {
+    const auto* api = sdk::service<rlx_weights_v1>();
+    if (!memory_.make(total_)) {
+        return sdk::fail(RLX_OUT_OF_MEMORY, "no memory for {} bytes of weights", total_);
+    }
+    for (const plain_weight& w : plain_) {
+        RLX_CHECK(sdk::check(load_plain(*api, checkpoint, w, memory_.data() + w.offset)));
+    }
+    load_state s(packed_.size());
+    s.api = api;
+    s.checkpoint = checkpoint;
+    s.args = &args;
+    std::vector<rlx_bytes> views(packed_.size(), rlx_bytes{nullptr, 0});
+    std::size_t index = 0;
+    for (packed_weight& w : packed_) {
+        w.mm.data = memory_.data() + w.offset;
+        if (!w.constant) RLX_CHECK(sdk::check(api->view(checkpoint, w.name, &views[index])));
+        const std::int64_t unit = w.mm.row_step;
+        const auto fit = static_cast<std::int64_t>(piece_bytes / (w.row_bytes ? w.row_bytes : 1));
+        const std::int64_t rows = fit / unit > 0 ? fit / unit * unit : unit;
+        for (std::int64_t g = 0; g < w.mm.desc.groups; ++g) {
+            for (std::int64_t r = 0; r < w.mm.desc.rows; r += rows) {
+                const std::int64_t n = w.mm.desc.rows - r < rows ? w.mm.desc.rows - r : rows;
+                s.pieces.push_back({&w, &views[index], g, r, n, index});
+                s.left[index].fetch_add(1);
+                s.total += static_cast<std::uint64_t>(n) * w.row_bytes;
+                if (!views[index].p && !w.constant) {
+                    s.buffer_bytes = std::max(s.buffer_bytes, static_cast<std::uint64_t>(n) * w.row_bytes);
+                }
+            }
+        }
+        ++index;
+    }
+    sdk::parallel([&](sdk::team t) noexcept {
+        rlx_error* e = sdk::guarded([&] { load_thread(s, t.thread); });
+        if (e) keep_error(s, e);
+    });
+    if (rlx_error* e = s.error.load()) return sdk::from_wall(e);
+    if (args.cancel && *args.cancel) return sdk::fail(RLX_CANCELLED, "cancelled while loading weights");
+    if (args.progress) args.progress(args.progress_ctx, s.total, s.total);
+    return {};
+}
+
+}  // namespace rlx::cpu

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The weights of a program: packed for products, or held as plain arrays. Layout first (exact bytes, nothing read),
+// then one load that streams the checkpoint through all threads.
+#pragma once
+
+#include "matmul/matmul.hpp"
+#include "rlx/sdk/host.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rlx::cpu {
+
+// Anonymous memory, committed as it is touched; large ranges ask for huge pages.
+class arena {
+public:
+    arena() = default;
+    arena(const arena&) = delete;
+    arena& operator=(const arena&) = delete;
+    ~arena();
+    bool make(std::uint64_t bytes); // false: out of memory
+    char* data() const { return data_; }
+    std::uint64_t bytes() const { return bytes_; }
+
+private:
+    char* data_ = nullptr;
+    std::uint64_t bytes_ = 0;
+};
+
+// A weight (or rows [first_row, first_row + desc.groups * desc.rows) of it) packed for products.
+struct packed_weight {
+    mm_packed mm;
+    rlx_str name = {nullptr, 0};
+    std::uint64_t name_rows = 0; // rows of the whole tensor, as a check
+    std::int64_t first_row = 0;
+    std::uint64_t row_bytes = 0;   // in the file
+    const char* constant = nullptr; // source of a graph constant instead of a checkpoint tensor
+    std::uint64_t offset = 0;
+    rlx_value root = 0;
+};
+
+// A weight or constant as a plain array; float weights become f32.
+struct plain_weight {
+    rlx_str name = {nullptr, 0};
+    rlx_bytes constant = {nullptr, 0};
+    std::int64_t rows = 0;
+    std::int64_t cols = 0;
+    std::uint64_t bytes = 0;
+    bool to_f32 = false;
+    std::uint64_t offset = 0;
+    char** place = nullptr; // receives the address
+};
+
+class weight_store {
+public:
+    // The same rows of the same tensor again return the same object.
+    packed_weight* add(const packed_weight& w);
+    void add(const plain_weight& w);
+    void count_mapped(std::uint64_t bytes) { mapped_ += bytes; }
+
+    std::uint64_t resident_bytes() const { return total_; }
+    std::uint64_t mapped_bytes() const { return mapped_; }
+
+    sdk::status load(const rlx_weights* w, const rlx_compile_args& args);
+
+private:
+    std::deque<packed_weight> packed_;
+    std::vector<plain_weight> plain_;
+    std::uint64_t total_ = 0;
+    std::uint64_t mapped_ = 0;
+    arena memory_;
+};
+
+}  // namespace rlx::cpu
