@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-only
+# Installs the build, moves the installation, and uses it from outside: CMake package, pkg-config, programs.
+# cmake -DBUILD=.. -DSOURCE=.. -DWORK=.. -DLIBDIR=lib -DCC=.. -DCXX=.. -P install_test.cmake
+file(REMOVE_RECURSE "${WORK}")
+file(MAKE_DIRECTORY "${WORK}")
+set(ENV{RLX_PLUGIN_PATH} "")
+set(ENV{XDG_CACHE_HOME} "${WORK}/cache")
+set(ENV{XDG_DATA_HOME} "${WORK}/data")
+
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${what} failed (${status}):\n${out}\n${err}")
+  endif()
+  set(output "${out}" PARENT_SCOPE)
+endfunction()
+
+run("install" "${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${WORK}/stage")
+file(RENAME "${WORK}/stage" "${WORK}/moved")
+set(prefix "${WORK}/moved")
+
+foreach(file include/rlx/abi/abi.h include/rlx/sdk/plugin.hpp ${LIBDIR}/librlx.so ${LIBDIR}/librlx-core.so
+    ${LIBDIR}/cmake/rlx/rlxConfig.cmake ${LIBDIR}/pkgconfig/rlx.pc bin/rlx-run)
+  if(NOT EXISTS "${prefix}/${file}")
+    message(FATAL_ERROR "${file} is not installed")
+  endif()
+endforeach()
+
+# Nothing installed may know where it was built.
+file(GLOB_RECURSE texts "${prefix}/*.cmake" "${prefix}/*.pc" "${prefix}/*.h" "${prefix}/*.hpp" "${prefix}/*.json")
+foreach(file IN LISTS texts)
+  file(READ "${file}" text)
+  foreach(path "${BUILD}" "${SOURCE}/core" "${WORK}/stage")
+    string(FIND "${text}" "${path}" at)
+    if(NOT at EQUAL -1)
+      message(FATAL_ERROR "${file} mentions ${path}")
+    endif()
+  endforeach()
+endforeach()
+
+# A CMake project.
+run("configuring the consumer" "${CMAKE_COMMAND}" -S "${SOURCE}/tests/install/consumer" -B "${WORK}/consumer" -G Ninja
+  "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}"
+  -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror ${FLAGS}" "-DCMAKE_C_FLAGS=${FLAGS}")
+run("building the consumer" "${CMAKE_COMMAND}" --build "${WORK}/consumer")
+run("running the consumer" "${WORK}/consumer/consumer" "${WORK}/consumer/lib/rlx/plugins")
+if(NOT output MATCHES "loaded com.example.consumer 3.1.4")
+  message(FATAL_ERROR "the consumer's plugin was not loaded:\n${output}")
+endif()
+if(NOT output MATCHES "found org.rlx.cpu")
+  message(FATAL_ERROR "the installed plugins were not found beside librlx:\n${output}")
+endif()
+
+# pkg-config and a compiler, no CMake.
+find_program(PKG_CONFIG pkg-config)
+if(PKG_CONFIG)
+  set(ENV{PKG_CONFIG_PATH} "${prefix}/${LIBDIR}/pkgconfig")
+  run("pkg-config" "${PKG_CONFIG}" --cflags --libs rlx)
+  separate_arguments(flags UNIX_COMMAND "${output} ${FLAGS}")
+  run("compiling with pkg-config's flags" "${CXX}" -std=c++20 "${SOURCE}/tests/install/consumer/program.cpp"
+    -o "${WORK}/plain" ${flags} "-Wl,-rpath,${prefix}/${LIBDIR}")
+  run("the program built with pkg-config" "${WORK}/plain" "${WORK}/consumer/lib/rlx/plugins")
+endif()
+
+# The installed programs see the installed plugins and, when told, the consumer's.
+run("rlx-run plugins" "${prefix}/bin/rlx-run" plugins --json --plugin-dir "${WORK}/consumer/lib/rlx/plugins")
+foreach(id org.rlx.cpu com.example.consumer)
+  if(NOT output MATCHES "${id}")
+    message(FATAL_ERROR "rlx-run plugins does not list ${id}:\n${output}")
+  endif()
+endforeach()
+file(REMOVE_RECURSE "${WORK}")
