@@ -19,9 +19,10 @@
 namespace rlx {
 
 struct open_options {
-    std::string prefer;                    // substring that picks one of several GGUF files in a directory
-    std::optional<std::size_t> gguf_index; // or its number in the sorted list
-    std::filesystem::path config;          // config.json to use instead of the one beside the weights
+    std::string prefer = {}; // part of the name that picks one of several GGUF files in a directory
+    std::optional<std::size_t> gguf_index = {}; // or its number in the sorted list, from 0
+    // config.json to use instead of the one beside the weights; for GGUF its keys win over the metadata.
+    std::filesystem::path config = {};
 };
 
 struct tensor_info {
@@ -47,7 +48,8 @@ public:
     virtual std::uint64_t file_bytes() const = 0;
 
     // Raw GGUF metadata as JSON-like access for tokenizers, templates and inspect; nullopt when absent or of
-    // another kind. For safetensors these look into config.json.
+    // another kind. For safetensors these look into config.json ("a.b", "list.3") and "__metadata__.*" of the files.
+    // Views live as long as this object. Config keys in any spelling: the handle's meta().
     virtual std::optional<std::string_view> meta_string(std::string_view key) const = 0;
     virtual std::optional<std::int64_t> meta_int(std::string_view key) const = 0;
     virtual std::optional<double> meta_float(std::string_view key) const = 0;
@@ -68,7 +70,7 @@ public:
     virtual rlx_weights* handle() = 0;
 };
 
-// "rlx.weights/1", registered with host_provide by the first weights::open.
+// "rlx.weights/1", offered to plugins from the first call (or weights::open) on.
 RLX_API const rlx_weights_v1* weights_table();
 
 }  // namespace rlx
