@@ -3,6 +3,7 @@
 
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
+#include "services.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -117,6 +118,7 @@ std::vector<device_state> known_devices(const plugin_catalog& catalog) {
 
 result<std::unique_ptr<device>>
 device::open(plugin_catalog& catalog, const device_options& options) {
+    offer_services();
     const device_name wanted = RLX_TRY(parse(options.name));
     std::string last = "no backend plugin was found";
     for (const auto& m : backends(catalog)) {

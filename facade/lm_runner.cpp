@@ -4,6 +4,7 @@
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
 #include "rlx/base/threads.hpp"
+#include "services.hpp"
 
 #include <fmt/format.h>
 
@@ -55,6 +56,7 @@ result<void> lm_runner::state::choose_family(const builder& b, plugin_catalog& c
                 entry.name,
                 entry.task
             )};
+    offer_services();
     plugin* family = RLX_TRY(catalog.load(*report.family.owner));
     parts.family = static_cast<const rlx_family_v1*>(RLX_TRY(family->iface("rlx.family/1")));
     parts.family_self = family->table().self;
