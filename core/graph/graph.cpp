@@ -12,8 +12,7 @@
 namespace rlx {
 
 std::unique_ptr<graph> graph::create(weights* w) {
-    static const bool provided = (host_provide("rlx.graph/1", graph_table()), true);
-    (void)provided;
+    graph_table(); // offers rlx.graph/1
     return std::make_unique<ir::graph_impl>(w ? w->handle() : nullptr);
 }
 

@@ -284,6 +284,8 @@ constexpr rlx_graph_v1 table = {
 } // namespace
 
 const rlx_graph_v1* graph_table() {
+    static const bool offered = (host_provide("rlx.graph/1", &table), true);
+    static_cast<void>(offered);
     return &table;
 }
 

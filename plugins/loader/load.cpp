@@ -4,6 +4,8 @@
 #include "manifest_json.hpp"
 #include "rlx/base/log.hpp"
 #include "rlx/base/wall.hpp"
+#include "rlx/formats/weights.hpp"
+#include "rlx/graph/graph.hpp"
 #include "scan.hpp"
 
 #include <dlfcn.h>
@@ -127,6 +129,9 @@ result<rlx_plugin> call_entry(void* handle, const manifest& m) {
     if (!symbol) {
         return error{RLX_UNSUPPORTED, "it exports no " RLX_PLUGIN_ENTRY_SYMBOL};
     }
+    // A plugin may ask for every service of the host as soon as it is entered.
+    graph_table();
+    weights_table();
     rlx_plugin table{};
     table.hdr.size = sizeof table;
     rlx_error* failed = nullptr;

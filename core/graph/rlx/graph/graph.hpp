@@ -81,7 +81,7 @@ public:
     extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const = 0;
 };
 
-// "rlx.graph/1", registered with host_provide by the first graph::create.
+// "rlx.graph/1", offered to plugins from the first call (or graph::create) on.
 RLX_API const rlx_graph_v1* graph_table();
 
 } // namespace rlx
