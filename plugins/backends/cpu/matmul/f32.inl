@@ -182,11 +182,6 @@ void f32_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
     }
 }
 
-inline void fill_zero(const mm_tile& t) {
-    for (int64_t r = 0; r < t.n_rows; ++r)
-        memset(out_row(t, r), 0, t.n_cols * 4);
-}
-
 template <int ID>
 void f32_run(const mm_packed& p, const mm_tile& t) {
     if (p.desc.cols == 0) return fill_zero(t);

@@ -15,20 +15,17 @@ namespace {
 #else
 #include "simd_sse.inl"
 #endif
-#ifndef RLX_MM_VNNI
+#ifdef RLX_MM_VNNI
+#include "simd_dot_vnni.inl"
+#else
 #include "simd_dot16.inl"
 #endif
+#include "tile.inl"
 #include "weights.inl"
 #include "q8.inl"
 #include "f32.inl"
 #include "act.inl"
 // clang-format on
-#ifdef RLX_MM_BF16
-#include "bf16.inl"
-#else
-constexpr mm_run_fn bf16_run = nullptr;
-constexpr void (*make_bf16)(const float*, int64_t, void*) = nullptr;
-#endif
 
 } // namespace
 } // namespace RLX_MM_TIER
@@ -54,7 +51,7 @@ const mm_kernels RLX_MM_TABLE(RLX_MM_TIER) = {
      RLX_MM_TIER::f32_run<mm_iq4_xs>},
     {nullptr,
      nullptr,
-     RLX_MM_TIER::bf16_run,
+     nullptr,
      RLX_MM_TIER::q8_run<mm_q4_0>,
      RLX_MM_TIER::q8_run<mm_q4_1>,
      RLX_MM_TIER::q8_run<mm_q5_0>,
@@ -68,7 +65,6 @@ const mm_kernels RLX_MM_TABLE(RLX_MM_TIER) = {
      RLX_MM_TIER::q8_run<mm_iq4_nl>,
      RLX_MM_TIER::q8_run<mm_iq4_xs>},
     RLX_MM_TIER::make_q8,
-    RLX_MM_TIER::make_bf16,
 };
 
 } // namespace rlx::cpu

@@ -68,14 +68,19 @@ struct mm_kernels {
     mm_run_fn exact[n_mm_layouts]; // activations f32
     mm_run_fn fast[n_mm_layouts];  // the layout's fast form; null when there is none
     void (*make_q8)(const float* x, int64_t cols, void* dst);
-    void (*make_bf16)(const float* x, int64_t cols, void* dst); // null without bf16 kernels
+};
+
+// BF16 weights with BF16 activations, for processors that multiply them.
+struct mm_bf16_kernels {
+    mm_run_fn run;
+    void (*make)(const float* x, int64_t cols, void* dst);
 };
 
 extern const mm_kernels mm_kernels_baseline;
 extern const mm_kernels mm_kernels_avx2;
 extern const mm_kernels mm_kernels_avx512;
 extern const mm_kernels mm_kernels_avx512_vnni;
-extern const mm_kernels mm_kernels_avx512_bf16; // VNNI and BF16
+extern const mm_bf16_kernels mm_bf16_avx512;
 
 // An activation row in q8 form: int8 codes of `blocks` blocks, then a float scale per block, then
 // int32 sums of the codes, two per block (columns 0..15 and 16..31). Value = scale * code.
@@ -84,7 +89,7 @@ constexpr uint64_t q8_block_bytes = block_cols + 4 + 8;
 // Rows of one tile (mm_tile_size never gives more) and columns of one pass over the activations.
 constexpr int max_tile_rows = 144;
 constexpr int max_gemv_rows = 4;
-constexpr int q8_chunk_blocks = 16;
+constexpr int q8_chunk_blocks = 24;
 constexpr int f32_chunk_cols = 128;
 // Workspace for a tile with many rows, whatever the form.
 constexpr uint64_t mm_gemm_space = 256 * 1024;

@@ -46,19 +46,16 @@ const mm_kernels* kernels_for(const mm_config& cfg) {
     switch (cfg.isa) {
     case tier::avx2: return &mm_kernels_avx2;
     case tier::avx512: return &mm_kernels_avx512;
-    case tier::avx512_vnni:
-        return cfg.features.avx512_bf16 ? &mm_kernels_avx512_bf16 : &mm_kernels_avx512_vnni;
+    case tier::avx512_vnni: return &mm_kernels_avx512_vnni;
     default: return &mm_kernels_baseline;
     }
 }
 
-const mm_kernels& kernels_of(const mm_packed& p) {
-    return *static_cast<const mm_kernels*>(p.kernels);
-}
-
 act_form form_of(const mm_config& cfg, const mm_kernels& k, uint8_t layout) {
-    if (cfg.exact || !k.fast[layout]) return act_form::f32;
-    return layout == mm_bf16 ? act_form::bf16 : act_form::q8;
+    if (cfg.exact) return act_form::f32;
+    const bool bf16 = cfg.isa >= tier::avx512 && cfg.features.avx512_bf16;
+    if (layout == mm_bf16 && bf16) return act_form::bf16;
+    return k.fast[layout] ? act_form::q8 : act_form::f32;
 }
 
 } // namespace
@@ -145,7 +142,7 @@ uint64_t act_row_bytes(act_form form, int64_t cols) {
 void act_make(const mm_config& cfg, act_form form, const float* x, int64_t cols, void* dst) {
     const mm_kernels* k = kernels_for(cfg);
     switch (form) {
-    case act_form::bf16: k->make_bf16(x, cols, dst); break;
+    case act_form::bf16: mm_bf16_avx512.make(x, cols, dst); break;
     case act_form::q8: k->make_q8(x, cols, dst); break;
     default: __builtin_memcpy(dst, x, static_cast<uint64_t>(cols) * 4);
     }
@@ -175,8 +172,12 @@ mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
 
 void mm_run(const mm_packed& p, const mm_tile& t) {
     if (t.n_rows <= 0 || t.n_cols <= 0) return;
-    const mm_kernels& k = kernels_of(p);
-    (p.form == act_form::f32 ? k.exact : k.fast)[p.layout](p, t);
+    const mm_kernels& k = *static_cast<const mm_kernels*>(p.kernels);
+    switch (p.form) {
+    case act_form::f32: k.exact[p.layout](p, t); break;
+    case act_form::q8: k.fast[p.layout](p, t); break;
+    case act_form::bf16: mm_bf16_avx512.run(p, t); break;
+    }
 }
 
 uint64_t mm_workspace(const mm_packed& p) {

@@ -131,20 +131,6 @@ RLX_MM_FN q8_block_fn q8_block_for(int rows) {
     return q8_block<W, MAX, NP>;
 }
 
-RLX_MM_FN panel_ptr panel_at(const mm_packed& p, int64_t group, int64_t panel) {
-    const uint8_t* base =
-        static_cast<const uint8_t*>(p.data) + group * p.group_bytes + panel * p.panel_bytes;
-    return {base, base + p.scale_offset, base + p.super_offset};
-}
-
-RLX_MM_FN const uint8_t* act_row(const mm_tile& t, int64_t r) {
-    return static_cast<const uint8_t*>(t.act) + (t.act_rows ? t.act_rows[r] : r) * t.act_stride;
-}
-
-RLX_MM_FN float* out_row(const mm_tile& t, int64_t r) {
-    return t.out + (t.out_rows ? t.out_rows[r] : r) * t.out_stride;
-}
-
 template <class W>
 void q8_few_rows(const mm_packed& p, const mm_tile& t) {
     const int rows = static_cast<int>(t.n_rows);
@@ -243,8 +229,12 @@ void q8_many_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
     constexpr int wide = n_panels_wide;
     q8_space& s = *static_cast<q8_space*>(t.workspace);
     const int64_t panels = (p.desc.rows + panel_rows - 1) / panel_rows;
-    for (int64_t b0 = 0; b0 < p.blocks; b0 += q8_chunk_blocks) {
-        const int64_t nb = p.blocks - b0 < q8_chunk_blocks ? p.blocks - b0 : q8_chunk_blocks;
+    // Chunks of equal length: a short last one would cost as many loads and stores of sums as a
+    // full one.
+    const int64_t chunks = (p.blocks + q8_chunk_blocks - 1) / q8_chunk_blocks;
+    const int64_t chunk = (p.blocks + chunks - 1) / (chunks > 0 ? chunks : 1);
+    for (int64_t b0 = 0; b0 < p.blocks; b0 += chunk) {
+        const int64_t nb = p.blocks - b0 < chunk ? p.blocks - b0 : chunk;
         uint8_t* a = s.a;
         for (int m0 = 0; m0 < rows; m0 += mr) {
             const int n = rows - m0 < mr ? rows - m0 : mr;

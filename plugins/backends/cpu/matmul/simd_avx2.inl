@@ -11,6 +11,8 @@ struct vf {
 };
 
 constexpr int n_panels_wide = 1;
+constexpr int rows_q8_narrow = 4;
+constexpr int rows_q8_wide = 2;
 constexpr int max_rows_f32 = 6;
 
 RLX_MM_FN const __m256i* at256(const void* p, int i) {
@@ -211,8 +213,4 @@ RLX_MM_FN vi madd1(vi x) {
 
 RLX_MM_FN vi add_i16(vi x, vi y) {
     return {_mm256_add_epi16(x.a, y.a), _mm256_add_epi16(x.b, y.b)};
-}
-
-constexpr int max_rows_q8(int bits) {
-    return bits == 8 ? 2 : 4;
 }

@@ -12,8 +12,10 @@ struct vf {
     __m512 a;
 };
 
-constexpr int n_panels_wide = 2; // panels one register block covers
-constexpr int max_rows_f32 = 12; // activation rows of a float register block
+constexpr int n_panels_wide = 2;  // panels one register block covers
+constexpr int rows_q8_narrow = 6; // of an int8 register block without VNNI, codes below 8 bits
+constexpr int rows_q8_wide = 4;   // and with 8 bits
+constexpr int max_rows_f32 = 12;  // activation rows of a float register block
 
 RLX_MM_FN vi load_i(const void* p) {
     return {_mm512_load_si512(p)};
@@ -176,32 +178,6 @@ RLX_MM_FN void store_s8(void* p, vi x) {
     _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x.a));
 }
 
-#ifdef RLX_MM_VNNI
-// Sum of products of unsigned weight codes and signed activations, one 32-bit sum per lane.
-template <int BITS>
-struct dot_acc {
-    vi s;
-};
-
-template <int BITS>
-RLX_MM_FN void dot_start(dot_acc<BITS>& d, vi init) {
-    d.s = init;
-}
-
-template <int BITS>
-RLX_MM_FN void dot_step(dot_acc<BITS>& d, vi codes, vi x, int) {
-    d.s.a = _mm512_dpbusd_epi32(d.s.a, codes.a, x.a);
-}
-
-template <int BITS>
-RLX_MM_FN vi dot_finish(const dot_acc<BITS>& d) {
-    return d.s;
-}
-
-constexpr int max_rows_q8(int) {
-    return 6;
-}
-#else
 RLX_MM_FN vi maddubs(vi u, vi s) {
     return {_mm512_maddubs_epi16(u.a, s.a)};
 }
@@ -213,8 +189,3 @@ RLX_MM_FN vi madd1(vi x) {
 RLX_MM_FN vi add_i16(vi x, vi y) {
     return {_mm512_add_epi16(x.a, y.a)};
 }
-
-constexpr int max_rows_q8(int bits) {
-    return bits == 8 ? 4 : 6;
-}
-#endif

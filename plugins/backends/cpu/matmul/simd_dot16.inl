@@ -4,6 +4,10 @@
 // codes are added to 32 bits after as many steps as are safe, and 8-bit codes are split into two
 // nibbles, each safe for 8 steps.
 
+constexpr int max_rows_q8(int bits) {
+    return bits == 8 ? rows_q8_wide : rows_q8_narrow;
+}
+
 template <int BITS>
 struct dot_acc {
     vi s;

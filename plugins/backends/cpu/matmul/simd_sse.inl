@@ -11,6 +11,8 @@ struct vf {
 };
 
 constexpr int n_panels_wide = 1;
+constexpr int rows_q8_narrow = 2;
+constexpr int rows_q8_wide = 2;
 constexpr int max_rows_f32 = 2;
 
 // The same expression for each register; i is its number.
@@ -231,8 +233,4 @@ RLX_MM_FN vi madd1(vi x) {
 
 RLX_MM_FN vi add_i16(vi x, vi y) {
     RLX_MM_EACH(vi, _mm_add_epi16(x.v[i], y.v[i]));
-}
-
-constexpr int max_rows_q8(int) {
-    return 2;
 }

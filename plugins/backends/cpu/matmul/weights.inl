@@ -3,13 +3,6 @@
 //   value = scale * (code - offset) + minimum
 // Included once per tier inside that tier's namespace.
 
-// The planes of one panel, at its first block.
-struct panel_ptr {
-    const uint8_t* codes;
-    const uint8_t* scales;
-    const uint8_t* supers;
-};
-
 // Column group J (columns 4J..4J+3) of the block at p, as unsigned codes.
 template <int BITS, int J>
 RLX_MM_FN vi unpack_group(const uint8_t* p) {
