@@ -136,6 +136,12 @@ bool find_rule(check_report& report, const json& entry, const weights& w) {
 result<check_report> check_weights(const weights& w, const plugin_catalog& catalog) {
     check_report report;
     report.architecture = w.architecture();
+    if (report.architecture.empty()) {
+        report.reason =
+            "nothing says which architecture this is: no config.json lies beside the weights; "
+            "give the path of one";
+        return report;
+    }
     const auto family = catalog.find_family(w.format(), w.architecture());
     if (!family) {
         if (family.error().code != RLX_UNSUPPORTED) return family.error();
@@ -170,7 +176,12 @@ result<void> require_supported(const check_report& report, const weights& w, boo
     const std::string where = w.path().string();
     switch (report.status) {
     case supported: return {};
-    case unknown: return error{RLX_UNSUPPORTED, report.reason}.within(where);
+    case unknown:
+        return error{
+            report.architecture.empty() ? std::uint32_t{RLX_MISSING_METADATA}
+                                        : std::uint32_t{RLX_UNSUPPORTED},
+            report.reason}
+            .within(where);
     case known_unimplemented: return error{RLX_UNSUPPORTED, report.reason}.within(where);
     case missing_metadata: break;
     }

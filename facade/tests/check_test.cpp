@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 namespace rlx::test {
 namespace {
 
@@ -80,6 +83,24 @@ TEST(check, an_unknown_architecture_says_what_is_known) {
     ASSERT_FALSE(c.without_text);
     EXPECT_EQ(c.without_text.error().code, RLX_UNSUPPORTED);
     EXPECT_TRUE(contains(c.without_text.error().message, "known: fake"));
+}
+
+TEST(check, weights_without_a_config_have_no_architecture) {
+    const std::filesystem::path path =
+        std::filesystem::path(testing::TempDir()) / "rlx_bare.safetensors";
+    std::ofstream(path, std::ios::binary) << std::string("\x02\0\0\0\0\0\0\0{}", 10);
+    fake_lm lm;
+    const fake_catalog catalog(lm);
+    const auto w = weights::open(path);
+    std::filesystem::remove(path);
+    ASSERT_TRUE(w) << w.error().message;
+    const auto report = check_weights(**w, catalog);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->status, state::unknown);
+    const auto verdict = require_supported(*report, **w, false);
+    ASSERT_FALSE(verdict);
+    EXPECT_EQ(verdict.error().code, RLX_MISSING_METADATA);
+    EXPECT_TRUE(contains(verdict.error().message, "no config.json")) << verdict.error().message;
 }
 
 TEST(check, a_rule_that_holds_makes_it_known_but_unimplemented) {

@@ -45,7 +45,79 @@ private:
     fs::path path_;
 };
 
+// A checkpoint of which nothing is known but the tensors nobody asked for.
+class idle_weights final : public weights {
+public:
+    explicit idle_weights(std::size_t n) : n_(n) {}
+
+    std::string_view format() const override { return "gguf"; }
+
+    std::string_view architecture() const override { return "fake"; }
+
+    const fs::path& path() const override { return path_; }
+
+    std::span<const tensor_info> tensors() const override { return {}; }
+
+    std::uint64_t file_bytes() const override { return 0; }
+
+    std::optional<std::string_view> meta_string(std::string_view) const override { return {}; }
+
+    std::optional<std::int64_t> meta_int(std::string_view) const override { return {}; }
+
+    std::optional<double> meta_float(std::string_view) const override { return {}; }
+
+    std::optional<bool> meta_bool(std::string_view) const override { return {}; }
+
+    std::optional<std::vector<std::string_view>> meta_strings(std::string_view) const override {
+        return {};
+    }
+
+    std::optional<std::vector<double>> meta_floats(std::string_view) const override { return {}; }
+
+    std::optional<std::vector<std::int64_t>> meta_ints(std::string_view) const override {
+        return {};
+    }
+
+    std::vector<std::string> meta_keys() const override { return {}; }
+
+    result<std::optional<std::string>> sidecar(std::string_view) const override {
+        return std::optional<std::string>();
+    }
+
+    std::vector<std::string> unused() const override {
+        std::vector<std::string> out;
+        for (std::size_t i = 0; i < n_; ++i)
+            out.push_back("w" + std::to_string(i));
+        return out;
+    }
+
+    rlx_weights* handle() override { return nullptr; }
+
+private:
+    std::size_t n_;
+    fs::path path_ = "model.gguf";
+};
+
+std::string unused_warning(std::size_t n) {
+    fake_lm fake;
+    idle_weights w(n);
+    lm_model::parts parts = fake.parts();
+    parts.w = &w;
+    const auto model = lm_model::open(parts, {});
+    EXPECT_TRUE(model) << (model ? "" : model.error().message);
+    return model && !(*model)->warnings().empty() ? (*model)->warnings()[0] : "";
+}
+
 } // namespace
+
+TEST(lm_plan, tensors_nobody_asked_for_are_a_warning_that_lists_eight) {
+    EXPECT_EQ(unused_warning(0), "");
+    EXPECT_EQ(unused_warning(1), "1 tensor of model.gguf is not used by the model: w0");
+    EXPECT_EQ(
+        unused_warning(9),
+        "9 tensors of model.gguf are not used by the model: w0, w1, w2, w3, w4, w5, w6, w7, ..."
+    );
+}
 
 TEST(lm_plan, states_the_bytes_before_anything_is_loaded) {
     fake_lm fake;

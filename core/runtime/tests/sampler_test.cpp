@@ -184,7 +184,7 @@ TEST(sampler, top_p_looks_as_far_down_a_flat_distribution_as_it_must) {
     const logits x(5000, 1.5F);
     sampler s = make({.temperature = 1, .top_p = 0.9}, x);
     std::int32_t highest = 0;
-    for (int i = 0; i < 20000; ++i)
+    for (int i = 0; i < 1000; ++i)
         highest = std::max(highest, one(s, x));
     EXPECT_LT(highest, 4501); // ids below 0.9 * 5000, in order of id
     EXPECT_GT(highest, 4400);
