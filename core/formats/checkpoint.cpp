@@ -44,14 +44,11 @@ checkpoint::open(const checkpoint_location& where, const open_options& options) 
     std::unique_ptr<checkpoint> out(new checkpoint);
     out->directory_ = where.directory;
     out->path_ = where.kind == checkpoint_kind::gguf ? where.file : where.directory;
-    switch (where.kind) {
-    case checkpoint_kind::gguf: RLX_CHECK(out->open_gguf(where)); break;
-    case checkpoint_kind::safetensors:
-        RLX_CHECK(out->add_safetensors_file(where.file, nullptr));
-        break;
-    case checkpoint_kind::safetensors_index: RLX_CHECK(out->open_index(where)); break;
-    }
+    if (where.kind == checkpoint_kind::gguf) RLX_CHECK(out->open_gguf(where));
     RLX_CHECK(out->read_config(where, options));
+    if (where.kind == checkpoint_kind::safetensors)
+        RLX_CHECK(out->add_safetensors_file(where.file, nullptr));
+    if (where.kind == checkpoint_kind::safetensors_index) RLX_CHECK(out->open_index(where));
     RLX_CHECK(out->index_names());
     return out;
 }
@@ -263,6 +260,13 @@ checkpoint::read_config(const checkpoint_location& where, const open_options& op
     if (doc[""].kind != json_kind::object)
         return error{RLX_CORRUPT_DATA, file.string() + ": expected an object"};
     config_.merge(doc);
+    if (!gguf_ && config_raw(config_, "quantization.bits")) {
+        return error{
+            RLX_UNSUPPORTED,
+            file.string() +
+                ": an MLX-quantised checkpoint, which is not read; use the original or a "
+                "GGUF file"};
+    }
     return {};
 }
 

@@ -290,8 +290,8 @@ result<void> checkpoint::read_f32(
     for (std::uint64_t r = 0; r < n; r++) {
         const std::byte* src = in_place ? stored_row(t, first + r) : row.data();
         if (!in_place) gather_row(t, first + r, row.data());
-        RLX_CHECK(dequantize(t.desc.dtype, src, t.row_elements, dst + r * t.row_elements)
-                      .within(fmt::format("tensor '{}'", name)));
+        auto done = dequantize(t.desc.dtype, src, t.row_elements, dst + r * t.row_elements);
+        if (!done.ok()) return std::move(done.error()).within(fmt::format("tensor '{}'", name));
     }
     return {};
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <thread>
 
 namespace {
 
@@ -100,6 +101,9 @@ TEST(Locate, WhatIsNotThereOrNoWeightsIsSaidSo) {
     EXPECT_TRUE(says(refused(d.write("pytorch_model.bin", "PK")), "convert it to safetensors"));
     EXPECT_TRUE(says(refused(d.write("empty.gguf", "")), "not a GGUF"));
     EXPECT_TRUE(says(refused(d.write("empty.safetensors", "")), "0 bytes"));
+    d.write("mlx/model.safetensors", good_st().build());
+    d.write("mlx/config.json", R"({"quantization":{"bits":4,"group_size":64}})");
+    EXPECT_TRUE(says(refused(d.path() / "mlx"), "MLX"));
     d.write("other/a.safetensors", good_st().build());
     EXPECT_EQ(open(d.path() / "other")->format(), "safetensors");
     d.write("other/b.safetensors", good_st().build());
@@ -603,6 +607,38 @@ TEST(WeightsTable, RangesAreChecked) {
     t->release(w->handle(), rlx::str("nope"));
     EXPECT_EQ(t->read_f32(w->handle(), rlx::str("token_embd.weight"), 3, 0, nullptr), nullptr);
     EXPECT_EQ(read(*w, "scalar", 0, 1, 1), std::vector<float>{1.5f});
+}
+
+TEST(WeightsTable, ATypeThatCannotBeReadIsAnErrorThatNamesTheTensor) {
+    temp_dir d;
+    gguf_builder b;
+    b.tensor("w", {256}, 16, std::string(66, 'x'));
+    auto w = open(d.write("m.gguf", b.build()));
+    float out[256];
+    rlx::error e = failure(rlx::weights_table()->read_f32(w->handle(), rlx::str("w"), 0, 1, out));
+    EXPECT_EQ(e.code, std::uint32_t{RLX_UNSUPPORTED});
+    EXPECT_TRUE(says(e, "'w'") && says(e, "IQ2_XXS")) << e.message;
+}
+
+TEST(WeightsTable, ManyThreadsMayLookUpAndRead) {
+    temp_dir d;
+    d.write("model.safetensors", expert_file(4).build());
+    auto w = open(d.path());
+    add(*w, expert_rules);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++) {
+        threads.emplace_back([&] {
+            for (int k = 0; k < 50; k++) {
+                for (int e = 0; e < 4; e++) {
+                    std::string one = "m.5.experts." + std::to_string(e) + ".up.weight";
+                    EXPECT_EQ(read(*w, one, 1, 1, 3)[0], float(10 * e + 3));
+                }
+                EXPECT_EQ(read(*w, "m.5.experts.up.weight", 7, 1, 3)[0], 33);
+            }
+        });
+    }
+    for (auto& t : threads)
+        t.join();
 }
 
 TEST(WeightsTable, UnalignedSafetensorsDataIsNotGivenInPlace) {
