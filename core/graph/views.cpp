@@ -48,10 +48,10 @@ result<std::optional<std::vector<dim>>> reshape_strides(
         }
         if (filled != run) return answer_t();
     }
-    for (std::size_t i = 0; i < next; i++) {
-        if (to[i] != 1) return answer_t();
+    // All elements are placed: axes that are left have one entry (in every run that passes the
+    // guards).
+    for (std::size_t i = 0; i < next; i++)
         out[i] = 1;
-    }
     return answer_t(std::move(out));
 }
 

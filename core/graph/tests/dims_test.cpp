@@ -115,6 +115,10 @@ TEST(dims, ceil_division_takes_out_what_divides) {
     table3 s;
     const dim n = s.op(RLX_DIM_ADD, s.op(RLX_DIM_MUL, s.t, 16), 3);
     EXPECT_EQ(s.op(RLX_DIM_CEIL_DIV, n, 16), s.op(RLX_DIM_ADD, s.t, 1));
+    EXPECT_EQ(
+        s.op(RLX_DIM_CEIL_DIV, s.op(RLX_DIM_ADD, s.t, 13), 16),
+        s.op(RLX_DIM_ADD, s.op(RLX_DIM_CEIL_DIV, s.op(RLX_DIM_SUB, s.t, 3), 16), 1)
+    );
     const dim pages = s.op(RLX_DIM_CEIL_DIV, s.t, 16);
     EXPECT_EQ(s.d.range(pages).lo, 1);
     EXPECT_EQ(s.d.range(pages).hi, 32);
