@@ -21,12 +21,14 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view subdir = "rlx/plugins";
 
-// Folder of the library or program this code is linked into.
+// Folder of the library this code is linked into, or empty. Part of the program itself, it has the
+// name the program was started by: relative to who knows what, so not a place to load code from.
 fs::path own_folder() {
     Dl_info info{};
     if (!::dladdr(reinterpret_cast<void*>(&own_folder), &info) || !info.dli_fname) return {};
+    const fs::path file = info.dli_fname;
     std::error_code code;
-    return fs::canonical(info.dli_fname, code).parent_path();
+    return file.is_absolute() ? fs::canonical(file, code).parent_path() : fs::path();
 }
 
 std::vector<fs::path> directories(const search_options& o) {

@@ -38,17 +38,27 @@ foreach(file IN LISTS texts)
   endforeach()
 endforeach()
 
-# A CMake project.
-run("configuring the consumer" "${CMAKE_COMMAND}" -S "${SOURCE}/tests/install/consumer" -B "${WORK}/consumer" -G Ninja
-  "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}"
-  -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror ${FLAGS}" "-DCMAKE_C_FLAGS=${FLAGS}")
-run("building the consumer" "${CMAKE_COMMAND}" --build "${WORK}/consumer")
-run("running the consumer" "${WORK}/consumer/consumer" "${WORK}/consumer/lib/rlx/plugins")
-if(NOT output MATCHES "loaded com.example.consumer 3.1.4")
-  message(FATAL_ERROR "the consumer's plugin was not loaded:\n${output}")
-endif()
-if(NOT output MATCHES "found org.rlx.cpu")
-  message(FATAL_ERROR "the installed plugins were not found beside librlx:\n${output}")
+# A CMake project, built by this project's compilers and by clang without exceptions.
+function(use_from_cmake name cc cxx flags)
+  set(build "${WORK}/${name}")
+  run("configuring the consumer with ${cxx}" "${CMAKE_COMMAND}" -S "${SOURCE}/tests/install/consumer" -B "${build}"
+    -G Ninja "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${cc}" "-DCMAKE_CXX_COMPILER=${cxx}"
+    -DCMAKE_BUILD_TYPE=Release "-DCMAKE_C_FLAGS=${FLAGS}"
+    "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror ${flags} ${FLAGS}")
+  run("building the consumer with ${cxx}" "${CMAKE_COMMAND}" --build "${build}")
+  run("running the consumer built with ${cxx}" "${build}/consumer" "${build}/lib/rlx/plugins")
+  if(NOT output MATCHES "loaded com.example.consumer 3.1.4")
+    message(FATAL_ERROR "the consumer's plugin was not loaded:\n${output}")
+  endif()
+  if(NOT output MATCHES "found org.rlx.cpu")
+    message(FATAL_ERROR "the installed plugins were not found beside librlx:\n${output}")
+  endif()
+endfunction()
+use_from_cmake(consumer "${CC}" "${CXX}" "")
+find_program(CLANG clang)
+find_program(CLANGXX clang++)
+if(CLANG AND CLANGXX AND NOT FLAGS)
+  use_from_cmake(consumer_clang "${CLANG}" "${CLANGXX}" -fno-exceptions)
 endif()
 
 # pkg-config and a compiler, no CMake.

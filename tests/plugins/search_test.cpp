@@ -2,7 +2,10 @@
 // Where plugins are looked for, who may own them, and which one answers for an architecture.
 #include "sandbox.hpp"
 
+#include <fcntl.h>
+#include <spawn.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 namespace {
 
@@ -65,6 +68,38 @@ TEST_F(search, never_looks_into_the_working_directory) {
     fs::current_path(before);
     for (const auto& seen : catalog->candidates())
         EXPECT_FALSE(seen.file.native().starts_with(planted.native())) << seen.file;
+}
+
+// Run by the next test in a process of its own.
+TEST_F(search, DISABLED_finds_nothing_below_the_working_directory) {
+    rlx::search_options o;
+    o.use_index = false;
+    const auto catalog = box.open(o);
+    for (const auto& dir : catalog->searched())
+        EXPECT_FALSE(dir.native().starts_with(fs::current_path().native())) << dir;
+}
+
+TEST_F(search, is_not_fooled_by_the_name_the_program_was_started_with) {
+    // As a shell does that found "program" through PATH, in a folder where somebody planted the
+    // same name.
+    write_all(box.root() / "program", "");
+    fs::create_directories(box.root() / "rlx/plugins");
+    box.add("toy", "toy", box.root() / "rlx/plugins");
+    std::string words[] = {
+        "program",
+        "--gtest_filter=*DISABLED_finds_nothing_below_the_working_directory",
+        "--gtest_also_run_disabled_tests"};
+    char* argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, box.root().c_str());
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    pid_t child = 0;
+    ASSERT_EQ(::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv, ::environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
 }
 
 TEST_F(search, refuses_relative_directories_and_dots) {
