@@ -11,4 +11,4 @@ struct buffer {
     std::uint64_t bytes = 0;
 };
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

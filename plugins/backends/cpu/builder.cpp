@@ -60,8 +60,11 @@ private:
         activation* a;
         std::size_t first, last; // steps that make and use it
     };
+
     std::vector<known_activation> known_;
+
     std::deque<expert_lists>& lists() { return p_.lists; }
+
     std::uint64_t partial_at_ = 0, partial_bytes_ = 0;
 };
 
@@ -70,8 +73,11 @@ status builder::plain(const tensor& t, bool to_f32) {
     const tensor& all = p_.tensors[t.root];
     if (r.kind != RLX_VALUE_WEIGHT && r.kind != RLX_VALUE_CONSTANT) return {};
     if (r.loaded) {
-        if (r.widened != to_f32 && r.stored != RLX_F32 && r.kind == RLX_VALUE_WEIGHT && is_float(r.stored)) {
-            return fail(RLX_UNSUPPORTED, "cpu: '{}' is used both as it is stored and as f32", r.name);
+        if (r.widened != to_f32 && r.stored != RLX_F32 && r.kind == RLX_VALUE_WEIGHT &&
+            is_float(r.stored)) {
+            return fail(
+                RLX_UNSUPPORTED, "cpu: '{}' is used both as it is stored and as f32", r.name
+            );
         }
         return {};
     }
@@ -83,10 +89,18 @@ status builder::plain(const tensor& t, bool to_f32) {
     r.widened = to_f32 && r.kind == RLX_VALUE_WEIGHT && is_float(all.dtype);
     w.to_f32 = r.widened;
     const std::uint32_t size = r.widened ? 4 : element_size(all.dtype);
-    if (size == 0) return fail(RLX_UNSUPPORTED, "cpu: '{}' is stored in blocks that only products and row look-ups read", r.name);
+    if (size == 0)
+        return fail(
+            RLX_UNSUPPORTED,
+            "cpu: '{}' is stored in blocks that only products and row look-ups read",
+            r.name
+        );
     w.bytes = static_cast<std::uint64_t>(all.count) * size;
     if (r.kind == RLX_VALUE_CONSTANT) {
-        if (r.data.n < w.bytes) return fail(RLX_INTERNAL, "a constant of {} bytes, its shape needs {}", r.data.n, w.bytes);
+        if (r.data.n < w.bytes)
+            return fail(
+                RLX_INTERNAL, "a constant of {} bytes, its shape needs {}", r.data.n, w.bytes
+            );
         w.constant = r.data;
     }
     w.place = &r.base;
@@ -102,8 +116,8 @@ status builder::plain(const tensor& t, bool to_f32) {
 }
 
 status builder::plain_inputs(const node& n) {
-    const bool moves = n.info.op == RLX_OP_Copy || n.info.op == RLX_OP_Concat || n.info.op == RLX_OP_Cast ||
-                       n.info.op == RLX_OP_TakeAlong;
+    const bool moves = n.info.op == RLX_OP_Copy || n.info.op == RLX_OP_Concat ||
+                       n.info.op == RLX_OP_Cast || n.info.op == RLX_OP_TakeAlong;
     for (const tensor* t : n.in) {
         if (t) RLX_CHECK(plain(*t, !moves));
     }
@@ -116,7 +130,8 @@ result<packed_weight*> builder::pack(const node& n) {
     const root& r = p_.roots[n.in[1]->root];
     packed_weight w;
     const char* reason = "no kernel";
-    if (!mm_layout(p_.cfg.mm, m.desc, &w.mm, &reason)) return fail(RLX_UNSUPPORTED, "cpu: '{}': {}", r.name, std::string_view(reason));
+    if (!mm_layout(p_.cfg.mm, m.desc, &w.mm, &reason))
+        return fail(RLX_UNSUPPORTED, "cpu: '{}': {}", r.name, std::string_view(reason));
     w.name = r.name;
     w.first_row = m.first_row;
     w.row_bytes = m.row_bytes;
@@ -125,7 +140,8 @@ result<packed_weight*> builder::pack(const node& n) {
     return p_.weights.add(w);
 }
 
-// ---- products --------------------------------------------------------------------------------------
+// ---- products
+// --------------------------------------------------------------------------------------
 
 void builder::keep_alive(const activation* a) {
     for (known_activation& k : known_) {
@@ -203,7 +219,9 @@ status builder::emit_product(std::size_t i) {
     if (plan_.fuse && !m.experts) {
         const std::size_t stop = std::min(nodes_.size(), i + reach);
         for (std::size_t j = i + 1; j < stop; ++j) {
-            if (done_[j] || plan_.roles[j] != role::plain || !plan_.products[j] || nodes_[j].info.op != RLX_OP_MatMul) continue;
+            if (done_[j] || plan_.roles[j] != role::plain || !plan_.products[j] ||
+                nodes_[j].info.op != RLX_OP_MatMul)
+                continue;
             const bool same = nodes_[j].in[0] == n.in[0] && plan_.products[j]->mm.form == m.a->form;
             if (!same || !may_move(p_, nodes_, plan_, j, i)) continue;
             m.products.push_back(RLX_TRY(product_of(j, nodes_[j].out[0])));
@@ -238,7 +256,8 @@ status builder::emit_fused(std::size_t i) {
     return {};
 }
 
-// The norm itself disappears: its consumers' activations are made here, where its input is known to be alive.
+// The norm itself disappears: its consumers' activations are made here, where its input is known to
+// be alive.
 status builder::emit_norm(std::size_t i) {
     if (nodes_[i].input(1)) RLX_CHECK(plain(*nodes_[i].in[1], true));
     for (std::size_t j = i + 1; j < nodes_.size(); ++j) {
@@ -247,23 +266,34 @@ status builder::emit_norm(std::size_t i) {
     return {};
 }
 
-// ---- the other nodes -------------------------------------------------------------------------------
+// ---- the other nodes
+// -------------------------------------------------------------------------------
 
 status builder::emit_state(const node& n) {
     const bool append = n.info.op == RLX_OP_KvAppend;
     kv_layout kv = RLX_TRY(kv_layout_of(p_.roots[n.in[append ? 0 : 1]->root].slot, p_.cfg));
     if (append) {
         const tensor &k = *n.in[1], &v = *n.in[2];
-        if (k.rank != 3 || v.rank != 3 || k.dim[1] != kv.n_heads || v.dim[1] != kv.n_heads || k.dim[2] != kv.k_dim ||
-            v.dim[2] != kv.v_dim) {
-            return fail(RLX_INVALID_ARGUMENT, "{}: keys or values do not have the state's shape", n.info.origin);
+        if (k.rank != 3 || v.rank != 3 || k.dim[1] != kv.n_heads || v.dim[1] != kv.n_heads ||
+            k.dim[2] != kv.k_dim || v.dim[2] != kv.v_dim) {
+            return fail(
+                RLX_INVALID_ARGUMENT,
+                "{}: keys or values do not have the state's shape",
+                n.info.origin
+            );
         }
         push(make_kv_append(n, kv), n);
         return {};
     }
     const tensor& q = *n.in[0];
     if (kv.n_heads == 0 || q.dim[1] % kv.n_heads != 0 || q.dim[2] != kv.k_dim) {
-        return fail(RLX_INVALID_ARGUMENT, "{}: queries do not fit the state's {} heads of {}", n.info.origin, kv.n_heads, kv.k_dim);
+        return fail(
+            RLX_INVALID_ARGUMENT,
+            "{}: queries do not fit the state's {} heads of {}",
+            n.info.origin,
+            kv.n_heads,
+            kv.k_dim
+        );
     }
     const std::int64_t keys = n.in[4]->last() * kv.page_tokens;
     const std::uint64_t want = attention_workspace(kv, q.dim[0], q.dim[1], keys);
@@ -294,7 +324,9 @@ status builder::emit_gather(const node& n) {
             RLX_CHECK(check(api->view(source.checkpoint, r.name, &view)));
             source.view = static_cast<const char*>(view.p);
         }
-        p_.weights.count_mapped(static_cast<std::uint64_t>(source.n_rows) * stored_row_bytes(source.dtype, source.row));
+        p_.weights.count_mapped(
+            static_cast<std::uint64_t>(source.n_rows) * stored_row_bytes(source.dtype, source.row)
+        );
     } else {
         RLX_CHECK(plain(table, true));
     }
@@ -348,19 +380,23 @@ void builder::assign_slots() {
         std::size_t last;
         std::uint64_t bytes;
     };
+
     std::vector<slot> slots;
     for (const known_activation& k : known_) {
         if (k.a->in_place) continue;
-        const std::uint64_t bytes = act_row_bytes(k.a->form, k.a->x->last()) * static_cast<std::uint64_t>(k.a->x->rows());
+        const std::uint64_t bytes =
+            act_row_bytes(k.a->form, k.a->x->last()) * static_cast<std::uint64_t>(k.a->x->rows());
         std::size_t s = 0;
-        while (s < slots.size() && slots[s].last >= k.first) ++s;
+        while (s < slots.size() && slots[s].last >= k.first)
+            ++s;
         if (s == slots.size()) slots.push_back({0, 0});
         slots[s].last = k.last;
         slots[s].bytes = std::max(slots[s].bytes, bytes);
         k.a->slot = static_cast<std::uint32_t>(s);
     }
     p_.n_slots = static_cast<std::uint32_t>(slots.size());
-    for (const slot& s : slots) p_.slot_offset.push_back(reserve(s.bytes));
+    for (const slot& s : slots)
+        p_.slot_offset.push_back(reserve(s.bytes));
 }
 
 status builder::run(const build_options& options) {
@@ -372,25 +408,33 @@ status builder::run(const build_options& options) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
         const node& n = nodes_[i];
         if (const char* reason = why_not(n, p_)) {
-            return fail(RLX_UNSUPPORTED, "cpu: op {} of '{}': {}", n.info.op, n.info.origin, std::string_view(reason));
+            return fail(
+                RLX_UNSUPPORTED,
+                "cpu: op {} of '{}': {}",
+                n.info.op,
+                n.info.origin,
+                std::string_view(reason)
+            );
         }
         if (is_product(n)) plan_.products[i] = RLX_TRY(pack(n));
     }
     find_patterns(p_, nodes_, plan_);
     done_.assign(nodes_.size(), 0);
-    for (std::size_t i = 0; i < nodes_.size(); ++i) RLX_CHECK(emit(i));
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+        RLX_CHECK(emit(i));
     assign_slots();
     std::vector<std::int64_t> upper;
     RLX_CHECK(upper_bounds(args_.graph, &upper));
     RLX_CHECK(p_.resize(upper.data(), static_cast<std::uint32_t>(upper.size())));
-    for (const auto& s : p_.steps) p_.local_bytes = std::max(p_.local_bytes, align64(s->local_bytes));
+    for (const auto& s : p_.steps)
+        p_.local_bytes = std::max(p_.local_bytes, align64(s->local_bytes));
     return {};
 }
 
-}  // namespace
+} // namespace
 
 status build_program(program& p, const rlx_compile_args& args, const build_options& options) {
     return builder(p, args).run(options);
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -16,7 +16,9 @@ buffer& as_buffer(rlx_buffer* b) {
 result<char*> range_of(rlx_buffer* b, std::uint64_t off, std::uint64_t n) {
     buffer& have = as_buffer(b);
     if (off > have.bytes || n > have.bytes - off) {
-        return fail(RLX_INVALID_ARGUMENT, "cpu: {} bytes at {} of a buffer of {}", n, off, have.bytes);
+        return fail(
+            RLX_INVALID_ARGUMENT, "cpu: {} bytes at {} of a buffer of {}", n, off, have.bytes
+        );
     }
     return have.memory.data() + off;
 }
@@ -28,21 +30,33 @@ result<tier> parse_tier(std::string_view name, const cpu_features& f) {
         char missing[160];
         if (!tier_missing(f, t, missing, sizeof missing)) return t;
         return fail(
-            RLX_UNSUPPORTED, "cpu: tier '{}' needs {}, which {} lacks; the best it can run is '{}'", name,
-            std::string_view(missing), f.brand[0] ? std::string_view(f.brand) : std::string_view("this processor"),
+            RLX_UNSUPPORTED,
+            "cpu: tier '{}' needs {}, which {} lacks; the best it can run is '{}'",
+            name,
+            std::string_view(missing),
+            f.brand[0] ? std::string_view(f.brand) : std::string_view("this processor"),
             std::string_view(tier_name(best_tier(f)))
         );
     }
-    return fail(RLX_INVALID_ARGUMENT, "cpu: unknown tier '{}', expected baseline, avx2, avx512 or avx512_vnni", name);
+    return fail(
+        RLX_INVALID_ARGUMENT,
+        "cpu: unknown tier '{}', expected baseline, avx2, avx512 or avx512_vnni",
+        name
+    );
 }
 
-}  // namespace
+} // namespace
 
 status device::device_info(std::uint32_t index, sdk::options_writer out) {
     if (index != 0) return fail(RLX_NOT_FOUND, "cpu: device {} of 1", index);
     const cpu_features f = detect_features();
-    const std::int64_t memory = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-    return out.set("name", "cpu").set("description", f.brand).set("tier", tier_name(best_tier(f))).set("memory", memory).done();
+    const std::int64_t memory =
+        static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+    return out.set("name", "cpu")
+        .set("description", f.brand)
+        .set("tier", tier_name(best_tier(f)))
+        .set("memory", memory)
+        .done();
 }
 
 result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_view options) {
@@ -67,7 +81,8 @@ result<program_config> device::configure(const rlx_compile_args& args) const {
     }
     c.mm.exact = compute == "f32";
     const std::string_view kv = RLX_TRY(options.text_or("kv", c.mm.exact ? "f32" : "f16"));
-    if (kv != "f16" && kv != "f32") return fail(RLX_INVALID_ARGUMENT, "cpu: kv '{}', expected f16 or f32", kv);
+    if (kv != "f16" && kv != "f32")
+        return fail(RLX_INVALID_ARGUMENT, "cpu: kv '{}', expected f16 or f32", kv);
     c.kv_f16 = kv == "f16";
     c.k = &kernels_for(isa);
     c.page_tokens = args.page_tokens;
@@ -76,7 +91,10 @@ result<program_config> device::configure(const rlx_compile_args& args) const {
 }
 
 status device::supports(
-    const rlx_graph* g, std::span<const std::uint32_t> nodes, std::span<std::uint8_t> verdict, std::span<rlx_str> reason
+    const rlx_graph* g,
+    std::span<const std::uint32_t> nodes,
+    std::span<std::uint8_t> verdict,
+    std::span<rlx_str> reason
 ) {
     program p;
     p.cfg = RLX_TRY(configure(rlx_compile_args{}));
@@ -85,13 +103,15 @@ status device::supports(
     for (std::size_t i = 0; i < list.size(); ++i) {
         const char* why = why_not(list[i], p);
         verdict[i] = why ? RLX_NO : RLX_YES;
-        if (i < reason.size()) reason[i] = why ? rlx_str{why, std::strlen(why)} : rlx_str{nullptr, 0};
+        if (i < reason.size())
+            reason[i] = why ? rlx_str{why, std::strlen(why)} : rlx_str{nullptr, 0};
     }
     return {};
 }
 
 result<std::unique_ptr<program>> device::prepare(const rlx_compile_args& args) const {
-    if (!args.graph || (args.n_nodes && !args.nodes)) return fail(RLX_INVALID_ARGUMENT, "cpu: no graph to compile");
+    if (!args.graph || (args.n_nodes && !args.nodes))
+        return fail(RLX_INVALID_ARGUMENT, "cpu: no graph to compile");
     auto p = std::make_unique<program>();
     p->cfg = RLX_TRY(configure(args));
     RLX_CHECK(build_program(*p, args, build));
@@ -135,12 +155,14 @@ result<std::uint64_t> device::page_bytes(const rlx_compile_args& args, rlx_value
     return static_cast<std::uint64_t>(kv.page_bytes());
 }
 
-// ---- memory ----------------------------------------------------------------------------------------
+// ---- memory
+// ----------------------------------------------------------------------------------------
 
 result<rlx_buffer*> device::alloc(std::uint64_t bytes) {
     auto b = std::make_unique<buffer>();
     b->bytes = bytes;
-    if (!b->memory.make(bytes ? bytes : 1)) return fail(RLX_OUT_OF_MEMORY, "cpu: no memory for a buffer of {} bytes", bytes);
+    if (!b->memory.make(bytes ? bytes : 1))
+        return fail(RLX_OUT_OF_MEMORY, "cpu: no memory for a buffer of {} bytes", bytes);
     return reinterpret_cast<rlx_buffer*>(b.release());
 }
 
@@ -148,7 +170,9 @@ void device::free(rlx_buffer* b) {
     delete &as_buffer(b);
 }
 
-status device::copy(rlx_buffer* dst, std::uint64_t dst_off, rlx_buffer* src, std::uint64_t src_off, std::uint64_t n) {
+status device::copy(
+    rlx_buffer* dst, std::uint64_t dst_off, rlx_buffer* src, std::uint64_t src_off, std::uint64_t n
+) {
     char* to = RLX_TRY(range_of(dst, dst_off, n));
     const char* from = RLX_TRY(range_of(src, src_off, n));
     std::memmove(to, from, n);
@@ -167,4 +191,4 @@ status device::download(rlx_buffer* src, std::uint64_t off, void* dst, std::uint
     return {};
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -13,13 +13,17 @@ public:
     using program = rlx::cpu::program;
 
     static std::uint32_t device_count() { return 1; }
+
     static status device_info(std::uint32_t index, sdk::options_writer out);
     // "tier": baseline, avx2, avx512, avx512_vnni; empty or absent: the best this machine has.
     // "fuse": 0 keeps every node a step of its own.
     static result<std::unique_ptr<device>> open(std::uint32_t index, sdk::options_view options);
 
     status supports(
-        const rlx_graph* g, std::span<const std::uint32_t> nodes, std::span<std::uint8_t> verdict, std::span<rlx_str> reason
+        const rlx_graph* g,
+        std::span<const std::uint32_t> nodes,
+        std::span<std::uint8_t> verdict,
+        std::span<rlx_str> reason
     );
     result<rlx_memory> measure(const rlx_compile_args& args);
     result<std::unique_ptr<program>> compile(const rlx_compile_args& args);
@@ -29,7 +33,13 @@ public:
 
     result<rlx_buffer*> alloc(std::uint64_t bytes);
     void free(rlx_buffer* b);
-    status copy(rlx_buffer* dst, std::uint64_t dst_off, rlx_buffer* src, std::uint64_t src_off, std::uint64_t n);
+    status copy(
+        rlx_buffer* dst,
+        std::uint64_t dst_off,
+        rlx_buffer* src,
+        std::uint64_t src_off,
+        std::uint64_t n
+    );
     status upload(rlx_buffer* dst, std::uint64_t off, rlx_bytes src);
     status download(rlx_buffer* src, std::uint64_t off, void* dst, std::uint64_t n);
 
@@ -42,4 +52,4 @@ private:
     result<std::unique_ptr<program>> prepare(const rlx_compile_args& args) const;
 };
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

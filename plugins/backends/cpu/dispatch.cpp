@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Which tiers this machine can run: CPUID, and XGETBV for what the operating system saves. Compiled for the
-// baseline; nothing here touches a register that the baseline lacks.
+// Which tiers this machine can run: CPUID, and XGETBV for what the operating system saves. Compiled
+// for the baseline; nothing here touches a register that the baseline lacks.
 #include "kernels/kernels.hpp"
 
 #include <cpuid.h>
@@ -31,11 +31,12 @@ void read_brand(char (&brand)[49]) {
     char text[49] = {};
     std::memcpy(text, r, 48);
     const char* p = text;
-    while (*p == ' ') ++p;
+    while (*p == ' ')
+        ++p;
     std::memmove(brand, p, std::strlen(p) + 1);
 }
 
-}  // namespace
+} // namespace
 
 cpu_features detect_features() {
     cpu_features f;
@@ -85,13 +86,15 @@ bool tier_missing(const cpu_features& f, tier t, char* text, std::uint32_t size)
         {"AVX-512 F/BW/VL/DQ", f.avx512, tier::avx512},
         {"AVX-512 VNNI", f.avx512_vnni, tier::avx512_vnni},
     };
+
     std::uint32_t n = 0;
     if (size) text[0] = '\0';
     bool missing = false;
     for (const auto& need : needs) {
         if (need.have || t < need.from) continue;
         if (n < size) {
-            const int wrote = std::snprintf(text + n, size - n, "%s%s", missing ? ", " : "", need.name);
+            const int wrote =
+                std::snprintf(text + n, size - n, "%s%s", missing ? ", " : "", need.name);
             n += wrote > 0 ? static_cast<std::uint32_t>(wrote) : 0;
         }
         missing = true;
@@ -115,4 +118,4 @@ const kernels& kernels_for(tier t) {
     }
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

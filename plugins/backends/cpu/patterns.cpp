@@ -15,13 +15,15 @@ struct use {
 class finder {
 public:
     finder(const program& p, const std::vector<node>& nodes, plan_of_nodes& plan)
-        : p_(p), nodes_(nodes), plan_(plan), uses_(p.roots.size()), made_by_(p.roots.size(), no_node) {
+        : p_(p), nodes_(nodes), plan_(plan), uses_(p.roots.size()),
+          made_by_(p.roots.size(), no_node) {
         for (std::uint32_t i = 0; i < nodes.size(); ++i) {
             if (is_view(nodes[i].info.op)) continue;
             for (std::uint32_t k = 0; k < nodes[i].in.size(); ++k) {
                 if (nodes[i].in[k]) uses_[nodes[i].in[k]->root].push_back({i, k});
             }
-            for (const tensor* t : nodes[i].out) made_by_[t->id] = i;
+            for (const tensor* t : nodes[i].out)
+                made_by_[t->id] = i;
         }
     }
 
@@ -33,7 +35,9 @@ public:
             if (nodes_[i].info.op == RLX_OP_Glu) gate(i);
         }
         for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
-            if (nodes_[i].info.op == RLX_OP_Binary && nodes_[i].i64(RLX_ATTR_kind) == RLX_BINARY_ADD) sum(i);
+            if (nodes_[i].info.op == RLX_OP_Binary &&
+                nodes_[i].i64(RLX_ATTR_kind) == RLX_BINARY_ADD)
+                sum(i);
         }
     }
 
@@ -46,7 +50,8 @@ private:
     std::uint32_t sole_product(const tensor& t, std::uint32_t by) const {
         const std::uint32_t at = made_by_[t.id];
         if (at == no_node || !plan_.products[at] || plan_.roles[at] != role::plain) return no_node;
-        if (p_.roots[t.root].output || uses_[t.root].size() != 1 || uses_[t.root][0].node != by) return no_node;
+        if (p_.roots[t.root].output || uses_[t.root].size() != 1 || uses_[t.root][0].node != by)
+            return no_node;
         return at;
     }
 
@@ -58,7 +63,8 @@ private:
         for (const use& u : uses_[y.root]) {
             const node& to = nodes_[u.node];
             const tensor& x = *to.in[u.input];
-            if (u.input != 0 || !plan_.products[u.node] || !is_whole(x) || x.last() != y.last()) return;
+            if (u.input != 0 || !plan_.products[u.node] || !is_whole(x) || x.last() != y.last())
+                return;
         }
         plan_.roles[i] = role::norm;
         plan_.norm_by_root[y.root] = i;
@@ -70,9 +76,13 @@ private:
         if (a == no_node || b == no_node || a == b) return;
         const mm_packed &x = plan_.products[a]->mm, &y = plan_.products[b]->mm;
         const node &g = nodes_[a], &u = nodes_[b];
-        if (g.info.op != u.info.op || g.in[0] != u.in[0] || x.form != y.form || x.row_step != y.row_step) return;
+        if (g.info.op != u.info.op || g.in[0] != u.in[0] || x.form != y.form ||
+            x.row_step != y.row_step)
+            return;
         if (x.desc.rows != y.desc.rows) return;
-        if (g.info.op == RLX_OP_GroupedMatMul && (g.in[2] != u.in[2] || x.desc.groups != y.desc.groups)) return;
+        if (g.info.op == RLX_OP_GroupedMatMul &&
+            (g.in[2] != u.in[2] || x.desc.groups != y.desc.groups))
+            return;
         plan_.roles[a] = plan_.roles[b] = role::absorbed;
         plan_.partner[i] = a;
         plan_.second[i] = b;
@@ -102,8 +112,8 @@ private:
     const program& p_;
     const std::vector<node>& nodes_;
     plan_of_nodes& plan_;
-    std::vector<std::vector<use>> uses_;      // by root
-    std::vector<std::uint32_t> made_by_;      // by value
+    std::vector<std::vector<use>> uses_; // by root
+    std::vector<std::uint32_t> made_by_; // by value
 };
 
 bool meet(const program& p, const tensor& a, const tensor& b) {
@@ -113,7 +123,7 @@ bool meet(const program& p, const tensor& a, const tensor& b) {
     return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
 }
 
-}  // namespace
+} // namespace
 
 void find_patterns(const program& p, const std::vector<node>& nodes, plan_of_nodes& plan) {
     plan.roles.assign(nodes.size(), role::plain);
@@ -123,7 +133,13 @@ void find_patterns(const program& p, const std::vector<node>& nodes, plan_of_nod
     if (plan.fuse) finder(p, nodes, plan).run();
 }
 
-bool may_be_lost(const program& p, const std::vector<node>& nodes, const tensor& t, std::size_t from, std::size_t to) {
+bool may_be_lost(
+    const program& p,
+    const std::vector<node>& nodes,
+    const tensor& t,
+    std::size_t from,
+    std::size_t to
+) {
     for (std::size_t i = from + 1; i <= to; ++i) {
         for (const tensor* o : nodes[i].out) {
             if (meet(p, *o, t)) return true;
@@ -132,11 +148,18 @@ bool may_be_lost(const program& p, const std::vector<node>& nodes, const tensor&
     return false;
 }
 
-bool may_move(const program& p, const std::vector<node>& nodes, const plan_of_nodes& plan, std::size_t from, std::size_t to) {
+bool may_move(
+    const program& p,
+    const std::vector<node>& nodes,
+    const plan_of_nodes& plan,
+    std::size_t from,
+    std::size_t to
+) {
     const tensor& out = *nodes[from].out[0];
     const auto touches = [&](const node& n) {
         const auto hit = [&](const tensor* t) { return t && meet(p, *t, out); };
-        return std::any_of(n.in.begin(), n.in.end(), hit) || std::any_of(n.out.begin(), n.out.end(), hit);
+        return std::any_of(n.in.begin(), n.in.end(), hit) ||
+               std::any_of(n.out.begin(), n.out.end(), hit);
     };
     for (std::size_t i = to; i < from; ++i) {
         if (is_view(nodes[i].info.op)) continue;
@@ -146,7 +169,8 @@ bool may_move(const program& p, const std::vector<node>& nodes, const plan_of_no
         if (plan.second[i] != no_node && touches(nodes[plan.second[i]])) return false;
     }
     const tensor* bias = nodes[from].input(2);
-    return !bias || p.roots[bias->root].kind == RLX_VALUE_WEIGHT || p.roots[bias->root].kind == RLX_VALUE_CONSTANT;
+    return !bias || p.roots[bias->root].kind == RLX_VALUE_WEIGHT ||
+           p.roots[bias->root].kind == RLX_VALUE_CONSTANT;
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

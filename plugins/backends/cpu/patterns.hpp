@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Which nodes become one step. A fused node runs where its last node stood; a pattern is only taken when nobody else
-// wants what lies between.
+// Which nodes become one step. A fused node runs where its last node stood; a pattern is only taken
+// when nobody else wants what lies between.
 #pragma once
 
 #include "reader.hpp"
@@ -17,10 +17,10 @@ enum class role : std::uint8_t {
 
 struct plan_of_nodes {
     bool fuse = true;
-    std::vector<role> roles;                // by node
-    std::vector<packed_weight*> products;   // by node; null: no product with a packed weight
-    std::vector<std::uint32_t> partner;     // Glu: the gate's product; sum: its product; else no_node
-    std::vector<std::uint32_t> second;      // Glu: the up product
+    std::vector<role> roles;              // by node
+    std::vector<packed_weight*> products; // by node; null: no product with a packed weight
+    std::vector<std::uint32_t> partner;   // Glu: the gate's product; sum: its product; else no_node
+    std::vector<std::uint32_t> second;    // Glu: the up product
     std::vector<std::uint32_t> norm_by_root;
 
     // The fused norm whose result x is, or no_node.
@@ -35,9 +35,21 @@ inline bool is_product(const node& n) {
 void find_patterns(const program& p, const std::vector<node>& nodes, plan_of_nodes& plan);
 
 // Node `from` may run at the earlier place `to`: nothing between needs the memory it writes.
-bool may_move(const program& p, const std::vector<node>& nodes, const plan_of_nodes& plan, std::size_t from, std::size_t to);
+bool may_move(
+    const program& p,
+    const std::vector<node>& nodes,
+    const plan_of_nodes& plan,
+    std::size_t from,
+    std::size_t to
+);
 
 // Some node in (from, to] writes over t.
-bool may_be_lost(const program& p, const std::vector<node>& nodes, const tensor& t, std::size_t from, std::size_t to);
+bool may_be_lost(
+    const program& p,
+    const std::vector<node>& nodes,
+    const tensor& t,
+    std::size_t from,
+    std::size_t to
+);
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // The CPU as a plugin: "rlx.backend/1" with one device.
-#include "device.hpp"
 #include "rlx/sdk/plugin.hpp"
+#include "device.hpp"
 
 namespace {
 
@@ -9,6 +9,6 @@ struct cpu_plugin {
     using backend = rlx::cpu::device;
 };
 
-}  // namespace
+} // namespace
 
 RLX_PLUGIN(cpu_plugin)

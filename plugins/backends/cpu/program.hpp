@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// A compiled program: tensors whose sizes follow the extents of a run, and a flat list of steps that all threads
-// walk together. builder.cpp makes it, run.cpp runs it, steps/ holds the steps.
+// A compiled program: tensors whose sizes follow the extents of a run, and a flat list of steps
+// that all threads walk together. builder.cpp makes it, run.cpp runs it, steps/ holds the steps.
 #pragma once
 
 #include "kernels/kernels.hpp"
@@ -37,17 +37,17 @@ enum class memory : std::uint8_t {
 struct root {
     memory where = memory::none;
     bool output = false;
-    bool packed = false;        // rows of blocks, no element strides
-    std::uint16_t kind = 0;     // RLX_VALUE_*, of views too
+    bool packed = false;    // rows of blocks, no element strides
+    std::uint16_t kind = 0; // RLX_VALUE_*, of views too
     rlx_str name = {nullptr, 0};
     rlx_bytes data = {nullptr, 0}; // constants
     rlx_state_slot slot = {};      // states
     bool loaded = false;           // held by the program as a plain array ...
     bool widened = false;          // ... of f32, whatever the file stores
     std::uint16_t stored = 0;      // the file's type
-    std::uint64_t offset = 0;   // in the arena
-    std::uint64_t bytes = 0;    // in the arena, at the upper bounds
-    char* base = nullptr;       // valid during a run; owned: always
+    std::uint64_t offset = 0;      // in the arena
+    std::uint64_t bytes = 0;       // in the arena, at the upper bounds
+    char* base = nullptr;          // valid during a run; owned: always
     std::uint64_t bound_bytes = 0;
 };
 
@@ -66,16 +66,19 @@ struct tensor {
     char* data = nullptr;
 
     std::int64_t last() const { return rank ? dim[rank - 1] : 1; }
+
     // Product of all dims but the last.
     std::int64_t rows() const;
+
     float* f32() const { return reinterpret_cast<float*>(data); }
+
     std::int32_t* i32() const { return reinterpret_cast<std::int32_t*>(data); }
 };
 
 std::uint32_t element_size(std::uint16_t dtype); // 0 for packed types
 
-// Memory a step touches. rows > 0: thread i of n only touches rows [rows i/n, rows (i+1)/n) of the range, so two
-// steps with the same rows on the same range need no barrier between them.
+// Memory a step touches. rows > 0: thread i of n only touches rows [rows i/n, rows (i+1)/n) of the
+// range, so two steps with the same rows on the same range need no barrier between them.
 struct range {
     std::uint32_t space;
     std::uint64_t lo;
@@ -92,19 +95,23 @@ class worker;
 class step {
 public:
     virtual ~step() = default;
+
     virtual status resize(program&) { return {}; }
+
     virtual void run(worker& w) = 0;
     // Ranges for the hazard analysis, at the current extents. The default: all of in, all of out.
-    virtual void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const;
+    virtual void
+    touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const;
 
     // Bytes a thread needs while this step runs, and shared bytes, at the upper bounds.
     std::uint64_t local_bytes = 0;
 
     std::vector<const tensor*> in;
     std::vector<const tensor*> out;
-    bool barrier = false;         // wait for the team before this step
-    std::int64_t row_units = 0;   // row-wise step: see range::rows; set by resize
-    std::atomic<std::int64_t> ticket[2] = {0, 0}; // next unit of work of dynamic steps, zeroed per run
+    bool barrier = false;       // wait for the team before this step
+    std::int64_t row_units = 0; // row-wise step: see range::rows; set by resize
+    std::atomic<std::int64_t> ticket[2] = {
+        0, 0}; // next unit of work of dynamic steps, zeroed per run
     rlx_str origin = {nullptr, 0};
 
 protected:
@@ -116,10 +123,10 @@ struct activation {
     const tensor* x = nullptr; // rows of activations, or of the norm's input
     act_form form = act_form::f32;
     std::int64_t cols = 0;
-    std::int64_t rows = 0;      // current
-    std::uint64_t stride = 0;   // bytes between rows
-    bool in_place = false;      // the tensor's own rows serve
-    bool local = false;         // every thread makes its own copy: cheaper than a barrier
+    std::int64_t rows = 0;    // current
+    std::uint64_t stride = 0; // bytes between rows
+    bool in_place = false;    // the tensor's own rows serve
+    bool local = false;       // every thread makes its own copy: cheaper than a barrier
     std::uint32_t slot = 0;
 };
 
@@ -130,7 +137,8 @@ constexpr std::uint64_t local_activation_bytes = 32 * 1024;
 struct expert_lists {
     const tensor* ids = nullptr; // [T, K]
     std::int64_t n_experts = 0;
-    std::uint64_t workspace = 0; // offset in the shared workspace: start [E + 1], pair [P], token [P]
+    std::uint64_t workspace =
+        0; // offset in the shared workspace: start [E + 1], pair [P], token [P]
     std::int64_t max_pairs = 0;
 
     static std::uint64_t bytes(std::int64_t experts, std::int64_t pairs) {
@@ -159,16 +167,22 @@ public:
     const std::uint32_t n; // threads that share the work
 
     const program& prog() const { return *c_.prog; }
+
     const kernels& k() const;
+
     char* workspace() const { return c_.workspace; }
+
     // This thread's memory for the current step.
     char* local() const { return local_; }
+
     const char* rows(const activation& a) const;
     char* rows(const activation& a);
 
     // Waits for all threads of the region; all threads call it the same number of times.
     void barrier();
+
     bool stopped() const { return stopped_; }
+
     // Records the first failure of the run; the run goes on to the next barrier.
     __attribute__((format(printf, 3, 4))) void fail(std::uint32_t code, const char* format, ...);
 
@@ -176,14 +190,17 @@ public:
     struct share {
         std::int64_t begin, end;
     };
+
     share split(std::int64_t units) const {
         if (!active()) return {0, 0};
         return {units * thread / n, units * (thread + 1) / n};
     }
+
     // The next unit of dynamic work.
     std::int64_t take(std::atomic<std::int64_t>& ticket) const {
         return active() ? ticket.fetch_add(1, std::memory_order_relaxed) : INT64_MAX;
     }
+
     // False on threads beyond the number the scratch was planned for: they only keep the barriers.
     bool active() const { return thread < n; }
 
@@ -212,7 +229,7 @@ public:
     std::vector<std::int64_t> handles; // dim handles of all tensors
     std::vector<std::int64_t> numbers; // their values at the current extents
     std::vector<std::int64_t> extents;
-    bool sized = false; // everything below fits extents
+    bool sized = false;          // everything below fits extents
     std::vector<tensor> tensors; // by value id
     std::vector<root> roots;     // by value id
     std::vector<std::unique_ptr<step>> steps;
@@ -229,7 +246,10 @@ public:
     std::uint64_t local_bytes = 0;          // of one thread, without activation slots
 
     std::uint64_t thread_bytes() const { return n_slots * local_activation_bytes + local_bytes; }
-    std::uint64_t scratch_bytes() const { return 64 + shared_bytes + cfg.max_threads * thread_bytes(); }
+
+    std::uint64_t scratch_bytes() const {
+        return 64 + shared_bytes + cfg.max_threads * thread_bytes();
+    }
 
     status run(const rlx_run_args& args);
     // What the products compute with: "f32", or the activations' types, e.g. "int8 activations".
@@ -245,4 +265,4 @@ private:
     void execute(control& c);
 };
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

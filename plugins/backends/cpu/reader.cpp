@@ -54,15 +54,20 @@ status read_value(program& p, const rlx_graph* g, rlx_value v) {
     rlx_value_info info{};
     info.size = sizeof info;
     RLX_CHECK(check(api->value(g, v, &info)));
-    if (info.rank > RLX_MAX_RANK) return fail(RLX_UNSUPPORTED, "cpu: a value of rank {}, at most {}", info.rank, RLX_MAX_RANK);
+    if (info.rank > RLX_MAX_RANK)
+        return fail(
+            RLX_UNSUPPORTED, "cpu: a value of rank {}, at most {}", info.rank, RLX_MAX_RANK
+        );
     tensor& t = p.tensors[v];
     t.id = v;
     t.root = info.root;
     t.dtype = info.dtype;
     t.rank = info.rank;
     t.first_handle = static_cast<std::uint32_t>(p.handles.size());
-    for (std::uint32_t i = 0; i < info.rank; ++i) p.handles.push_back(info.dims[i]);
-    for (std::uint32_t i = 0; i < info.rank; ++i) p.handles.push_back(info.strides ? info.strides[i] : 0);
+    for (std::uint32_t i = 0; i < info.rank; ++i)
+        p.handles.push_back(info.dims[i]);
+    for (std::uint32_t i = 0; i < info.rank; ++i)
+        p.handles.push_back(info.strides ? info.strides[i] : 0);
     p.handles.push_back(info.offset);
     root& r = p.roots[v];
     r.kind = info.kind;
@@ -89,15 +94,18 @@ status read_value(program& p, const rlx_graph* g, rlx_value v) {
 
 // The value and the root it looks at.
 status need_value(program& p, const rlx_graph* g, rlx_value v) {
-    if (v >= p.tensors.size()) return fail(RLX_INTERNAL, "value {} of a graph with {}", v, p.tensors.size() - 1);
+    if (v >= p.tensors.size())
+        return fail(RLX_INTERNAL, "value {} of a graph with {}", v, p.tensors.size() - 1);
     if (p.tensors[v].id) return {};
     RLX_CHECK(read_value(p, g, v));
     return need_value(p, g, p.tensors[v].root);
 }
 
-}  // namespace
+} // namespace
 
-status read_graph(program& p, const rlx_graph* g, std::span<const std::uint32_t> nodes, std::vector<node>& out) {
+status read_graph(
+    program& p, const rlx_graph* g, std::span<const std::uint32_t> nodes, std::vector<node>& out
+) {
     const auto* api = sdk::service<rlx_graph_v1>();
     p.graph = g;
     p.tensors.assign(api->value_count(g) + 1, tensor{});
@@ -140,10 +148,20 @@ std::uint64_t stored_row_bytes(std::uint16_t dtype, std::int64_t cols) {
         std::int64_t elements;
         std::uint64_t bytes;
     } blocks[] = {
-        {RLX_Q4_0, 32, 18},   {RLX_Q4_1, 32, 20},   {RLX_Q5_0, 32, 22},   {RLX_Q5_1, 32, 24},   {RLX_Q8_0, 32, 34},
-        {RLX_Q2_K, 256, 84},  {RLX_Q3_K, 256, 110}, {RLX_Q4_K, 256, 144}, {RLX_Q5_K, 256, 176}, {RLX_Q6_K, 256, 210},
-        {RLX_IQ4_NL, 32, 18}, {RLX_IQ4_XS, 256, 136},
+        {RLX_Q4_0, 32, 18},
+        {RLX_Q4_1, 32, 20},
+        {RLX_Q5_0, 32, 22},
+        {RLX_Q5_1, 32, 24},
+        {RLX_Q8_0, 32, 34},
+        {RLX_Q2_K, 256, 84},
+        {RLX_Q3_K, 256, 110},
+        {RLX_Q4_K, 256, 144},
+        {RLX_Q5_K, 256, 176},
+        {RLX_Q6_K, 256, 210},
+        {RLX_IQ4_NL, 32, 18},
+        {RLX_IQ4_XS, 256, 136},
     };
+
     for (const auto& b : blocks) {
         if (b.dtype != dtype) continue;
         return cols % b.elements ? 0 : static_cast<std::uint64_t>(cols / b.elements) * b.bytes;
@@ -163,7 +181,8 @@ bool is_float(std::uint16_t dtype) {
 bool find_stored(const program& p, const tensor& w, stored_matrix* out) {
     const root& r = p.roots[w.root];
     const tensor& all = p.tensors[w.root];
-    if ((r.kind != RLX_VALUE_WEIGHT && r.kind != RLX_VALUE_CONSTANT) || w.rank < 2 || all.rank < 1) return false;
+    if ((r.kind != RLX_VALUE_WEIGHT && r.kind != RLX_VALUE_CONSTANT) || w.rank < 2 || all.rank < 1)
+        return false;
     const std::int64_t cols = w.last();
     if (cols <= 0 || cols != all.last() || w.offset % cols != 0) return false;
     if (!p.roots[w.id].packed && !w.contiguous) return false;
@@ -188,12 +207,14 @@ const char* matmul_why(const node& n, const program& p) {
     const tensor& w = *n.in[1];
     if (x.dtype != RLX_F32) return "activations must be f32";
     if (!x.contiguous) return "activations must be contiguous";
-    if (n.input(2) && n.info.op == RLX_OP_MatMul && !(f32_like(p, n.in[2]) && n.in[2]->contiguous)) {
+    if (n.input(2) && n.info.op == RLX_OP_MatMul &&
+        !(f32_like(p, n.in[2]) && n.in[2]->contiguous)) {
         return "the bias must be contiguous and f32";
     }
     stored_matrix m;
     const bool grouped = n.info.op == RLX_OP_GroupedMatMul;
-    if (grouped && (n.in[2]->dtype != RLX_I32 || !n.in[2]->contiguous)) return "ids must be contiguous i32";
+    if (grouped && (n.in[2]->dtype != RLX_I32 || !n.in[2]->contiguous))
+        return "ids must be contiguous i32";
     if (find_stored(p, w, &m)) {
         mm_packed packed;
         const char* reason = "this weight type has no kernel";
@@ -214,7 +235,8 @@ const char* all_f32(const node& n, const program& p, std::size_t first = 0) {
 const char* same_numbers(const node& n, const program& p, std::size_t first) {
     const bool whole = n.in[first]->dtype == RLX_I32;
     for (std::size_t i = first; i < n.in.size(); ++i) {
-        if (whole ? n.in[i]->dtype != RLX_I32 : !f32_like(p, n.in[i])) return "operands must be f32 or i32";
+        if (whole ? n.in[i]->dtype != RLX_I32 : !f32_like(p, n.in[i]))
+            return "operands must be f32 or i32";
     }
     return nullptr;
 }
@@ -229,7 +251,8 @@ const char* plain_elements(const node& n) {
 const char* gather_why(const node& n, const program& p) {
     const tensor& table = *n.in[0];
     if (n.in[1]->dtype != RLX_I32) return "ids must be i32";
-    if (p.roots[table.root].kind != RLX_VALUE_WEIGHT) return table.dtype == RLX_F32 ? nullptr : "the table must be f32";
+    if (p.roots[table.root].kind != RLX_VALUE_WEIGHT)
+        return table.dtype == RLX_F32 ? nullptr : "the table must be f32";
     if (table.id == table.root || f32_like(p, &table)) return nullptr;
     return "a view of a packed table";
 }
@@ -238,15 +261,19 @@ const char* attention_why(const node& n) {
     for (std::size_t i = 2; i < 5; ++i) {
         if (n.in[i]->dtype != RLX_I32) return "lengths and block table must be i32";
     }
-    return n.in[0]->dtype == RLX_F32 && n.in[0]->rank == 3 ? nullptr : "q must be f32 [T, heads, dim]";
+    return n.in[0]->dtype == RLX_F32 && n.in[0]->rank == 3 ? nullptr
+                                                           : "q must be f32 [T, heads, dim]";
 }
 
 const char* cast_why(const node& n) {
-    const auto known = [](std::uint16_t d) { return element_size(d) != 0 && d != RLX_F8_E4M3 && d != RLX_F8_E5M2; };
-    return known(n.in[0]->dtype) && known(n.out[0]->dtype) ? nullptr : "no conversion between these types";
+    const auto known = [](std::uint16_t d) {
+        return element_size(d) != 0 && d != RLX_F8_E4M3 && d != RLX_F8_E5M2;
+    };
+    return known(n.in[0]->dtype) && known(n.out[0]->dtype) ? nullptr
+                                                           : "no conversion between these types";
 }
 
-}  // namespace
+} // namespace
 
 const char* why_not(const node& n, const program& p) {
     const op_rule* rule = find_op(n.info.op);
@@ -254,33 +281,47 @@ const char* why_not(const node& n, const program& p) {
     if (rule->kind == op_kind::View) return nullptr;
     if (n.info.version > rule->version) return "a newer version of this op";
     for (std::uint32_t i = 0; i < n.info.n_attr; ++i) {
-        if (n.info.attr[i].required && !knows_attr(n.info.op, n.info.attr[i].key)) return "an attribute this backend does not know";
+        if (n.info.attr[i].required && !knows_attr(n.info.op, n.info.attr[i].key))
+            return "an attribute this backend does not know";
     }
     switch (n.info.op) {
     case RLX_OP_MatMul:
     case RLX_OP_GroupedMatMul: return matmul_why(n, p);
     case RLX_OP_Copy:
     case RLX_OP_Concat: return plain_elements(n);
-    case RLX_OP_TakeAlong: return n.in[1]->dtype != RLX_I32 ? "indices must be i32" : element_size(n.in[0]->dtype) ? nullptr : "packed blocks";
+    case RLX_OP_TakeAlong:
+        return n.in[1]->dtype != RLX_I32      ? "indices must be i32"
+               : element_size(n.in[0]->dtype) ? nullptr
+                                              : "packed blocks";
     case RLX_OP_Cast: return cast_why(n);
     case RLX_OP_Fill:
-        return n.out[0]->dtype == RLX_F32 || n.out[0]->dtype == RLX_I32 || n.out[0]->dtype == RLX_BOOL ? nullptr : "f32, i32 or bool only";
+        return n.out[0]->dtype == RLX_F32 || n.out[0]->dtype == RLX_I32 ||
+                       n.out[0]->dtype == RLX_BOOL
+                   ? nullptr
+                   : "f32, i32 or bool only";
     case RLX_OP_Arange: return nullptr;
     case RLX_OP_GatherRows: return gather_why(n, p);
     case RLX_OP_Binary:
     case RLX_OP_Compare: return same_numbers(n, p, 0);
-    case RLX_OP_Select: return n.in[0]->dtype == RLX_BOOL ? same_numbers(n, p, 1) : "the condition must be bool";
+    case RLX_OP_Select:
+        return n.in[0]->dtype == RLX_BOOL ? same_numbers(n, p, 1) : "the condition must be bool";
     case RLX_OP_RopeTable:
         if (n.input(1) && !f32_like(p, n.in[1])) return "frequency factors must be f32";
         return n.in[0]->dtype == RLX_I32 ? nullptr : "positions must be i32";
-    case RLX_OP_Rope: return n.in[0]->rank != 3 ? "x must be [T, heads, dim]" : n.in[1]->stride[1] != 1 ? "the table's rows must be contiguous" : all_f32(n, p);
-    case RLX_OP_RmsNorm: return n.input(1) && !n.in[1]->contiguous ? "the weight must be contiguous" : all_f32(n, p);
+    case RLX_OP_Rope:
+        return n.in[0]->rank != 3        ? "x must be [T, heads, dim]"
+               : n.in[1]->stride[1] != 1 ? "the table's rows must be contiguous"
+                                         : all_f32(n, p);
+    case RLX_OP_RmsNorm:
+        return n.input(1) && !n.in[1]->contiguous ? "the weight must be contiguous" : all_f32(n, p);
     case RLX_OP_KvAppend:
         if (n.in[3]->dtype != RLX_I32) return "slots must be i32";
-        return n.in[1]->dtype == RLX_F32 && n.in[2]->dtype == RLX_F32 ? nullptr : "keys and values must be f32";
+        return n.in[1]->dtype == RLX_F32 && n.in[2]->dtype == RLX_F32
+                   ? nullptr
+                   : "keys and values must be f32";
     case RLX_OP_AttentionState: return attention_why(n);
     default: return all_f32(n, p);
     }
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

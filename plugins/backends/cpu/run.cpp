@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// One run of a program: numbers for the extents, addresses for the bindings, then one parallel region in which all
-// threads walk the steps.
+// One run of a program: numbers for the extents, addresses for the bindings, then one parallel
+// region in which all threads walk the steps.
 #include "buffer.hpp"
 #include "program.hpp"
 #include "rlx/sdk/table.hpp"
@@ -13,7 +13,8 @@ namespace rlx::cpu {
 
 std::int64_t tensor::rows() const {
     std::int64_t n = 1;
-    for (std::uint32_t i = 0; i + 1 < rank; ++i) n *= dim[i];
+    for (std::uint32_t i = 0; i + 1 < rank; ++i)
+        n *= dim[i];
     return n;
 }
 
@@ -35,7 +36,8 @@ std::uint32_t element_size(std::uint16_t dtype) {
     }
 }
 
-// ---- threads ---------------------------------------------------------------------------------------
+// ---- threads
+// ---------------------------------------------------------------------------------------
 
 worker::worker(control& c, std::uint32_t thread_index, std::uint32_t team_threads, void* team)
     : thread(thread_index), n(std::min(team_threads, c.prog->cfg.max_threads)), c_(c), team_(team),
@@ -60,14 +62,17 @@ char* worker::rows(const activation& a) {
     return const_cast<char*>(std::as_const(*this).rows(a));
 }
 
-// Thread 0 decides before the barrier whether to stop, everybody reads the decision after it. Two cells in turn: a
-// cell is written again only when all have passed the next barrier.
+// Thread 0 decides before the barrier whether to stop, everybody reads the decision after it. Two
+// cells in turn: a cell is written again only when all have passed the next barrier.
 void worker::barrier() {
     std::atomic<std::uint32_t>& cell = c_.stop[barriers_ & 1];
     ++barriers_;
     if (thread == 0) {
         const bool cancelled = c_.cancel && *c_.cancel;
-        cell.store(cancelled || c_.failed.load(std::memory_order_relaxed) ? 1 : 0, std::memory_order_relaxed);
+        cell.store(
+            cancelled || c_.failed.load(std::memory_order_relaxed) ? 1 : 0,
+            std::memory_order_relaxed
+        );
     }
     if (team_n_ > 1) sdk::service<rlx_par_v1>()->barrier(team_);
     if (cell.load(std::memory_order_relaxed)) stopped_ = true;
@@ -85,9 +90,14 @@ void worker::fail(std::uint32_t code, const char* format, ...) {
 
 const char* program::compute_name() const {
     bool have[n_act_forms] = {};
-    for (const auto& a : activations) have[static_cast<int>(a->form)] = true;
-    const bool int8 = have[static_cast<int>(act_form::q8)], half = have[static_cast<int>(act_form::bf16)];
-    return int8 && half ? "int8 and bf16 activations" : int8 ? "int8 activations" : half ? "bf16 activations" : "f32";
+    for (const auto& a : activations)
+        have[static_cast<int>(a->form)] = true;
+    const bool int8 = have[static_cast<int>(act_form::q8)],
+               half = have[static_cast<int>(act_form::bf16)];
+    return int8 && half ? "int8 and bf16 activations"
+           : int8       ? "int8 activations"
+           : half       ? "bf16 activations"
+                        : "f32";
 }
 
 void program::execute(control& c) {
@@ -104,7 +114,8 @@ void program::execute(control& c) {
     sdk::parallel(body);
 }
 
-// ---- hazards ---------------------------------------------------------------------------------------
+// ---- hazards
+// ---------------------------------------------------------------------------------------
 
 range step::whole(const program& p, const tensor& t) const {
     const root& r = p.roots[t.root];
@@ -122,7 +133,8 @@ void step::touches(const program& p, std::vector<range>& reads, std::vector<rang
     for (const tensor* t : in) {
         if (t) add(reads, *t);
     }
-    for (const tensor* t : out) add(writes, *t);
+    for (const tensor* t : out)
+        add(writes, *t);
 }
 
 namespace {
@@ -138,7 +150,7 @@ bool overlap(const std::vector<range>& a, const std::vector<range>& b) {
     return false;
 }
 
-}  // namespace
+} // namespace
 
 void program::place_barriers() {
     std::vector<range> seen_reads, seen_writes, reads, writes;
@@ -146,7 +158,8 @@ void program::place_barriers() {
         reads.clear();
         writes.clear();
         s->touches(*this, reads, writes);
-        s->barrier = overlap(writes, seen_reads) || overlap(writes, seen_writes) || overlap(reads, seen_writes);
+        s->barrier = overlap(writes, seen_reads) || overlap(writes, seen_writes) ||
+                     overlap(reads, seen_writes);
         if (s->barrier) {
             seen_reads.clear();
             seen_writes.clear();
@@ -156,7 +169,8 @@ void program::place_barriers() {
     }
 }
 
-// ---- extents and bindings --------------------------------------------------------------------------
+// ---- extents and bindings
+// --------------------------------------------------------------------------
 
 status program::size_tensors(const std::int64_t* values, std::uint32_t n) {
     const auto* api = sdk::service<rlx_graph_v1>();
@@ -173,7 +187,10 @@ status program::size_tensors(const std::int64_t* values, std::uint32_t n) {
         for (std::uint32_t i = t.rank; i-- > 0;) {
             t.dim[i] = at[i];
             t.stride[i] = at[t.rank + i];
-            if (t.dim[i] < 0) return fail(RLX_INVALID_ARGUMENT, "a tensor would have a dimension of {}", t.dim[i]);
+            if (t.dim[i] < 0)
+                return fail(
+                    RLX_INVALID_ARGUMENT, "a tensor would have a dimension of {}", t.dim[i]
+                );
             if (t.dim[i] != 1 && t.stride[i] != expect) t.contiguous = false;
             expect *= t.dim[i];
             t.count *= t.dim[i];
@@ -190,10 +207,13 @@ status program::resize(const std::int64_t* values, std::uint32_t n) {
     for (const auto& a : activations) {
         a->cols = a->x->last();
         a->rows = a->x->rows();
-        a->stride = a->in_place ? static_cast<std::uint64_t>(a->cols) * 4 : act_row_bytes(a->form, a->cols);
-        a->local = !a->in_place && a->stride * static_cast<std::uint64_t>(a->rows) <= local_activation_bytes;
+        a->stride =
+            a->in_place ? static_cast<std::uint64_t>(a->cols) * 4 : act_row_bytes(a->form, a->cols);
+        a->local = !a->in_place &&
+                   a->stride * static_cast<std::uint64_t>(a->rows) <= local_activation_bytes;
     }
-    for (const auto& s : steps) RLX_CHECK(s->resize(*this));
+    for (const auto& s : steps)
+        RLX_CHECK(s->resize(*this));
     place_barriers();
     extents.assign(values, values + n);
     sized = true;
@@ -201,11 +221,18 @@ status program::resize(const std::int64_t* values, std::uint32_t n) {
 }
 
 status program::bind(const rlx_run_args& args) {
-    for (rlx_value v : bound) roots[v].base = nullptr;
+    for (rlx_value v : bound)
+        roots[v].base = nullptr;
     for (std::uint64_t i = 0; i < args.n_bind; ++i) {
         const rlx_binding b = sdk::read_element(args.bind, args.bind_stride, i);
         if (b.value == 0 || b.value >= roots.size()) {
-            return fail(RLX_INVALID_ARGUMENT, "binding {} names value {}, the graph has {}", i, b.value, roots.size() - 1);
+            return fail(
+                RLX_INVALID_ARGUMENT,
+                "binding {} names value {}, the graph has {}",
+                i,
+                b.value,
+                roots.size() - 1
+            );
         }
         root& r = roots[b.value];
         if (r.where != memory::bound) continue; // a value this program does not touch
@@ -220,13 +247,18 @@ status program::bind(const rlx_run_args& args) {
         const root& r = roots[v];
         const tensor& t = tensors[v];
         const bool state = r.kind == RLX_VALUE_STATE;
-        const std::uint64_t need = state ? 0 : static_cast<std::uint64_t>(t.count) * element_size(t.dtype);
+        const std::uint64_t need =
+            state ? 0 : static_cast<std::uint64_t>(t.count) * element_size(t.dtype);
         if (!r.base && (state || need)) {
             return fail(RLX_INVALID_ARGUMENT, "'{}' is not bound", r.name);
         }
         if (r.bound_bytes < need) {
             return fail(
-                RLX_INVALID_ARGUMENT, "'{}' is bound to {} bytes, {} are needed", r.name, r.bound_bytes, need
+                RLX_INVALID_ARGUMENT,
+                "'{}' is bound to {} bytes, {} are needed",
+                r.name,
+                r.bound_bytes,
+                need
             );
         }
     }
@@ -242,7 +274,10 @@ status program::run(const rlx_run_args& args) {
     const buffer* scratch = reinterpret_cast<const buffer*>(args.scratch);
     if (!scratch || scratch->bytes < need) {
         return fail(
-            RLX_INVALID_ARGUMENT, "scratch buffer of {} bytes, {} are needed", scratch ? scratch->bytes : 0, need
+            RLX_INVALID_ARGUMENT,
+            "scratch buffer of {} bytes, {} are needed",
+            scratch ? scratch->bytes : 0,
+            need
         );
     }
     char* arena = scratch->memory.data();
@@ -250,10 +285,12 @@ status program::run(const rlx_run_args& args) {
         if (r.where == memory::scratch) r.base = arena + r.offset;
     }
     for (tensor& t : tensors) {
-        if (t.id && roots[t.root].base) t.data = roots[t.root].base + t.offset * element_size(t.dtype);
+        if (t.id && roots[t.root].base)
+            t.data = roots[t.root].base + t.offset * element_size(t.dtype);
     }
     for (const auto& s : steps) {
-        for (auto& ticket : s->ticket) ticket.store(0, std::memory_order_relaxed);
+        for (auto& ticket : s->ticket)
+            ticket.store(0, std::memory_order_relaxed);
     }
     control c;
     c.prog = this;
@@ -267,4 +304,4 @@ status program::run(const rlx_run_args& args) {
     return {};
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -50,7 +50,8 @@ void keep_error(load_state& s, rlx_error* e) {
 
 rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) {
     const packed_weight& w = *p.weight;
-    const std::uint64_t first = static_cast<std::uint64_t>(w.first_row + p.group * w.mm.desc.rows + p.first);
+    const std::uint64_t first =
+        static_cast<std::uint64_t>(w.first_row + p.group * w.mm.desc.rows + p.first);
     const std::uint64_t count = static_cast<std::uint64_t>(p.count);
     const char* src = nullptr;
     if (w.constant) {
@@ -90,7 +91,9 @@ void load_thread(load_state& s, std::uint32_t thread) {
     }
 }
 
-rlx_error* load_plain(const rlx_weights_v1& api, const rlx_weights* checkpoint, const plain_weight& w, char* dst) {
+rlx_error* load_plain(
+    const rlx_weights_v1& api, const rlx_weights* checkpoint, const plain_weight& w, char* dst
+) {
     *w.place = dst;
     if (w.constant.p) {
         std::memcpy(dst, w.constant.p, w.bytes);
@@ -103,7 +106,7 @@ rlx_error* load_plain(const rlx_weights_v1& api, const rlx_weights* checkpoint, 
     return api.read_rows(checkpoint, w.name, 0, rows, dst, w.bytes);
 }
 
-}  // namespace
+} // namespace
 
 arena::~arena() {
     if (data_) munmap(data_, bytes_);
@@ -111,7 +114,9 @@ arena::~arena() {
 
 bool arena::make(std::uint64_t bytes) {
     if (bytes == 0) return true;
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = mmap(
+        nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
+    );
     if (p == MAP_FAILED) return false;
     // Four-kilobyte pages would cost a TLB miss for every few rows of a large weight.
     if (bytes >= (4u << 20)) madvise(p, bytes, MADV_HUGEPAGE);
@@ -124,8 +129,8 @@ packed_weight* weight_store::add(const packed_weight& w) {
     for (packed_weight& have : packed_) {
         const mm_weight& a = have.mm.desc;
         const mm_weight& b = w.mm.desc;
-        if (have.root == w.root && have.first_row == w.first_row && a.groups == b.groups && a.rows == b.rows &&
-            a.cols == b.cols) {
+        if (have.root == w.root && have.first_row == w.first_row && a.groups == b.groups &&
+            a.rows == b.rows && a.cols == b.cols) {
             return &have;
         }
     }
@@ -168,7 +173,8 @@ sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_
                 s.left[index].fetch_add(1);
                 s.total += static_cast<std::uint64_t>(n) * w.row_bytes;
                 if (!views[index].p && !w.constant) {
-                    s.buffer_bytes = std::max(s.buffer_bytes, static_cast<std::uint64_t>(n) * w.row_bytes);
+                    s.buffer_bytes =
+                        std::max(s.buffer_bytes, static_cast<std::uint64_t>(n) * w.row_bytes);
                 }
             }
         }
@@ -179,9 +185,10 @@ sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_
         if (e) keep_error(s, e);
     });
     if (rlx_error* e = s.error.load()) return sdk::from_wall(e);
-    if (args.cancel && *args.cancel) return sdk::fail(RLX_CANCELLED, "cancelled while loading weights");
+    if (args.cancel && *args.cancel)
+        return sdk::fail(RLX_CANCELLED, "cancelled while loading weights");
     if (args.progress) args.progress(args.progress_ctx, s.total, s.total);
     return {};
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

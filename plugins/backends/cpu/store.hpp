@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The weights of a program: packed for products, or held as plain arrays. Layout first (exact bytes, nothing read),
-// then one load that streams the checkpoint through all threads.
+// The weights of a program: packed for products, or held as plain arrays. Layout first (exact
+// bytes, nothing read), then one load that streams the checkpoint through all threads.
 #pragma once
 
 #include "matmul/matmul.hpp"
@@ -22,7 +22,9 @@ public:
     arena& operator=(const arena&) = delete;
     ~arena();
     bool make(std::uint64_t bytes); // false: out of memory
+
     char* data() const { return data_; }
+
     std::uint64_t bytes() const { return bytes_; }
 
 private:
@@ -36,7 +38,7 @@ struct packed_weight {
     rlx_str name = {nullptr, 0};
     std::uint64_t name_rows = 0; // rows of the whole tensor, as a check
     std::int64_t first_row = 0;
-    std::uint64_t row_bytes = 0;   // in the file
+    std::uint64_t row_bytes = 0;    // in the file
     const char* constant = nullptr; // source of a graph constant instead of a checkpoint tensor
     std::uint64_t offset = 0;
     rlx_value root = 0;
@@ -59,9 +61,11 @@ public:
     // The same rows of the same tensor again return the same object.
     packed_weight* add(const packed_weight& w);
     void add(const plain_weight& w);
+
     void count_mapped(std::uint64_t bytes) { mapped_ += bytes; }
 
     std::uint64_t resident_bytes() const { return total_; }
+
     std::uint64_t mapped_bytes() const { return mapped_; }
 
     sdk::status load(const rlx_weights* w, const rlx_compile_args& args);
@@ -74,4 +78,4 @@ private:
     arena memory_;
 };
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Kernel tiers and the processor facts that decide which of them may run. Plain data and declarations
-// only: units compiled for a tier include this header (no inline code may be shared with them).
+// Kernel tiers and the processor facts that decide which of them may run. Plain data and
+// declarations only: units compiled for a tier include this header (no inline code may be shared
+// with them).
 #pragma once
 
 #include <stdint.h>
@@ -33,7 +34,8 @@ cpu_features detect_features();
 const char* tier_name(tier t);
 // The best tier these features allow.
 tier best_tier(const cpu_features& f);
-// Features of t that f lacks, comma separated, written to text (NUL-terminated); false when it lacks none.
+// Features of t that f lacks, comma separated, written to text (NUL-terminated); false when it
+// lacks none.
 bool tier_missing(const cpu_features& f, tier t, char* text, uint32_t size);
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

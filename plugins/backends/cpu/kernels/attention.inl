@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Attention of a tile of query rows with one chunk of paged keys.
-//   scores  keys lie 16 to a block, transposed ([k_dim][16]): one FMA per 16 keys and row per k, no horizontal sums.
+//   scores  keys lie 16 to a block, transposed ([k_dim][16]): one FMA per 16 keys and row per k, no
+//   horizontal sums.
 //           R rows x NB blocks of accumulators stay in registers (<= 12 ymm, 16 zmm).
 //   values  [key][v_dim]: R rows x D vectors of accumulators over the chunk's keys in order.
-// f16 pages are widened on load (one conversion feeds R FMAs). Masked keys get probability 0 exactly, so a row's
-// sums do not depend on what else is in its tile.
+// f16 pages are widened on load (one conversion feeds R FMAs). Masked keys get probability 0
+// exactly, so a row's sums do not depend on what else is in its tile.
 
 namespace rlx::cpu::RLX_TIER_NS {
 
@@ -24,12 +25,14 @@ RLX_FN vf load_kv_n(const char* p, int64_t i, int64_t n) {
     return load_n(reinterpret_cast<const float*>(p) + i, n);
 }
 
-// Scores of R rows with NB neighbouring key blocks at k; s points at the first block's first score of the first row.
+// Scores of R rows with NB neighbouring key blocks at k; s points at the first block's first score
+// of the first row.
 template <int R, int NB, bool F16>
 RLX_FN void score_block(const attend_chunk& c, const float* q, const char* k, float* s) {
     vf acc[R][NB * vecs];
     for (int r = 0; r < R; ++r)
-        for (int j = 0; j < NB * vecs; ++j) acc[r][j] = zero();
+        for (int j = 0; j < NB * vecs; ++j)
+            acc[r][j] = zero();
     const int64_t block = c.k_dim * key_block;
     for (int64_t d = 0; d < c.k_dim; ++d) {
         vf key[NB * vecs];
@@ -41,11 +44,13 @@ RLX_FN void score_block(const attend_chunk& c, const float* q, const char* k, fl
         for (int r = 0; r < R; ++r) {
             const vf b = set1(q[d * c.q_pad + r]);
 #pragma GCC unroll 8
-            for (int j = 0; j < NB * vecs; ++j) acc[r][j] = fma(b, key[j], acc[r][j]);
+            for (int j = 0; j < NB * vecs; ++j)
+                acc[r][j] = fma(b, key[j], acc[r][j]);
         }
     }
     for (int r = 0; r < R; ++r)
-        for (int j = 0; j < NB * vecs; ++j) store(s + r * c.score_stride + j * W, acc[r][j]);
+        for (int j = 0; j < NB * vecs; ++j)
+            store(s + r * c.score_stride + j * W, acc[r][j]);
 }
 
 // Blocks [first, last) of one page for R rows.
@@ -58,21 +63,28 @@ RLX_FN void score_page(
     for (; b + NB <= last; b += NB) {
         score_block<R, NB, F16>(c, q, page + b * bytes, s + b * key_block);
     }
-    for (; b < last; ++b) score_block<R, 1, F16>(c, q, page + b * bytes, s + b * key_block);
+    for (; b < last; ++b)
+        score_block<R, 1, F16>(c, q, page + b * bytes, s + b * key_block);
 }
 
 constexpr int max_rows = W == 16 ? 8 : W == 8 ? 6 : 2;
 
 template <bool F16>
 void score_rows(
-    const attend_chunk& c, int64_t rows, const float* q, const char* page, int64_t first, int64_t last, float* s
+    const attend_chunk& c,
+    int64_t rows,
+    const float* q,
+    const char* page,
+    int64_t first,
+    int64_t last,
+    float* s
 ) {
     switch (rows) {
     case 1: return score_page<1, 4, F16>(c, q, page, first, last, s);
 #if defined(__AVX2__)
     case 2: return score_page<2, 2, F16>(c, q, page, first, last, s);
     case 3: return score_page<3, 2, F16>(c, q, page, first, last, s);
-    case 4: return score_page<4, W == 16 ? 2 : 1, F16>(c, q, page, first, last, s);
+    case 4: return score_page < 4, W == 16 ? 2 : 1, F16 > (c, q, page, first, last, s);
     case 5: return score_page<5, 1, F16>(c, q, page, first, last, s);
     case 6: return score_page<6, 1, F16>(c, q, page, first, last, s);
 #else
@@ -86,8 +98,8 @@ void score_rows(
     }
 }
 
-// Fills scores of keys [begin, end), page by page; a page's last block may spill up to 15 scores past its rows,
-// which the next page overwrites.
+// Fills scores of keys [begin, end), page by page; a page's last block may spill up to 15 scores
+// past its rows, which the next page overwrites.
 template <bool F16>
 void score_chunk(const attend_chunk& c, int64_t begin, int64_t end) {
     for (int64_t page = begin / c.page_tokens; page * c.page_tokens < end; ++page) {
@@ -111,20 +123,25 @@ void row_softmax(const attend_chunk& c, int64_t row, int64_t begin, int64_t end)
     if (lo >= hi) {
         c.m[row] = -INFINITY;
         c.l[row] = 0.0f;
-        for (int64_t j = begin; j < end; ++j) s[j] = 0.0f;
+        for (int64_t j = begin; j < end; ++j)
+            s[j] = 0.0f;
         return;
     }
     if (c.softcap > 0.0f) {
         const vf cap = set1(c.softcap), inv = set1(1.0f / c.softcap);
         map(s + lo, s + lo, hi - lo, [cap, inv](vf v) { return cap * vtanh(v * inv); });
     }
-    // Lanes are counted from the chunk's first key, so that the sum's order is the same for every mask.
-    for (int64_t j = begin; j < lo; ++j) s[j] = -INFINITY;
-    for (int64_t j = hi; j < end || j % W != 0; ++j) s[j] = -INFINITY;
+    // Lanes are counted from the chunk's first key, so that the sum's order is the same for every
+    // mask.
+    for (int64_t j = begin; j < lo; ++j)
+        s[j] = -INFINITY;
+    for (int64_t j = hi; j < end || j % W != 0; ++j)
+        s[j] = -INFINITY;
     const int64_t from = lo / W * W < begin ? begin : lo / W * W;
     const int64_t to = (hi + W - 1) / W * W;
     vf top = set1(-INFINITY);
-    for (int64_t j = from; j < to; j += W) top = vmax(top, load(s + j));
+    for (int64_t j = from; j < to; j += W)
+        top = vmax(top, load(s + j));
     const float m = hmax(top);
     const vf mv = set1(m == -INFINITY ? 0.0f : m);
     vf sum = zero();
@@ -133,18 +150,22 @@ void row_softmax(const attend_chunk& c, int64_t row, int64_t begin, int64_t end)
         store(s + j, p);
         sum = sum + p;
     }
-    for (int64_t j = begin; j < from; ++j) s[j] = 0.0f;
-    for (int64_t j = to; j < end; ++j) s[j] = 0.0f;
+    for (int64_t j = begin; j < from; ++j)
+        s[j] = 0.0f;
+    for (int64_t j = to; j < end; ++j)
+        s[j] = 0.0f;
     c.m[row] = m;
     c.l[row] = hsum(sum);
 }
 
 // acc[R][D vectors] over keys [begin, end). n = lanes of the last vector.
 template <int R, int D, bool F16>
-RLX_FN void value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t begin, int64_t end) {
+RLX_FN void
+value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t begin, int64_t end) {
     vf acc[R][D];
     for (int r = 0; r < R; ++r)
-        for (int d = 0; d < D; ++d) acc[r][d] = zero();
+        for (int d = 0; d < D; ++d)
+            acc[r][d] = zero();
     const float* p = c.scores + row * c.score_stride;
     for (int64_t j = begin; j < end;) {
         const int64_t page = j / c.page_tokens;
@@ -162,7 +183,8 @@ RLX_FN void value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t 
             for (int r = 0; r < R; ++r) {
                 const vf b = set1(p[r * c.score_stride + j]);
 #pragma GCC unroll 4
-                for (int d = 0; d < D; ++d) acc[r][d] = fma(b, value[d], acc[r][d]);
+                for (int d = 0; d < D; ++d)
+                    acc[r][d] = fma(b, value[d], acc[r][d]);
             }
         }
     }
@@ -181,7 +203,8 @@ RLX_FN void value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t 
 template <int R, bool F16>
 void value_rows(const attend_chunk& c, int64_t row, int64_t begin, int64_t end) {
     int64_t d = 0;
-    for (; d + 4 * W <= c.v_dim; d += 4 * W) value_block<R, 4, F16>(c, row, d, W, begin, end);
+    for (; d + 4 * W <= c.v_dim; d += 4 * W)
+        value_block<R, 4, F16>(c, row, d, W, begin, end);
     for (; d < c.v_dim; d += W) {
         value_block<R, 1, F16>(c, row, d, c.v_dim - d < W ? c.v_dim - d : W, begin, end);
     }
@@ -226,7 +249,8 @@ void attend(const attend_chunk& c) {
     } else {
         score_chunk<false>(c, begin, end);
     }
-    for (int64_t r = 0; r < c.n_rows; ++r) row_softmax(c, r, begin, end);
+    for (int64_t r = 0; r < c.n_rows; ++r)
+        row_softmax(c, r, begin, end);
     if (c.f16) {
         value_chunk<true>(c);
     } else {
@@ -245,6 +269,6 @@ void merge(float* rm, float* rl, float* acc, float m, float l, const float* part
     map2(acc, acc, part, v_dim, [k, a](vf x, vf y) { return fma(y, a, x * k); });
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace rlx::cpu::RLX_TIER_NS
+} // namespace rlx::cpu::RLX_TIER_NS

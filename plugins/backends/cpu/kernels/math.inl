@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Vector exp, tanh, erf, sigmoid, silu, gelu. Polynomials were fitted here (weighted least squares towards
-// minimax); relative error of each is below 3e-7 against double (kernels_test checks 1e-6).
+// Vector exp, tanh, erf, sigmoid, silu, gelu. Polynomials were fitted here (weighted least squares
+// towards minimax); relative error of each is below 3e-7 against double (kernels_test checks 1e-6).
 
 namespace rlx::cpu::RLX_TIER_NS {
 
@@ -20,8 +20,13 @@ RLX_FN vf vexp(vf x) {
     return scale_exp2(p + set1(1.0f), n);
 }
 
-RLX_FN vf vsigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + vexp(zero() - x)); }
-RLX_FN vf vsilu(vf x) { return x / (set1(1.0f) + vexp(zero() - x)); }
+RLX_FN vf vsigmoid(vf x) {
+    return set1(1.0f) / (set1(1.0f) + vexp(zero() - x));
+}
+
+RLX_FN vf vsilu(vf x) {
+    return x / (set1(1.0f) + vexp(zero() - x));
+}
 
 // Odd polynomial below 0.625, where 1 - 2 / (e^2x + 1) would cancel.
 RLX_FN vf vtanh(vf x) {
@@ -37,8 +42,9 @@ RLX_FN vf vtanh(vf x) {
     return select(less(a, set1(0.625f)), small, copysign(big, x));
 }
 
-// x P(x^2) below 1, else 1 - exp(-x^2) Q(1 / (1 + x/2)).
-RLX_FN vf verf(vf x) {
+// 1 + erf(x) = 2 Phi(x sqrt 2): 1 + x P(x^2) below 1, else exp(-x^2) Q(1 / (1 + |x|/2)) or 2 minus
+// that, so that the negative tail keeps its relative accuracy.
+RLX_FN vf one_plus_erf(vf x) {
     const vf a = vabs(x);
     const vf z = x * x;
     vf p = set1(7.889119531038771e-05f);
@@ -58,12 +64,13 @@ RLX_FN vf verf(vf x) {
     q = fma(q, t, set1(0.2805021644170087f));
     q = fma(q, t, set1(0.2822496627480396f));
     q = fma(q, t, set1(-6.297056414438019e-06f));
-    const vf big = set1(1.0f) - q * vexp(zero() - z);
-    return select(less(a, set1(1.0f)), p * x, copysign(big, x));
+    const vf tail = q * vexp(zero() - z);
+    const vf big = select(less(x, zero()), tail, set1(2.0f) - tail);
+    return select(less(a, set1(1.0f)), fma(p, x, set1(1.0f)), big);
 }
 
 RLX_FN vf vgelu(vf x) {
-    return set1(0.5f) * x * (set1(1.0f) + verf(x * set1(0.70710678118654752f)));
+    return set1(0.5f) * x * one_plus_erf(x * set1(0.70710678118654752f));
 }
 
 // 0.5 x (1 + tanh u) = x sigmoid(2u), which keeps the negative tail's relative accuracy.
@@ -72,4 +79,4 @@ RLX_FN vf vgelu_tanh(vf x) {
     return x / (set1(1.0f) + vexp(zero() - u));
 }
 
-}  // namespace rlx::cpu::RLX_TIER_NS
+} // namespace rlx::cpu::RLX_TIER_NS

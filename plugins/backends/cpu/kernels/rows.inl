@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Row kernels: reductions, norm, softmax, elementwise, rope, conversions. A row is n contiguous floats of any
-// alignment; whole vectors first, the tail by masked (baseline: copied) loads. Budget: the loops are bound by
-// loads and stores, except exp-like ones (about 20 operations per vector).
+// Row kernels: reductions, norm, softmax, elementwise, rope, conversions. A row is n contiguous
+// floats of any alignment; whole vectors first, the tail by masked (baseline: copied) loads.
+// Budget: the loops are bound by loads and stores, except exp-like ones (about 20 operations per
+// vector).
 
 namespace rlx::cpu::RLX_TIER_NS {
 
@@ -16,7 +17,8 @@ float dot(const float* a, const float* b, int64_t n) {
         s2 = fma(load(a + i + 2 * W), load(b + i + 2 * W), s2);
         s3 = fma(load(a + i + 3 * W), load(b + i + 3 * W), s3);
     }
-    for (; i + W <= n; i += W) s0 = fma(load(a + i), load(b + i), s0);
+    for (; i + W <= n; i += W)
+        s0 = fma(load(a + i), load(b + i), s0);
     if (i < n) s1 = fma(load_n(a + i, n - i), load_n(b + i, n - i), s1);
     return hsum((s0 + s1) + (s2 + s3));
 }
@@ -25,18 +27,22 @@ float dot(const float* a, const float* b, int64_t n) {
 template <class Op>
 RLX_FN void map(float* out, const float* x, int64_t n, Op op) {
     int64_t i = 0;
-    for (; i + W <= n; i += W) store(out + i, op(load(x + i)));
+    for (; i + W <= n; i += W)
+        store(out + i, op(load(x + i)));
     if (i < n) store_n(out + i, op(load_n(x + i, n - i)), n - i);
 }
 
 template <class Op>
 RLX_FN void map2(float* out, const float* a, const float* b, int64_t n, Op op) {
     int64_t i = 0;
-    for (; i + W <= n; i += W) store(out + i, op(load(a + i), load(b + i)));
+    for (; i + W <= n; i += W)
+        store(out + i, op(load(a + i), load(b + i)));
     if (i < n) store_n(out + i, op(load_n(a + i, n - i), load_n(b + i, n - i)), n - i);
 }
 
-float sum_squares(const float* x, int64_t n) { return dot(x, x, n); }
+float sum_squares(const float* x, int64_t n) {
+    return dot(x, x, n);
+}
 
 void rms_norm(float* out, const float* x, const float* w, float w_offset, float eps, int64_t n) {
     const float mean = sum_squares(x, n) / static_cast<float>(n);
@@ -50,11 +56,14 @@ void softmax(float* out, const float* x, int64_t n) {
     const vf low = set1(-INFINITY);
     vf m = low;
     int64_t i = 0;
-    for (; i + W <= n; i += W) m = vmax(m, load(x + i));
+    for (; i + W <= n; i += W)
+        m = vmax(m, load(x + i));
     float top = hmax(m);
-    for (; i < n; ++i) top = x[i] > top ? x[i] : top;
+    for (; i < n; ++i)
+        top = x[i] > top ? x[i] : top;
     if (top == -INFINITY) {
-        for (i = 0; i < n; ++i) out[i] = 0.0f;
+        for (i = 0; i < n; ++i)
+            out[i] = 0.0f;
         return;
     }
     const vf t = set1(top);
@@ -67,7 +76,8 @@ void softmax(float* out, const float* x, int64_t n) {
     }
     if (i < n) {
         store_n(out + i, vexp(load_n(x + i, n - i) - t), n - i);
-        for (; i < n; ++i) tail += out[i];
+        for (; i < n; ++i)
+            tail += out[i];
     }
     const vf inv = set1(1.0f / (hsum(s) + tail));
     map(out, out, n, [inv](vf v) { return v * inv; });
@@ -75,7 +85,8 @@ void softmax(float* out, const float* x, int64_t n) {
 
 template <class Op>
 RLX_FN void map_scalar(float* out, const float* x, int64_t n, Op op) {
-    for (int64_t i = 0; i < n; ++i) out[i] = op(x[i]);
+    for (int64_t i = 0; i < n; ++i)
+        out[i] = op(x[i]);
 }
 
 void unary(uint32_t kind, float* out, const float* x, int64_t n) {
@@ -112,22 +123,36 @@ RLX_FN void map_steps(
     const vf s = set1(*a);
     if (b_step) return map(out, b, n, [s, op](vf v) { return op(s, v); });
     const vf v = op(s, set1(*b));
-    for (int64_t i = 0; i < n; i += W) store_n(out + i, v, n - i < W ? n - i : W);
+    for (int64_t i = 0; i < n; i += W)
+        store_n(out + i, v, n - i < W ? n - i : W);
 }
 
 void binary(
-    uint32_t kind, float* out, const float* a, int64_t a_step, const float* b, int64_t b_step, int64_t n
+    uint32_t kind,
+    float* out,
+    const float* a,
+    int64_t a_step,
+    const float* b,
+    int64_t b_step,
+    int64_t n
 ) {
     if (n <= 0) return;
     switch (kind) {
-    case RLX_BINARY_ADD: return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x + y; });
-    case RLX_BINARY_SUB: return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x - y; });
-    case RLX_BINARY_MUL: return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x * y; });
-    case RLX_BINARY_DIV: return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x / y; });
-    case RLX_BINARY_MAX: return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return vmax(x, y); });
-    case RLX_BINARY_MIN: return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return vmin(x, y); });
+    case RLX_BINARY_ADD:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x + y; });
+    case RLX_BINARY_SUB:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x - y; });
+    case RLX_BINARY_MUL:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x * y; });
+    case RLX_BINARY_DIV:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x / y; });
+    case RLX_BINARY_MAX:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return vmax(x, y); });
+    case RLX_BINARY_MIN:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return vmin(x, y); });
     case RLX_BINARY_POW:
-        for (int64_t i = 0; i < n; ++i) out[i] = powf(a[i * a_step], b[i * b_step]);
+        for (int64_t i = 0; i < n; ++i)
+            out[i] = powf(a[i * a_step], b[i * b_step]);
         return;
     default: break;
     }
@@ -136,9 +161,11 @@ void binary(
 void glu(uint32_t kind, float* out, const float* gate, const float* up, int64_t n) {
     switch (kind) {
     case RLX_GLU_SWIGLU: return map2(out, gate, up, n, [](vf g, vf u) { return vsilu(g) * u; });
-    case RLX_GLU_GEGLU_TANH: return map2(out, gate, up, n, [](vf g, vf u) { return vgelu_tanh(g) * u; });
+    case RLX_GLU_GEGLU_TANH:
+        return map2(out, gate, up, n, [](vf g, vf u) { return vgelu_tanh(g) * u; });
     case RLX_GLU_GEGLU_ERF: return map2(out, gate, up, n, [](vf g, vf u) { return vgelu(g) * u; });
-    case RLX_GLU_REGLU: return map2(out, gate, up, n, [](vf g, vf u) { return vmax(zero(), g) * u; });
+    case RLX_GLU_REGLU:
+        return map2(out, gate, up, n, [](vf g, vf u) { return vmax(zero(), g) * u; });
     case RLX_GLU_SIGMOID: return map2(out, gate, up, n, [](vf g, vf u) { return vsigmoid(g) * u; });
     default: break;
     }
@@ -163,38 +190,51 @@ template <class Op, class Scalar>
 RLX_FN float fold(const float* x, int64_t n, float unit, Op op, Scalar one) {
     vf s = set1(unit);
     int64_t i = 0;
-    for (; i + W <= n; i += W) s = op(s, load(x + i));
+    for (; i + W <= n; i += W)
+        s = op(s, load(x + i));
     float t[W];
     store(t, s);
     float r = t[0];
-    for (int j = 1; j < W; ++j) r = one(r, t[j]);
-    for (; i < n; ++i) r = one(r, x[i]);
+    for (int j = 1; j < W; ++j)
+        r = one(r, t[j]);
+    for (; i < n; ++i)
+        r = one(r, x[i]);
     return r;
 }
 
 float reduce(uint32_t kind, const float* x, int64_t n) {
     switch (kind) {
     case RLX_REDUCE_MAX:
-        return fold(x, n, -INFINITY, [](vf a, vf b) { return vmax(a, b); }, [](float a, float b) {
-            return a > b ? a : b;
-        });
+        return fold(
+            x,
+            n,
+            -INFINITY,
+            [](vf a, vf b) { return vmax(a, b); },
+            [](float a, float b) { return a > b ? a : b; }
+        );
     case RLX_REDUCE_MIN:
-        return fold(x, n, INFINITY, [](vf a, vf b) { return vmin(a, b); }, [](float a, float b) {
-            return a < b ? a : b;
-        });
+        return fold(
+            x,
+            n,
+            INFINITY,
+            [](vf a, vf b) { return vmin(a, b); },
+            [](float a, float b) { return a < b ? a : b; }
+        );
     case RLX_REDUCE_PROD:
-        return fold(x, n, 1.0f, [](vf a, vf b) { return a * b; }, [](float a, float b) {
-            return a * b;
-        });
+        return fold(
+            x, n, 1.0f, [](vf a, vf b) { return a * b; }, [](float a, float b) { return a * b; }
+        );
     case RLX_REDUCE_L2: return sum_squares(x, n);
     default:
-        return fold(x, n, 0.0f, [](vf a, vf b) { return a + b; }, [](float a, float b) {
-            return a + b;
-        });
+        return fold(
+            x, n, 0.0f, [](vf a, vf b) { return a + b; }, [](float a, float b) { return a + b; }
+        );
     }
 }
 
-void rope(float* out, const float* x, const float* cos, const float* sin, int64_t half, int64_t pairing) {
+void rope(
+    float* out, const float* x, const float* cos, const float* sin, int64_t half, int64_t pairing
+) {
     if (pairing) {
         for (int64_t i = 0; i < half; ++i) {
             const float a = x[2 * i], b = x[2 * i + 1];
@@ -221,22 +261,25 @@ void rope(float* out, const float* x, const float* cos, const float* sin, int64_
 
 void f16_to_f32(float* out, const uint16_t* x, int64_t n) {
     int64_t i = 0;
-    for (; i + W <= n; i += W) store(out + i, load_f16(x + i));
+    for (; i + W <= n; i += W)
+        store(out + i, load_f16(x + i));
     if (i < n) store_n(out + i, load_f16_n(x + i, n - i), n - i);
 }
 
 void f32_to_f16(uint16_t* out, const float* x, int64_t n) {
     int64_t i = 0;
-    for (; i + W <= n; i += W) store_f16(out + i, load(x + i));
+    for (; i + W <= n; i += W)
+        store_f16(out + i, load(x + i));
     if (i < n) store_f16_n(out + i, load_n(x + i, n - i), n - i);
 }
 
 void bf16_to_f32(float* out, const uint16_t* x, int64_t n) {
     int64_t i = 0;
-    for (; i + W <= n; i += W) store(out + i, load_bf16(x + i));
+    for (; i + W <= n; i += W)
+        store(out + i, load_bf16(x + i));
     if (i < n) store_n(out + i, load_bf16_n(x + i, n - i), n - i);
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace rlx::cpu::RLX_TIER_NS
+} // namespace rlx::cpu::RLX_TIER_NS

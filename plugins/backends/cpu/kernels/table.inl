@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Everything a row-kernel unit of one tier holds. The unit defines RLX_TIER_NS (also the tier's name) first.
+// Everything a row-kernel unit of one tier holds. The unit defines RLX_TIER_NS (also the tier's
+// name) first.
 #include "kernels/kernels.hpp"
 #include "rlx/abi/ops.h"
 
@@ -35,4 +36,4 @@ constinit const kernels table = {
     merge,
 };
 
-}  // namespace rlx::cpu::RLX_TIER_NS
+} // namespace rlx::cpu::RLX_TIER_NS

@@ -78,6 +78,7 @@ struct mm_bf16_kernels {
 
 extern const mm_kernels mm_kernels_baseline;
 extern const mm_kernels mm_kernels_avx2;
+extern const mm_kernels mm_kernels_avx2_vnni;
 extern const mm_kernels mm_kernels_avx512;
 extern const mm_kernels mm_kernels_avx512_vnni;
 extern const mm_bf16_kernels mm_bf16_avx512;

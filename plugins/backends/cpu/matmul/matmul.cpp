@@ -44,7 +44,7 @@ constexpr mm_format formats[] = {
 
 const mm_kernels* kernels_for(const mm_config& cfg) {
     switch (cfg.isa) {
-    case tier::avx2: return &mm_kernels_avx2;
+    case tier::avx2: return cfg.features.avx_vnni ? &mm_kernels_avx2_vnni : &mm_kernels_avx2;
     case tier::avx512: return &mm_kernels_avx512;
     case tier::avx512_vnni: return &mm_kernels_avx512_vnni;
     default: return &mm_kernels_baseline;

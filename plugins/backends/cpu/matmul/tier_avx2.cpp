@@ -9,4 +9,5 @@
 #define RLX_MM_FN inline __attribute__((always_inline))
 #define RLX_MM_TIER avx2
 #define RLX_MM_AVX2
+#define RLX_MM_VNNI 0
 #include "kernels.inl"

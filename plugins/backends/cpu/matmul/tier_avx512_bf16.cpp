@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define RLX_MM_FN inline __attribute__((always_inline))
+#define RLX_MM_VNNI 0
 
 namespace rlx::cpu {
 namespace avx512_bf16 {

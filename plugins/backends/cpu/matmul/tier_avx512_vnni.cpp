@@ -9,5 +9,5 @@
 #define RLX_MM_FN inline __attribute__((always_inline))
 #define RLX_MM_TIER avx512_vnni
 #define RLX_MM_AVX512
-#define RLX_MM_VNNI
+#define RLX_MM_VNNI 1
 #include "kernels.inl"

@@ -8,4 +8,5 @@
 
 #define RLX_MM_FN inline __attribute__((always_inline))
 #define RLX_MM_TIER baseline
+#define RLX_MM_VNNI 0
 #include "kernels.inl"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // KvAppend and AttentionState over paged keys and values.
 //
-// A page of a slot: K [n_heads][blocks of 16 rows][k_dim][16], then V [n_heads][page_tokens][v_dim], f32 or f16.
-// Attention works on tiles of query rows that share a KV head and on chunks of whole pages, counted from the
-// sequence's first token. Each chunk gives (max, sum, weighted values); chunks are joined in order. The cut into tiles and
-// chunks follows positions only, so results do not depend on threads, on T, or on whether chunks of one row went
+// A page of a slot: K [n_heads][blocks of 16 rows][k_dim][16], then V
+// [n_heads][page_tokens][v_dim], f32 or f16. Attention works on tiles of query rows that share a KV
+// head and on chunks of whole pages, counted from the sequence's first token. Each chunk gives
+// (max, sum, weighted values); chunks are joined in order. The cut into tiles and chunks follows
+// positions only, so results do not depend on threads, on T, or on whether chunks of one row went
 // to several threads.
 #include "steps/steps.hpp"
 
@@ -32,15 +33,20 @@ public:
 
     // Row (t, h): one head of one token.
     void run(worker& w) override {
-        const std::int64_t pages = static_cast<std::int64_t>(state_->bound_bytes) / kv_.page_bytes();
+        const std::int64_t pages =
+            static_cast<std::int64_t>(state_->bound_bytes) / kv_.page_bytes();
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
             const std::int64_t t = r / kv_.n_heads, h = r % kv_.n_heads;
             const std::int64_t slot = in[3]->i32()[t * in[3]->stride[0]];
             if (slot < 0 || slot >= pages * kv_.page_tokens) {
-                w.fail(RLX_INVALID_ARGUMENT, "cache slot %lld of token %lld is outside [0, %lld)",
-                       static_cast<long long>(slot), static_cast<long long>(t),
-                       static_cast<long long>(pages * kv_.page_tokens));
+                w.fail(
+                    RLX_INVALID_ARGUMENT,
+                    "cache slot %lld of token %lld is outside [0, %lld)",
+                    static_cast<long long>(slot),
+                    static_cast<long long>(t),
+                    static_cast<long long>(pages * kv_.page_tokens)
+                );
                 continue;
             }
             char* page = state_->base + slot / kv_.page_tokens * kv_.page_bytes();
@@ -50,37 +56,46 @@ public:
         }
     }
 
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override {
+    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+        const override {
         step::touches(p, reads, writes);
         reads[0].rows = 0;
-        for (range& r : writes) r.rows = 0;
+        for (range& r : writes)
+            r.rows = 0;
     }
 
 private:
-    static const float* straight(worker& w, const tensor& x, std::int64_t t, std::int64_t h, std::int64_t n) {
+    static const float*
+    straight(worker& w, const tensor& x, std::int64_t t, std::int64_t h, std::int64_t n) {
         const float* row = x.f32() + t * x.stride[0] + h * x.stride[1];
         if (x.stride[2] == 1 || n == 1) return row;
         auto* temp = reinterpret_cast<float*>(w.local());
-        for (std::int64_t i = 0; i < n; ++i) temp[i] = row[i * x.stride[2]];
+        for (std::int64_t i = 0; i < n; ++i)
+            temp[i] = row[i * x.stride[2]];
         return temp;
     }
 
     void store_key(worker& w, char* page, std::int64_t h, std::int64_t row, const float* x) const {
-        char* block = page + h * kv_.k_head_bytes() + row / key_block * key_block * kv_.k_dim * kv_.element();
+        char* block =
+            page + h * kv_.k_head_bytes() + row / key_block * key_block * kv_.k_dim * kv_.element();
         const std::int64_t lane = row % key_block;
         if (!kv_.f16) {
             auto* dst = reinterpret_cast<float*>(block) + lane;
-            for (std::int64_t d = 0; d < kv_.k_dim; ++d) dst[d * key_block] = x[d];
+            for (std::int64_t d = 0; d < kv_.k_dim; ++d)
+                dst[d * key_block] = x[d];
             return;
         }
         auto* half = reinterpret_cast<std::uint16_t*>(w.local()) + 2 * kv_.k_dim;
         w.k().f32_to_f16(half, x, kv_.k_dim);
         auto* dst = reinterpret_cast<std::uint16_t*>(block) + lane;
-        for (std::int64_t d = 0; d < kv_.k_dim; ++d) dst[d * key_block] = half[d];
+        for (std::int64_t d = 0; d < kv_.k_dim; ++d)
+            dst[d * key_block] = half[d];
     }
 
-    void store_value(worker& w, char* page, std::int64_t h, std::int64_t row, const float* x) const {
-        char* dst = page + kv_.v_offset() + h * kv_.v_head_bytes() + row * kv_.v_dim * kv_.element();
+    void
+    store_value(worker& w, char* page, std::int64_t h, std::int64_t row, const float* x) const {
+        char* dst =
+            page + kv_.v_offset() + h * kv_.v_head_bytes() + row * kv_.v_dim * kv_.element();
         if (kv_.f16) {
             w.k().f32_to_f16(reinterpret_cast<std::uint16_t*>(dst), x, kv_.v_dim);
         } else {
@@ -94,9 +109,12 @@ private:
 
 class attention_step final : public step {
 public:
-    attention_step(const kv_layout& kv, const node& n, std::uint64_t workspace, std::uint64_t partial_bytes)
-        : kv_(kv), workspace_(workspace), partial_bytes_(partial_bytes), scale_(n.f32(RLX_ATTR_scale)),
-          window_(n.i64(RLX_ATTR_window)), softcap_(n.f32(RLX_ATTR_softcap)) {
+    attention_step(
+        const kv_layout& kv, const node& n, std::uint64_t workspace, std::uint64_t partial_bytes
+    )
+        : kv_(kv), workspace_(workspace), partial_bytes_(partial_bytes),
+          scale_(n.f32(RLX_ATTR_scale)), window_(n.i64(RLX_ATTR_window)),
+          softcap_(n.f32(RLX_ATTR_softcap)) {
         heads_ = n.in[0]->dim[1];
         group_ = heads_ / kv_.n_heads;
         tile_tokens_ = std::max<std::int64_t>(1, tile_rows / group_);
@@ -107,11 +125,13 @@ public:
         score_stride_ = chunk_ + 2 * key_block;
         local_.q = 0;
         local_.scores = local_.q + align64(static_cast<std::uint64_t>(kv_.k_dim * q_pad_) * 4);
-        local_.part = local_.scores + align64(static_cast<std::uint64_t>(max_rows_ * score_stride_) * 4);
+        local_.part =
+            local_.scores + align64(static_cast<std::uint64_t>(max_rows_ * score_stride_) * 4);
         local_.acc = local_.part + align64(static_cast<std::uint64_t>(max_rows_ * kv_.v_dim) * 4);
         local_.row = local_.acc + align64(static_cast<std::uint64_t>(max_rows_ * kv_.v_dim) * 4);
         local_.pages = local_.row + align64(static_cast<std::uint64_t>(max_rows_) * 4 * 6);
-        local_bytes = local_.pages + align64(static_cast<std::uint64_t>(chunk_pages_) * 2 * sizeof(char*));
+        local_bytes =
+            local_.pages + align64(static_cast<std::uint64_t>(chunk_pages_) * 2 * sizeof(char*));
     }
 
     status resize(program& p) override {
@@ -120,7 +140,8 @@ public:
     }
 
     void run(worker& w) override;
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override;
+    void
+    touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override;
 
     static std::int64_t partial_floats(std::int64_t v_dim) { return v_dim + 2; }
 
@@ -146,16 +167,19 @@ private:
     };
 
     struct batch {
-        std::int64_t n = 0;          // sequences
-        std::int64_t tiles = 0;      // per KV head
+        std::int64_t n = 0;     // sequences
+        std::int64_t tiles = 0; // per KV head
         std::int64_t most_chunks = 0;
         bool ok = false;
     };
 
     batch survey(worker& w) const;
     bool find_tile(std::int64_t index, tile& t) const;
+
     std::int64_t cu(std::int64_t b) const { return in[2]->i32()[b * in[2]->stride[0]]; }
+
     std::int64_t kv_length(std::int64_t b) const { return in[3]->i32()[b * in[3]->stride[0]]; }
+
     std::int64_t first_key(std::int64_t position) const {
         return window_ > 0 ? std::max<std::int64_t>(0, position - window_ + 1) : 0;
     }
@@ -166,7 +190,8 @@ private:
     void whole_tile(worker& w, const tile& t) const;
     void one_chunk(worker& w, const tile& t, std::int64_t chunk, std::int64_t chunks) const;
     void join(worker& w, std::int64_t row, std::int64_t chunks) const;
-    void write_row(worker& w, std::int64_t token, std::int64_t head, const float* acc, float sum) const;
+    void
+    write_row(worker& w, std::int64_t token, std::int64_t head, const float* acc, float sum) const;
 
     float* partial(worker& w, std::int64_t row, std::int64_t chunk, std::int64_t chunks) const {
         return reinterpret_cast<float*>(w.workspace() + workspace_) +
@@ -200,10 +225,17 @@ attention_step::batch attention_step::survey(worker& w) const {
     for (std::int64_t s = 0; s < b.n; ++s) {
         const std::int64_t lo = cu(s), hi = cu(s + 1), length = kv_length(s);
         if (lo < 0 || hi < lo || hi > tokens || length < hi - lo || length > limit) {
-            w.fail(RLX_INVALID_ARGUMENT,
-                   "sequence %lld has tokens [%lld, %lld) of %lld and %lld keys in a block table of %lld",
-                   static_cast<long long>(s), static_cast<long long>(lo), static_cast<long long>(hi),
-                   static_cast<long long>(tokens), static_cast<long long>(length), static_cast<long long>(limit));
+            w.fail(
+                RLX_INVALID_ARGUMENT,
+                "sequence %lld has tokens [%lld, %lld) of %lld and %lld keys in a block table of "
+                "%lld",
+                static_cast<long long>(s),
+                static_cast<long long>(lo),
+                static_cast<long long>(hi),
+                static_cast<long long>(tokens),
+                static_cast<long long>(length),
+                static_cast<long long>(limit)
+            );
             return b;
         }
         b.tiles += (hi - lo + tile_tokens_ - 1) / tile_tokens_;
@@ -241,19 +273,24 @@ void attention_step::load_queries(worker& w, const tile& t) const {
     for (std::int64_t r = 0; r < t.rows; ++r) {
         const std::int64_t token = t.first + r / group_, head = t.head * group_ + r % group_;
         const float* row = x.f32() + token * x.stride[0] + head * x.stride[1];
-        for (std::int64_t d = 0; d < kv_.k_dim; ++d) q[d * q_pad_ + r] = row[d * x.stride[2]] * scale_;
+        for (std::int64_t d = 0; d < kv_.k_dim; ++d)
+            q[d * q_pad_ + r] = row[d * x.stride[2]] * scale_;
     }
 }
 
-// One chunk of a tile into local_.part and the rows' m and l. False when no row sees any of it, or on error.
+// One chunk of a tile into local_.part and the rows' m and l. False when no row sees any of it, or
+// on error.
 bool attention_step::run_chunk(worker& w, const tile& t, std::int64_t chunk) const {
     const row_state rows = rows_of(w);
     const std::int64_t base = chunk * chunk_;
     bool any = false;
     for (std::int64_t r = 0; r < t.rows; ++r) {
         const std::int64_t position = t.position + r / group_;
-        rows.lo[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(first_key(position) - base, 0, chunk_));
-        rows.hi[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(position + 1 - base, 0, chunk_));
+        rows.lo[r] = static_cast<std::int32_t>(
+            std::clamp<std::int64_t>(first_key(position) - base, 0, chunk_)
+        );
+        rows.hi[r] =
+            static_cast<std::int32_t>(std::clamp<std::int64_t>(position + 1 - base, 0, chunk_));
         any = any || rows.lo[r] < rows.hi[r];
     }
     if (!any) return false;
@@ -266,8 +303,13 @@ bool attention_step::run_chunk(worker& w, const tile& t, std::int64_t chunk) con
         const std::int64_t at = chunk * chunk_pages_ + p;
         const std::int64_t id = table.i32()[t.b * table.stride[0] + at * table.stride[1]];
         if (id < 0 || id >= pages) {
-            w.fail(RLX_INVALID_ARGUMENT, "page %lld of sequence %lld is outside [0, %lld)", static_cast<long long>(id),
-                   static_cast<long long>(t.b), static_cast<long long>(pages));
+            w.fail(
+                RLX_INVALID_ARGUMENT,
+                "page %lld of sequence %lld is outside [0, %lld)",
+                static_cast<long long>(id),
+                static_cast<long long>(t.b),
+                static_cast<long long>(pages)
+            );
             return false;
         }
         const char* page = state_->base + id * kv_.page_bytes();
@@ -297,7 +339,9 @@ bool attention_step::run_chunk(worker& w, const tile& t, std::int64_t chunk) con
     return true;
 }
 
-void attention_step::write_row(worker& w, std::int64_t token, std::int64_t head, const float* acc, float sum) const {
+void attention_step::write_row(
+    worker& w, std::int64_t token, std::int64_t head, const float* acc, float sum
+) const {
     float* o = out[0]->f32() + (token * heads_ + head) * kv_.v_dim;
     w.k().affine(o, acc, kv_.v_dim, sum > 0 ? 1.0f / sum : 0.0f, 0.0f);
 }
@@ -317,17 +361,31 @@ void attention_step::whole_tile(worker& w, const tile& t) const {
         if (!run_chunk(w, t, c)) continue;
         for (std::int64_t r = 0; r < t.rows; ++r) {
             w.k().merge(
-                &rows.run_m[r], &rows.run_l[r], acc + r * kv_.v_dim, rows.m[r], rows.l[r], part + r * kv_.v_dim, kv_.v_dim
+                &rows.run_m[r],
+                &rows.run_l[r],
+                acc + r * kv_.v_dim,
+                rows.m[r],
+                rows.l[r],
+                part + r * kv_.v_dim,
+                kv_.v_dim
             );
         }
     }
     for (std::int64_t r = 0; r < t.rows; ++r) {
-        write_row(w, t.first + r / group_, t.head * group_ + r % group_, acc + r * kv_.v_dim, rows.run_l[r]);
+        write_row(
+            w,
+            t.first + r / group_,
+            t.head * group_ + r % group_,
+            acc + r * kv_.v_dim,
+            rows.run_l[r]
+        );
     }
 }
 
-// The chunk's result of each row goes to the shared workspace; rows are numbered token * heads + head.
-void attention_step::one_chunk(worker& w, const tile& t, std::int64_t chunk, std::int64_t chunks) const {
+// The chunk's result of each row goes to the shared workspace; rows are numbered token * heads +
+// head.
+void attention_step::one_chunk(worker& w, const tile& t, std::int64_t chunk, std::int64_t chunks)
+    const {
     const row_state rows = rows_of(w);
     load_queries(w, t);
     const bool any = run_chunk(w, t, chunk);
@@ -357,9 +415,11 @@ void attention_step::run(worker& w) {
     if (!b.ok) return;
     const std::int64_t tiles = b.tiles * kv_.n_heads;
     const std::int64_t rows_total = in[0]->dim[0] * heads_;
-    const auto bytes = static_cast<std::uint64_t>(rows_total * b.most_chunks * partial_floats(kv_.v_dim)) * 4;
+    const auto bytes =
+        static_cast<std::uint64_t>(rows_total * b.most_chunks * partial_floats(kv_.v_dim)) * 4;
     // Few tiles and long contexts: chunks go to threads one by one.
-    const bool split = b.most_chunks > 1 && tiles < 4 * static_cast<std::int64_t>(w.n) && bytes <= partial_bytes_;
+    const bool split =
+        b.most_chunks > 1 && tiles < 4 * static_cast<std::int64_t>(w.n) && bytes <= partial_bytes_;
     if (!split) {
         for (tile t{};;) {
             if (!find_tile(w.take(ticket[0]), t)) return;
@@ -379,41 +439,54 @@ void attention_step::run(worker& w) {
     }
 }
 
-void attention_step::touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const {
+void attention_step::touches(
+    const program& p, std::vector<range>& reads, std::vector<range>& writes
+) const {
     step::touches(p, reads, writes);
-    if (partial_bytes_) writes.push_back({space_workspace, workspace_, workspace_ + partial_bytes_, 0});
+    if (partial_bytes_)
+        writes.push_back({space_workspace, workspace_, workspace_ + partial_bytes_, 0});
 }
 
-}  // namespace
+} // namespace
 
 step_ptr make_kv_append(const node& n, const kv_layout& kv) {
     return with_tensors(std::make_unique<kv_append_step>(kv), n);
 }
 
-std::uint64_t attention_workspace(const kv_layout& kv, std::int64_t tokens, std::int64_t heads, std::int64_t keys) {
+std::uint64_t attention_workspace(
+    const kv_layout& kv, std::int64_t tokens, std::int64_t heads, std::int64_t keys
+) {
     // Room to split what a few decoding sequences need; larger batches have enough tiles.
-    const std::int64_t chunk = std::max<std::int64_t>(1, chunk_keys / kv.page_tokens) * kv.page_tokens;
+    const std::int64_t chunk =
+        std::max<std::int64_t>(1, chunk_keys / kv.page_tokens) * kv.page_tokens;
     const std::int64_t chunks = (keys + chunk - 1) / chunk;
     if (chunks <= 1) return 0;
-    const std::int64_t floats = std::min<std::int64_t>(tokens, 8) * heads * chunks * attention_step::partial_floats(kv.v_dim);
+    const std::int64_t floats = std::min<std::int64_t>(tokens, 8) * heads * chunks *
+                                attention_step::partial_floats(kv.v_dim);
     return align64(std::min<std::uint64_t>(static_cast<std::uint64_t>(floats) * 4, 64u << 20));
 }
 
-step_ptr make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes) {
+step_ptr
+make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes) {
     return with_tensors(std::make_unique<attention_step>(kv, n, workspace, bytes), n);
 }
 
 result<kv_layout> kv_layout_of(const rlx_state_slot& slot, const program_config& cfg) {
     constexpr std::int64_t limit = std::int64_t{1} << 20;
     const auto sane = [](std::int64_t n) { return n > 0 && n <= limit; };
-    if (slot.kind != RLX_STATE_KV) return fail(RLX_UNSUPPORTED, "cpu: a state of kind {}", slot.kind);
+    if (slot.kind != RLX_STATE_KV)
+        return fail(RLX_UNSUPPORTED, "cpu: a state of kind {}", slot.kind);
     if (!sane(slot.n_heads) || !sane(slot.k_dim) || !sane(slot.v_dim) || !sane(cfg.page_tokens)) {
         return fail(
-            RLX_INVALID_ARGUMENT, "cpu: a cache of {} heads of {} and {} in pages of {} tokens", slot.n_heads, slot.k_dim,
-            slot.v_dim, cfg.page_tokens
+            RLX_INVALID_ARGUMENT,
+            "cpu: a cache of {} heads of {} and {} in pages of {} tokens",
+            slot.n_heads,
+            slot.k_dim,
+            slot.v_dim,
+            cfg.page_tokens
         );
     }
     return kv_layout{slot.n_heads, slot.k_dim, slot.v_dim, cfg.page_tokens, cfg.kv_f16};
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Ops that treat elements one by one, over any strides: the shapes are collapsed to as few axes as possible, rows go to
-// the tier's kernels, and rows with other inner strides than 0 and 1 are gathered first.
+// Ops that treat elements one by one, over any strides: the shapes are collapsed to as few axes as
+// possible, rows go to the tier's kernels, and rows with other inner strides than 0 and 1 are
+// gathered first.
 #include "steps/steps.hpp"
 
 #include <algorithm>
@@ -21,6 +22,7 @@ struct row_args {
     std::int64_t n;
 
     float* f32(int i) const { return reinterpret_cast<float*>(p[i]); }
+
     std::int32_t* i32(int i) const { return reinterpret_cast<std::int32_t*>(p[i]); }
 };
 
@@ -51,7 +53,8 @@ status elementwise_step::resize(program&) {
     const tensor& o = *out[0];
     const int operands = static_cast<int>(in.size()) + 1;
     rank_ = 0;
-    // From the innermost axis out; an axis joins its inner neighbour when every operand steps evenly over both.
+    // From the innermost axis out; an axis joins its inner neighbour when every operand steps
+    // evenly over both.
     for (std::uint32_t i = o.rank; i-- > 0;) {
         if (o.dim[i] == 1) continue;
         std::int64_t s[max_operands] = {};
@@ -61,32 +64,38 @@ status elementwise_step::resize(program&) {
             s[k] = i < skip || t.dim[i - skip] == 1 ? 0 : t.stride[i - skip];
         }
         bool joins = rank_ > 0;
-        for (int k = 0; k < operands && joins; ++k) joins = s[k] == stride_[k][rank_ - 1] * dim_[rank_ - 1];
+        for (int k = 0; k < operands && joins; ++k)
+            joins = s[k] == stride_[k][rank_ - 1] * dim_[rank_ - 1];
         if (joins) {
             dim_[rank_ - 1] *= o.dim[i];
             continue;
         }
         dim_[rank_] = o.dim[i];
-        for (int k = 0; k < operands; ++k) stride_[k][rank_] = s[k];
+        for (int k = 0; k < operands; ++k)
+            stride_[k][rank_] = s[k];
         ++rank_;
     }
     if (rank_ == 0) {
         rank_ = 1;
         dim_[0] = o.count ? 1 : 0;
-        for (auto& s : stride_) s[0] = 0;
+        for (auto& s : stride_)
+            s[0] = 0;
     }
     std::int64_t outer = 1;
-    for (int i = 1; i < rank_; ++i) outer *= dim_[i];
+    for (int i = 1; i < rank_; ++i)
+        outer *= dim_[i];
     pieces_per_row_ = std::max<std::int64_t>((dim_[0] + piece - 1) / piece, 1);
     pieces_ = o.count ? outer * pieces_per_row_ : 0;
     local_bytes = 3 * piece * 8;
     return {};
 }
 
-void elementwise_step::gather(const tensor& t, int operand, char* from, char* to, std::int64_t n) const {
+void elementwise_step::gather(const tensor& t, int operand, char* from, char* to, std::int64_t n)
+    const {
     const std::uint32_t size = element_size(t.dtype);
     const std::int64_t bytes = stride_[operand][0] * size;
-    for (std::int64_t i = 0; i < n; ++i) std::memcpy(to + i * size, from + i * bytes, size);
+    for (std::int64_t i = 0; i < n; ++i)
+        std::memcpy(to + i * size, from + i * bytes, size);
 }
 
 void elementwise_step::run(worker& w) {
@@ -101,7 +110,8 @@ void elementwise_step::run(worker& w) {
         for (int d = 1; d < rank_; ++d) {
             const std::int64_t x = rest % dim_[d];
             rest /= dim_[d];
-            for (int k = 0; k < operands; ++k) offset[k] += x * stride_[k][d];
+            for (int k = 0; k < operands; ++k)
+                offset[k] += x * stride_[k][d];
         }
         for (int k = 0; k < operands; ++k) {
             const tensor& t = k ? *in[static_cast<std::size_t>(k - 1)] : *out[0];
@@ -118,7 +128,8 @@ void elementwise_step::run(worker& w) {
     }
 }
 
-// ---- rows ------------------------------------------------------------------------------------------
+// ---- rows
+// ------------------------------------------------------------------------------------------
 
 void unary_row(const elementwise_step& s, const kernels& k, const row_args& r) {
     k.unary(s.kind, r.f32(0), r.f32(1), r.n);
@@ -204,7 +215,8 @@ void copy_row(const elementwise_step& s, const kernels&, const row_args& r) {
     std::memcpy(r.p[0], r.p[1], static_cast<std::size_t>(r.n) * element_size(s.out[0]->dtype));
 }
 
-// ---- cast ------------------------------------------------------------------------------------------
+// ---- cast
+// ------------------------------------------------------------------------------------------
 
 // What an element is on its way from one type to another.
 struct number {
@@ -307,7 +319,8 @@ void cast_row(const elementwise_step& s, const kernels& k, const row_args& r) {
     if (from == RLX_F32 && to == RLX_F16) {
         return k.f32_to_f16(reinterpret_cast<std::uint16_t*>(r.p[0]), r.f32(1), r.n);
     }
-    for (std::int64_t i = 0; i < r.n; ++i) write_number(k, to, r.p[0], i, read_number(k, from, r.p[1], i));
+    for (std::int64_t i = 0; i < r.n; ++i)
+        write_number(k, to, r.p[0], i, read_number(k, from, r.p[1], i));
 }
 
 row_fn row_of(const node& n) {
@@ -325,7 +338,7 @@ row_fn row_of(const node& n) {
     }
 }
 
-}  // namespace
+} // namespace
 
 step_ptr make_elementwise(const node& n) {
     auto s = std::make_unique<elementwise_step>();
@@ -343,4 +356,4 @@ step_ptr make_elementwise(const node& n) {
     return with_tensors(std::move(s), n);
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

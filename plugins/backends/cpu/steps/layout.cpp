@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Ops that move or make elements: Concat, Fill, Arange, GatherRows, TakeAlong; and the mixture-of-experts routing.
+// Ops that move or make elements: Concat, Fill, Arange, GatherRows, TakeAlong; and the
+// mixture-of-experts routing.
 #include "steps/steps.hpp"
 
 #include <algorithm>
@@ -17,14 +18,16 @@ public:
     // Rows of the inputs, one input after the other, are the units of work.
     void run(worker& w) override {
         std::int64_t total = 0;
-        for (const tensor* t : in) total += t->count ? t->rows() : 0;
+        for (const tensor* t : in)
+            total += t->count ? t->rows() : 0;
         const worker::share mine = w.split(total);
         std::int64_t first = 0, start = 0;
         for (const tensor* t : in) {
             const std::int64_t n = t->count ? t->rows() : 0;
             const std::int64_t lo = std::max(mine.begin - first, std::int64_t{0});
             const std::int64_t hi = std::min(mine.end - first, n);
-            for (std::int64_t r = lo; r < hi; ++r) copy_row(*t, r, start);
+            for (std::int64_t r = lo; r < hi; ++r)
+                copy_row(*t, r, start);
             first += n;
             start += t->dim[axis];
         }
@@ -47,7 +50,8 @@ private:
             std::memcpy(dst, from, static_cast<std::size_t>(n) * size);
             return;
         }
-        for (std::int64_t i = 0; i < n; ++i) std::memcpy(dst + i * size, from + i * stride * size, size);
+        for (std::int64_t i = 0; i < n; ++i)
+            std::memcpy(dst + i * size, from + i * stride * size, size);
     }
 };
 
@@ -74,7 +78,8 @@ class arange_step final : public step {
 public:
     void run(worker& w) override {
         const worker::share mine = w.split(out[0]->count);
-        for (std::int64_t i = mine.begin; i < mine.end; ++i) out[0]->i32()[i] = static_cast<std::int32_t>(i);
+        for (std::int64_t i = mine.begin; i < mine.end; ++i)
+            out[0]->i32()[i] = static_cast<std::int32_t>(i);
     }
 };
 
@@ -89,12 +94,19 @@ public:
         const std::int64_t width = ids.count ? out[0]->count / ids.count : 0;
         const worker::share mine = w.split(ids.count);
         for (std::int64_t i = mine.begin; i < mine.end; ++i) {
-            const std::int64_t at = ids.rank ? row_offset(ids, i / ids.last()) + i % ids.last() * ids.stride[ids.rank - 1] : 0;
+            const std::int64_t at = ids.rank ? row_offset(ids, i / ids.last()) +
+                                                   i % ids.last() * ids.stride[ids.rank - 1]
+                                             : 0;
             const std::int32_t id = ids.i32()[at];
             float* row = out[0]->f32() + i * width;
             if (id < 0 || id >= n) {
-                w.fail(RLX_INVALID_ARGUMENT, "id %d at index %lld is outside the table's [0, %lld)", id,
-                       static_cast<long long>(i), static_cast<long long>(n));
+                w.fail(
+                    RLX_INVALID_ARGUMENT,
+                    "id %d at index %lld is outside the table's [0, %lld)",
+                    id,
+                    static_cast<long long>(i),
+                    static_cast<long long>(n)
+                );
                 std::memset(row, 0, static_cast<std::size_t>(width) * 4);
             } else if (source.name.n) {
                 from_checkpoint(w, id, row);
@@ -117,7 +129,9 @@ private:
         } else {
             const auto* api = sdk::service<rlx_weights_v1>();
             const auto rows = static_cast<std::uint64_t>(source.rows_per_id);
-            rlx_error* e = api->read_f32(source.checkpoint, source.name, static_cast<std::uint64_t>(id) * rows, rows, row);
+            rlx_error* e = api->read_f32(
+                source.checkpoint, source.name, static_cast<std::uint64_t>(id) * rows, rows, row
+            );
             if (!e) return;
             const rlx_str text = sdk::host()->error_message(e);
             w.fail(sdk::host()->error_code(e), "%.*s", static_cast<int>(text.n), text.p);
@@ -157,7 +171,12 @@ public:
             }
             const std::int32_t id = idx.i32()[where];
             if (id < 0 || id >= x.dim[axis]) {
-                w.fail(RLX_INVALID_ARGUMENT, "index %d is outside [0, %lld)", id, static_cast<long long>(x.dim[axis]));
+                w.fail(
+                    RLX_INVALID_ARGUMENT,
+                    "index %d is outside [0, %lld)",
+                    id,
+                    static_cast<long long>(x.dim[axis])
+                );
                 continue;
             }
             std::memcpy(out[0]->data + i * size, x.data + (at + id * x.stride[axis]) * size, size);
@@ -165,7 +184,8 @@ public:
     }
 };
 
-// Softmax over all experts, the k largest in descending order (ties: lowest id), optionally rescaled to sum 1.
+// Softmax over all experts, the k largest in descending order (ties: lowest id), optionally
+// rescaled to sum 1.
 class moe_route_step final : public step {
 public:
     bool normalise = false;
@@ -184,20 +204,23 @@ public:
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
             const float* row = x.f32() + row_offset(x, r);
-            for (std::int64_t i = 0; i < n; ++i) p[i] = row[i * x.stride[x.rank - 1]];
+            for (std::int64_t i = 0; i < n; ++i)
+                p[i] = row[i * x.stride[x.rank - 1]];
             w.k().softmax(p, p, n);
             float* share = out[0]->f32() + r * k;
             std::int32_t* id = out[1]->i32() + r * k;
             float sum = 0;
             for (std::int64_t j = 0; j < k; ++j) {
                 std::int64_t best = 0;
-                for (std::int64_t i = 1; i < n; ++i) best = p[i] > p[best] ? i : best;
+                for (std::int64_t i = 1; i < n; ++i)
+                    best = p[i] > p[best] ? i : best;
                 share[j] = p[best];
                 id[j] = static_cast<std::int32_t>(best);
                 sum += p[best];
                 p[best] = -1.0f; // below every probability
             }
-            for (std::int64_t j = 0; j < k; ++j) share[j] = (normalise ? share[j] / sum : share[j]) * scale;
+            for (std::int64_t j = 0; j < k; ++j)
+                share[j] = (normalise ? share[j] / sum : share[j]) * scale;
         }
     }
 };
@@ -224,15 +247,18 @@ public:
                 if (y.stride[2] == 1) {
                     w.k().axpy(o, row, s, h);
                 } else {
-                    for (std::int64_t i = 0; i < h; ++i) o[i] += s * row[i * y.stride[2]];
+                    for (std::int64_t i = 0; i < h; ++i)
+                        o[i] += s * row[i * y.stride[2]];
                 }
             }
         }
     }
 
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override {
+    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+        const override {
         step::touches(p, reads, writes);
-        for (range& r : reads) r.rows = 0;
+        for (range& r : reads)
+            r.rows = 0;
     }
 };
 
@@ -241,7 +267,7 @@ std::uint32_t axis_of(const node& n) {
     return static_cast<std::uint32_t>(axis < 0 ? axis + n.in[0]->rank : axis);
 }
 
-}  // namespace
+} // namespace
 
 step_ptr make_concat(const node& n) {
     auto s = std::make_unique<concat_step>();
@@ -282,4 +308,4 @@ step_ptr make_moe_combine(const node& n) {
     return with_tensors(std::make_unique<moe_combine_step>(), n);
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Matrix products: activations, then tiles. Several products share one activation and one list of tiles; what follows
-// a product (bias, residual, gate) happens to a tile while it is in cache.
+// Matrix products: activations, then tiles. Several products share one activation and one list of
+// tiles; what follows a product (bias, residual, gate) happens to a tile while it is in cache.
 #include "steps/steps.hpp"
 
 #include <algorithm>
@@ -38,15 +38,19 @@ public:
         }
     }
 
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override {
+    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+        const override {
         if (a_->in_place) return;
         reads.push_back(whole(p, *a_->x));
         if (a_->local) return;
-        if (a_->x->contiguous && a_->x->offset == 0 && a_->x->count == p.tensors[a_->x->root].count) {
+        if (a_->x->contiguous && a_->x->offset == 0 &&
+            a_->x->count == p.tensors[a_->x->root].count) {
             reads.back().rows = a_->rows;
         }
         const std::uint64_t lo = p.slot_offset[a_->slot];
-        writes.push_back({space_workspace, lo, lo + a_->stride * static_cast<std::uint64_t>(a_->rows), 0});
+        writes.push_back(
+            {space_workspace, lo, lo + a_->stride * static_cast<std::uint64_t>(a_->rows), 0}
+        );
     }
 
 private:
@@ -70,12 +74,18 @@ public:
         for (std::int64_t i = 0; i < ids.count; ++i) {
             const std::int32_t e = ids.i32()[i];
             if (e < 0 || e >= l_->n_experts) {
-                w.fail(RLX_INVALID_ARGUMENT, "expert id %d is outside [0, %lld)", e, static_cast<long long>(l_->n_experts));
+                w.fail(
+                    RLX_INVALID_ARGUMENT,
+                    "expert id %d is outside [0, %lld)",
+                    e,
+                    static_cast<long long>(l_->n_experts)
+                );
                 continue;
             }
             ++start[e + 1];
         }
-        for (std::int64_t e = 0; e < l_->n_experts; ++e) start[e + 1] += start[e];
+        for (std::int64_t e = 0; e < l_->n_experts; ++e)
+            start[e + 1] += start[e];
         for (std::int64_t i = 0; i < ids.count; ++i) {
             const std::int32_t e = ids.i32()[i];
             if (e < 0 || e >= l_->n_experts) continue;
@@ -83,14 +93,18 @@ public:
             pair[at] = static_cast<std::int32_t>(i);
             token[at] = static_cast<std::int32_t>(i / k);
         }
-        for (std::int64_t e = l_->n_experts; e > 0; --e) start[e] = start[e - 1];
+        for (std::int64_t e = l_->n_experts; e > 0; --e)
+            start[e] = start[e - 1];
         start[0] = 0;
     }
 
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override {
+    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+        const override {
         reads.push_back(whole(p, *l_->ids));
         const std::uint64_t lo = l_->workspace;
-        writes.push_back({space_workspace, lo, lo + expert_lists::bytes(l_->n_experts, l_->max_pairs), 0});
+        writes.push_back(
+            {space_workspace, lo, lo + expert_lists::bytes(l_->n_experts, l_->max_pairs), 0}
+        );
     }
 
 private:
@@ -111,7 +125,8 @@ public:
 
     status resize(program& p) override;
     void run(worker& w) override;
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override;
+    void
+    touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override;
 
 private:
     struct plan {
@@ -133,13 +148,22 @@ private:
     };
 
     bool needs_temp() const { return m_.after.kind != epilogue::none; }
+
     bool glu() const { return m_.after.kind == epilogue::glu; }
+
     std::size_t listed() const { return glu() ? 1 : m_.products.size(); }
 
     void run_ordinary(worker& w);
     void run_grouped(worker& w);
     void compute(worker& w, const tile& t);
-    void product_tile(worker& w, const tile& t, const product& p, float* dst, std::int64_t stride, const std::int32_t* out_rows);
+    void product_tile(
+        worker& w,
+        const tile& t,
+        const product& p,
+        float* dst,
+        std::int64_t stride,
+        const std::int32_t* out_rows
+    );
     void finish_rows(worker& w, const tile& t, const float* a, const float* b);
 
     matmul_args m_;
@@ -175,13 +199,19 @@ status matmul_step::resize(program& p) {
         row_tiles = std::max(row_tiles, tiles);
         t.tiles = tiles * t.col_tiles;
     }
-    // One row of tiles (decoding): every thread gets its own run of weight rows, the same ones each step.
+    // One row of tiles (decoding): every thread gets its own run of weight rows, the same ones each
+    // step.
     fixed_ = row_tiles <= 1;
     return {};
 }
 
 void matmul_step::product_tile(
-    worker& w, const tile& t, const product& p, float* dst, std::int64_t stride, const std::int32_t* out_rows
+    worker& w,
+    const tile& t,
+    const product& p,
+    float* dst,
+    std::int64_t stride,
+    const std::int32_t* out_rows
 ) {
     mm_tile m;
     m.act = w.rows(*m_.a) + (t.act_rows ? 0 : static_cast<std::uint64_t>(t.row) * m_.a->stride);
@@ -214,7 +244,9 @@ void matmul_step::finish_rows(worker& w, const tile& t, const float* a, const fl
         if (glu()) {
             w.k().glu(m_.after.glu_kind, y.f32() + at, x, b + r * t.n_cols, t.n_cols);
         } else {
-            w.k().binary(RLX_BINARY_ADD, y.f32() + at, m_.after.residual->f32() + at, 1, x, 1, t.n_cols);
+            w.k().binary(
+                RLX_BINARY_ADD, y.f32() + at, m_.after.residual->f32() + at, 1, x, 1, t.n_cols
+            );
         }
     }
 }
@@ -235,7 +267,8 @@ void matmul_step::compute(worker& w, const tile& t) {
 
 void matmul_step::run_ordinary(worker& w) {
     std::int64_t total = 0;
-    for (std::size_t i = 0; i < listed(); ++i) total += plans_[i].tiles;
+    for (std::size_t i = 0; i < listed(); ++i)
+        total += plans_[i].tiles;
     const worker::share mine = w.split(total);
     for (std::int64_t next = mine.begin;; ++next) {
         std::int64_t i = next;
@@ -246,7 +279,8 @@ void matmul_step::run_ordinary(worker& w) {
             if (i >= total) return;
         }
         tile t{};
-        while (i >= plans_[t.product].tiles) i -= plans_[t.product++].tiles;
+        while (i >= plans_[t.product].tiles)
+            i -= plans_[t.product++].tiles;
         const plan& p = plans_[t.product];
         t.row = i / p.col_tiles * p.tile_rows;
         t.n_rows = std::min(p.tile_rows, m_.a->rows - t.row);
@@ -291,12 +325,15 @@ void matmul_step::run(worker& w) {
     run_ordinary(w);
 }
 
-void matmul_step::touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const {
+void matmul_step::touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+    const {
     if (m_.a->in_place) {
         reads.push_back(whole(p, *m_.a->x));
     } else if (!m_.a->local) {
         const std::uint64_t lo = p.slot_offset[m_.a->slot];
-        reads.push_back({space_workspace, lo, lo + m_.a->stride * static_cast<std::uint64_t>(m_.a->rows), 0});
+        reads.push_back(
+            {space_workspace, lo, lo + m_.a->stride * static_cast<std::uint64_t>(m_.a->rows), 0}
+        );
     }
     if (m_.after.residual) reads.push_back(whole(p, *m_.after.residual));
     if (m_.experts) {
@@ -310,8 +347,8 @@ void matmul_step::touches(const program& p, std::vector<range>& reads, std::vect
     }
 }
 
-// x [..., in] times W [out, in] that a node made: dot products, a row of W against all rows of x. Views with a strided
-// last axis are gathered row by row.
+// x [..., in] times W [out, in] that a node made: dot products, a row of W against all rows of x.
+// Views with a strided last axis are gathered row by row.
 class dense_matmul_step final : public step {
 public:
     status resize(program&) override {
@@ -330,7 +367,8 @@ public:
         for (std::int64_t c = part.begin; c < part.end; ++c) {
             const float* b = straight(m.f32() + c * m.stride[0], m.stride[1], n_in, temp_w);
             for (std::int64_t r = 0; r < rows; ++r) {
-                const float* a = straight(x.f32() + row_offset(x, r), x.stride[x.rank - 1], n_in, temp_x);
+                const float* a =
+                    straight(x.f32() + row_offset(x, r), x.stride[x.rank - 1], n_in, temp_x);
                 const float v = w.k().dot(a, b, n_in);
                 out[0]->f32()[r * n_out + c] = bias ? v + bias[c] : v;
             }
@@ -340,12 +378,13 @@ public:
 private:
     static const float* straight(const float* p, std::int64_t stride, std::int64_t n, float* temp) {
         if (stride == 1 || n == 1) return p;
-        for (std::int64_t i = 0; i < n; ++i) temp[i] = p[i * stride];
+        for (std::int64_t i = 0; i < n; ++i)
+            temp[i] = p[i * stride];
         return temp;
     }
 };
 
-}  // namespace
+} // namespace
 
 step_ptr make_activate(activation* a, const norm_args& norm) {
     auto s = std::make_unique<activate_step>(a, norm);
@@ -364,4 +403,4 @@ step_ptr make_dense_matmul(const node& n) {
     return with_tensors(std::make_unique<dense_matmul_step>(), n);
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// RopeTable: cos and sin of position * frequency, with the frequency scalings of transformers' modeling_rope_utils and
-// YaRN (arXiv:2309.00071). Frequencies and angles are rounded to f32 where the reference rounds them.
+// RopeTable: cos and sin of position * frequency, with the frequency scalings of transformers'
+// modeling_rope_utils and YaRN (arXiv:2309.00071). Frequencies and angles are rounded to f32 where
+// the reference rounds them.
 #include "steps/steps.hpp"
 
 #include <algorithm>
@@ -31,7 +32,8 @@ float frequency_base(double base, std::int64_t i, std::int64_t dim) {
 // Long wavelengths are stretched, short ones kept, those between blended.
 float llama3(const rope_args& a, float inv) {
     const auto old = static_cast<float>(a.original_max);
-    const auto low = static_cast<float>(a.low_freq_factor), high = static_cast<float>(a.high_freq_factor);
+    const auto low = static_cast<float>(a.low_freq_factor),
+               high = static_cast<float>(a.high_freq_factor);
     const auto factor = static_cast<float>(a.factor);
     const float wave = static_cast<float>(2 * pi) / inv;
     if (wave > old / low) return inv / factor;
@@ -48,7 +50,8 @@ struct ramp {
 ramp yarn_ramp(const rope_args& a) {
     const auto dim = static_cast<double>(a.dim);
     const auto at = [&](double turns) {
-        return dim * std::log(static_cast<double>(a.original_max) / (turns * 2 * pi)) / (2 * std::log(a.base));
+        return dim * std::log(static_cast<double>(a.original_max) / (turns * 2 * pi)) /
+               (2 * std::log(a.base));
     };
     double low = at(a.beta_fast), high = at(a.beta_slow);
     if (a.truncate) {
@@ -123,7 +126,7 @@ private:
     }
 };
 
-}  // namespace
+} // namespace
 
 step_ptr make_rope_table(const node& n) {
     auto s = std::make_unique<rope_table_step>();
@@ -144,4 +147,4 @@ step_ptr make_rope_table(const node& n) {
     return with_tensors(std::move(s), n);
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Ops along one axis: norm, softmax, reduce, top-k, rope. Work is shared by rows, so that a chain of them over the same rows
-// needs no barrier (step::row_units).
+// Ops along one axis: norm, softmax, reduce, top-k, rope. Work is shared by rows, so that a chain
+// of them over the same rows needs no barrier (step::row_units).
 #include "steps/steps.hpp"
 
 #include <algorithm>
@@ -10,8 +10,10 @@
 namespace rlx::cpu {
 
 step_ptr with_tensors(step_ptr s, const node& n) {
-    for (const tensor* t : n.in) s->in.push_back(t);
-    for (const tensor* t : n.out) s->out.push_back(t);
+    for (const tensor* t : n.in)
+        s->in.push_back(t);
+    for (const tensor* t : n.out)
+        s->out.push_back(t);
     s->origin = n.info.origin;
     return s;
 }
@@ -39,7 +41,8 @@ lines lines_of(const tensor& t, std::uint32_t axis) {
     l.n = t.rank ? t.dim[axis] : 1;
     l.stride = t.rank ? t.stride[axis] : 1;
     l.count = 1;
-    for (std::uint32_t i = 0; i < t.rank; ++i) l.count *= i == axis ? 1 : t.dim[i];
+    for (std::uint32_t i = 0; i < t.rank; ++i)
+        l.count *= i == axis ? 1 : t.dim[i];
     return l;
 }
 
@@ -61,7 +64,8 @@ std::uint32_t axis_of(const node& n) {
 
 const float* line_floats(const float* p, const lines& l, float* temp) {
     if (l.stride == 1 || l.n == 1) return p;
-    for (std::int64_t i = 0; i < l.n; ++i) temp[i] = p[i * l.stride];
+    for (std::int64_t i = 0; i < l.n; ++i)
+        temp[i] = p[i * l.stride];
     return temp;
 }
 
@@ -81,7 +85,8 @@ public:
         const float* weight = in.size() > 1 && in[1] ? in[1]->f32() : nullptr;
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
-            const float* row = line_floats(x.f32() + row_offset(x, r), l, reinterpret_cast<float*>(w.local()));
+            const float* row =
+                line_floats(x.f32() + row_offset(x, r), l, reinterpret_cast<float*>(w.local()));
             w.k().rms_norm(out[0]->f32() + r * l.n, row, weight, offset, eps, l.n);
         }
     }
@@ -112,7 +117,8 @@ public:
                 continue;
             }
             w.k().softmax(result, x, from.n);
-            for (std::int64_t j = 0; j < from.n; ++j) y[j * to.stride] = result[j];
+            for (std::int64_t j = 0; j < from.n; ++j)
+                y[j * to.stride] = result[j];
         }
     }
 };
@@ -162,14 +168,16 @@ public:
         const std::int64_t k = out[0]->last();
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
-            const float* row = line_floats(x.f32() + row_offset(x, r), l, reinterpret_cast<float*>(w.local()));
+            const float* row =
+                line_floats(x.f32() + row_offset(x, r), l, reinterpret_cast<float*>(w.local()));
             pick(row, l.n, k, out[0]->f32() + r * k, out[1]->i32() + r * k);
         }
     }
 
 private:
     // Insertion into the k best so far: k is small, and equal values keep the lowest index first.
-    static void pick(const float* x, std::int64_t n, std::int64_t k, float* value, std::int32_t* index) {
+    static void
+    pick(const float* x, std::int64_t n, std::int64_t k, float* value, std::int32_t* index) {
         std::int64_t have = 0;
         for (std::int64_t i = 0; i < n; ++i) {
             if (have == k && !(x[i] > value[k - 1])) continue;
@@ -202,21 +210,24 @@ public:
         const lines l{width, x.stride[2], row_units};
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
-            const float* row = line_floats(x.f32() + row_offset(x, r), l, reinterpret_cast<float*>(w.local()));
+            const float* row =
+                line_floats(x.f32() + row_offset(x, r), l, reinterpret_cast<float*>(w.local()));
             const float* cos = table.f32() + r / heads * table.stride[0];
             float* y = out[0]->f32() + r * width;
             w.k().rope(y, row, cos, cos + dim / 2, dim / 2, pairing);
-            if (dim < width) std::memcpy(y + dim, row + dim, static_cast<std::size_t>(width - dim) * 4);
+            if (dim < width)
+                std::memcpy(y + dim, row + dim, static_cast<std::size_t>(width - dim) * 4);
         }
     }
 
-    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override {
+    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+        const override {
         step::touches(p, reads, writes);
         reads[1].rows = 0; // the table has one row per token, not per head
     }
 };
 
-}  // namespace
+} // namespace
 
 step_ptr make_rms_norm(const node& n) {
     auto s = std::make_unique<norm_step>();
@@ -248,4 +259,4 @@ step_ptr make_rope(const node& n) {
     return with_tensors(std::move(s), n);
 }
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// What the builder needs of steps/: a node with its tensors, one maker per op, and the steps that fused nodes
-// become.
+// What the builder needs of steps/: a node with its tensors, one maker per op, and the steps that
+// fused nodes become.
 #pragma once
 
 #include "program.hpp"
@@ -23,17 +23,21 @@ struct node {
         }
         return nullptr;
     }
+
     std::int64_t i64(std::uint16_t key, std::int64_t otherwise = 0) const {
         const rlx_attr* a = attr(key);
         return a ? a->i : otherwise;
     }
+
     double f64(std::uint16_t key, double otherwise = 0) const {
         const rlx_attr* a = attr(key);
         return a ? a->f : otherwise;
     }
+
     float f32(std::uint16_t key, double otherwise = 0) const {
         return static_cast<float>(f64(key, otherwise));
     }
+
     const tensor* input(std::size_t i) const { return i < in.size() ? in[i] : nullptr; }
 };
 
@@ -69,19 +73,29 @@ struct kv_layout {
     bool f16 = true;
 
     std::int64_t element() const { return f16 ? 2 : 4; }
+
     std::int64_t k_head_bytes() const {
         return (page_tokens + key_block - 1) / key_block * key_block * k_dim * element();
     }
+
     std::int64_t v_head_bytes() const { return page_tokens * v_dim * element(); }
+
     std::int64_t v_offset() const { return n_heads * k_head_bytes(); }
-    std::int64_t page_bytes() const { return (v_offset() + n_heads * v_head_bytes() + 63) / 64 * 64; }
+
+    std::int64_t page_bytes() const {
+        return (v_offset() + n_heads * v_head_bytes() + 63) / 64 * 64;
+    }
 };
 
 result<kv_layout> kv_layout_of(const rlx_state_slot& slot, const program_config& cfg);
 step_ptr make_kv_append(const node& n, const kv_layout& kv);
-// Shared bytes that attention wants for results of chunks that several threads computed, given the upper bounds.
-std::uint64_t attention_workspace(const kv_layout& kv, std::int64_t tokens, std::int64_t heads, std::int64_t keys);
-step_ptr make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes);
+// Shared bytes that attention wants for results of chunks that several threads computed, given the
+// upper bounds.
+std::uint64_t attention_workspace(
+    const kv_layout& kv, std::int64_t tokens, std::int64_t heads, std::int64_t keys
+);
+step_ptr
+make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes);
 
 // Rows of a checkpoint tensor that stays in its file, or of a tensor in memory (name empty).
 struct gather_source {
@@ -93,6 +107,7 @@ struct gather_source {
     std::int64_t row = 0;         // elements
     std::int64_t rows_per_id = 1; // tables with more than two axes
 };
+
 step_ptr make_gather_rows(const node& n, const gather_source& source);
 
 // Makes an activation: converts rows of x, after an RmsNorm of them when `norm` is set.
@@ -102,16 +117,19 @@ struct norm_args {
     float offset = 0;
     float eps = 0;
 };
+
 step_ptr make_activate(activation* a, const norm_args& norm);
 
 // What happens to a product's tile while it is in cache.
 struct epilogue {
     enum kind_t { none, add, glu } kind = none;
+
     const tensor* residual = nullptr;
     std::uint32_t glu_kind = 0;
 };
 
-// One product of a step; several share their activation and are computed without a barrier between them.
+// One product of a step; several share their activation and are computed without a barrier between
+// them.
 struct product {
     const packed_weight* w = nullptr;
     const tensor* out = nullptr; // glu: null for the second product
@@ -126,6 +144,7 @@ struct matmul_args {
     epilogue after;
     const expert_lists* experts = nullptr; // null: an ordinary product
 };
+
 step_ptr make_matmul(const matmul_args& args);
 
-}  // namespace rlx::cpu
+} // namespace rlx::cpu

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cpuid.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -43,19 +45,31 @@ bool machine_has(tier t) {
     }
 }
 
-// The tiers, and the best one again with its BF16 kernels.
-enum class set { baseline, avx2, avx512, avx512_vnni, avx512_bf16 };
+// The tiers, and two of them with a feature on top.
+enum class set { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 };
 
 const char* name_of(set s) {
-    const char* names[] = {"baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"};
+    const char* names[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"};
     return names[static_cast<int>(s)];
 }
 
+bool has_avx_vnni() {
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
 bool configure(set s, bool exact, mm_config* cfg) {
+    const tier tiers[] = {
+        tier::baseline, tier::avx2, tier::avx2, tier::avx512, tier::avx512_vnni, tier::avx512_vnni};
     cfg->exact = exact;
-    cfg->isa = s == set::avx512_bf16 ? tier::avx512_vnni : static_cast<tier>(s);
+    cfg->isa = tiers[static_cast<int>(s)];
+    cfg->features.avx_vnni = s == set::avx2_vnni;
     cfg->features.avx512_bf16 = s == set::avx512_bf16;
-    return machine_has(cfg->isa) && (s != set::avx512_bf16 || __builtin_cpu_supports("avx512bf16"));
+    return machine_has(cfg->isa) && (s != set::avx2_vnni || has_avx_vnni()) &&
+           (s != set::avx512_bf16 || __builtin_cpu_supports("avx512bf16"));
 }
 
 struct problem {
@@ -409,7 +423,14 @@ INSTANTIATE_TEST_SUITE_P(
     matmul,
     ::testing::Combine(
         ::testing::Values<std::uint16_t>(0, 1, 30, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23),
-        ::testing::Values(set::baseline, set::avx2, set::avx512, set::avx512_vnni, set::avx512_bf16)
+        ::testing::Values(
+            set::baseline,
+            set::avx2,
+            set::avx2_vnni,
+            set::avx512,
+            set::avx512_vnni,
+            set::avx512_bf16
+        )
     ),
     param_name
 );

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Matrix product kernels for AVX2, FMA, F16C and AVX-VNNI.
+#include "layout.hpp"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define RLX_MM_FN inline __attribute__((always_inline))
+#define RLX_MM_TIER avx2_vnni
+#define RLX_MM_AVX2
+#define RLX_MM_VNNI 1
+#include "kernels.inl"
