@@ -90,6 +90,8 @@ result<void> check_rope_scaling(rule_context& c) {
         if (c.attrs.f64(RLX_ATTR_low_freq_factor) == c.attrs.f64(RLX_ATTR_high_freq_factor))
             return c.fail("low_freq_factor equals high_freq_factor");
     }
+    if (kind == RLX_ROPE_DYNAMIC && c.attrs.i64(RLX_ATTR_dim) <= 2)
+        return c.fail("dynamic scaling needs dim > 2");
     if (kind == RLX_ROPE_DYNAMIC && !c.has(2))
         return c.fail("dynamic scaling needs input 2, lengths");
     return {};

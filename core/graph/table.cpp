@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// "rlx.graph/1": the C face of a graph. Callers are plugins: every pointer and id is checked.
+// "rlx.graph/1": the C face of a graph. Callers are plugins: ids, handles, sizes and arrays
+// are checked; the graph and the out pointers are trusted.
 #include "build.hpp"
 #include "impl.hpp"
 #include "rlx/base/wall.hpp"

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -91,6 +92,8 @@ private:
             t.step = root.dtype == RLX_BOOL ? 1 : 4;
             return t;
         }
+        if (root.kind == RLX_VALUE_CONSTANT && own_.count(v.root) == 0)
+            own_[v.root] = constant(root);
         std::vector<double>& memory = own_[v.root];
         if (memory.empty()) {
             const auto dims = eval(root.dims);
@@ -103,6 +106,17 @@ private:
         }
         t.cells = memory.data();
         return t;
+    }
+
+    static std::vector<double> constant(const ir::value& v) {
+        std::vector<double> out(v.data.size() / 4);
+        for (std::size_t i = 0; i < out.size(); i++) {
+            float f = 0;
+            std::int32_t n = 0;
+            std::memcpy(v.dtype == RLX_F32 ? static_cast<void*>(&f) : &n, v.data.data() + i * 4, 4);
+            out[i] = v.dtype == RLX_F32 ? static_cast<double>(f) : n;
+        }
+        return out;
     }
 
     template <class Fn>

@@ -305,6 +305,18 @@ TEST(rules, rope_tables_and_their_scalings) {
     n.expect(table({n.ids, 0, n.ids}, dynamic), "f32", "[T, 8]");
     n.fails(table({n.ids, 0, n.i32("l", {3, 1})}, dynamic), "expected lengths i32 [T]");
     n.fails(
+        n.op(
+            RLX_OP_RopeTable,
+            {n.ids, 0, n.ids},
+            {{RLX_ATTR_dim, 2},
+             {RLX_ATTR_base, 1e4},
+             {RLX_ATTR_scaling, RLX_ROPE_DYNAMIC},
+             {RLX_ATTR_factor, 4.0},
+             {RLX_ATTR_original_max, 64}}
+        ),
+        "dynamic scaling needs dim > 2"
+    );
+    n.fails(
         n.op(RLX_OP_RopeTable, {n.ids}, {{RLX_ATTR_dim, 7}, {RLX_ATTR_base, 1e4}}),
         "dim is 7, expected even"
     );

@@ -119,6 +119,21 @@ TEST(finish, outputs_never_share_memory_with_anything) {
     EXPECT_EQ(n.g->scratch_bytes(), 0u) << "and outputs take no arena";
 }
 
+TEST(finish, constants_are_operands_like_any_other) {
+    net n;
+    const dim t = n.sym("T", 0, 8);
+    const rlx_value x = n.f32("x", {t, 3});
+    const rlx_value bias = n.constant<float>(RLX_F32, {3}, {10, 20, 30});
+    const rlx_value rows = n.constant<std::int32_t>(RLX_I32, {2}, {1, 0});
+    n.output("y", n.op(RLX_OP_GatherRows, {n.add(x, bias), rows}));
+    ASSERT_EQ(n.error, "");
+    ASSERT_TRUE(is_ok(n.g->finish({})));
+    interpreter in(n.m(), {2}, true);
+    in.set(x, {1, 2, 3, 4, 5, 6});
+    in.run();
+    EXPECT_EQ(in.get(n.g->find_output("y")), (std::vector<double>{14, 25, 36, 11, 22, 33}));
+}
+
 TEST(finish, a_finished_graph_cannot_be_changed) {
     net n;
     const rlx_value x = n.f32("x", {2, 6});
