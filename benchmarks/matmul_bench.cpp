@@ -3,9 +3,10 @@
 // read bandwidth over the same footprint, peak float multiply-adds and peak int8 dot products.
 //   matmul_bench [--threads N] [--tier NAME] [--dtype NAME] [--shape OUTxIN] [--rows T] [--mode
 //   auto|f32]
-//                [--footprint MIB] [--seconds S]
+//                [--footprint MIB] [--seconds S] [--avx-vnni 0|1]
 #include "matmul.hpp"
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <algorithm>
@@ -34,6 +35,7 @@ struct options {
     std::int64_t rows = 0;
     std::uint64_t footprint = 192;
     double seconds = 0.25;
+    bool avx_vnni = true;
 };
 
 double now() {
@@ -244,6 +246,8 @@ mm_config configure(const options& o, bool exact) {
     const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
     cfg.isa = vnni ? tier::avx512_vnni : avx512 ? tier::avx512 : avx2 ? tier::avx2 : tier::baseline;
     cfg.features.avx512_bf16 = __builtin_cpu_supports("avx512bf16");
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    cfg.features.avx_vnni = o.avx_vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
     const char* names[] = {"baseline", "avx2", "avx512", "avx512_vnni"};
     for (int i = 0; i < n_tiers; ++i) {
         if (o.tier == names[i])
@@ -355,6 +359,8 @@ bool parse(int argc, char** argv, options& o) {
             o.tier = value;
         else if (key == "--dtype")
             o.dtype = value;
+        else if (key == "--avx-vnni")
+            o.avx_vnni = std::atoi(value) != 0;
         else if (key == "--mode")
             o.mode = value;
         else if (key == "--rows")
@@ -380,7 +386,7 @@ int main(int argc, char** argv) {
         std::fprintf(
             stderr,
             "usage: %s [--threads N] [--tier NAME] [--dtype NAME] [--shape OUTxIN] [--rows T]\n"
-            "       [--mode auto|f32] [--footprint MIB] [--seconds S]\n",
+            "       [--mode auto|f32] [--footprint MIB] [--seconds S] [--avx-vnni 0|1]\n",
             argv[0]
         );
         return 2;

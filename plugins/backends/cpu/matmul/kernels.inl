@@ -15,7 +15,7 @@ namespace {
 #else
 #include "simd_sse.inl"
 #endif
-#ifdef RLX_MM_VNNI
+#if RLX_MM_VNNI
 #include "simd_dot_vnni.inl"
 #else
 #include "simd_dot16.inl"

@@ -53,10 +53,10 @@ RLX_MM_FN void q8_group(const panel_ptr* p, const uint8_t* a, int64_t b, vf (&ac
             dot_start(dot[n][m], init);
     }
     const auto step = [&]<int J>() __attribute__((always_inline)) {
-        vi codes[NP];
+        dot_codes<W::dot_bits> codes[NP];
 #pragma GCC unroll 2
         for (int n = 0; n < NP; ++n)
-            codes[n] = W::template code<J>(p[n], b);
+            codes[n] = W::template operand<J>(p[n], b);
 #pragma GCC unroll 16
         for (int m = 0; m < MR; ++m) {
             const vi x = bcast_i32(a + m * block_cols + 4 * J);
@@ -157,19 +157,21 @@ void q8_few_rows(const mm_packed& p, const mm_tile& t) {
 // workspace).
 template <class W>
 void q8_unpack(const panel_ptr& p, int64_t b0, int64_t nb, const panel_ptr& tile) {
+    constexpr int step = dot_codes_bytes<W::dot_bits>;
     uint8_t* codes = const_cast<uint8_t*>(tile.codes);
     float* scales = reinterpret_cast<float*>(const_cast<uint8_t*>(tile.scales));
     float* minima = reinterpret_cast<float*>(const_cast<uint8_t*>(tile.supers));
     for (int64_t i = 0; i < nb; ++i) {
         const int64_t b = b0 + i;
-        store_i(codes + i * 512, W::template code<0>(p, b));
-        store_i(codes + i * 512 + 64, W::template code<1>(p, b));
-        store_i(codes + i * 512 + 128, W::template code<2>(p, b));
-        store_i(codes + i * 512 + 192, W::template code<3>(p, b));
-        store_i(codes + i * 512 + 256, W::template code<4>(p, b));
-        store_i(codes + i * 512 + 320, W::template code<5>(p, b));
-        store_i(codes + i * 512 + 384, W::template code<6>(p, b));
-        store_i(codes + i * 512 + 448, W::template code<7>(p, b));
+        uint8_t* block = codes + i * 8 * step;
+        dot_store<W::dot_bits>(block, W::template operand<0>(p, b));
+        dot_store<W::dot_bits>(block + step, W::template operand<1>(p, b));
+        dot_store<W::dot_bits>(block + 2 * step, W::template operand<2>(p, b));
+        dot_store<W::dot_bits>(block + 3 * step, W::template operand<3>(p, b));
+        dot_store<W::dot_bits>(block + 4 * step, W::template operand<4>(p, b));
+        dot_store<W::dot_bits>(block + 5 * step, W::template operand<5>(p, b));
+        dot_store<W::dot_bits>(block + 6 * step, W::template operand<6>(p, b));
+        dot_store<W::dot_bits>(block + 7 * step, W::template operand<7>(p, b));
         for (int g = 0; g < W::groups; ++g) {
             const int64_t at = (i * W::groups + g) * 16;
             store_f(scales + at, W::scale(p, b, g));
@@ -181,7 +183,7 @@ void q8_unpack(const panel_ptr& p, int64_t b0, int64_t nb, const panel_ptr& tile
 // Workspace of a tile with many rows.
 struct q8_space {
     alignas(64) uint8_t a[max_tile_rows * q8_chunk_blocks * (block_cols + 4 + 8)];
-    alignas(64) uint8_t codes[2][q8_chunk_blocks * 512];
+    alignas(64) uint8_t codes[2][q8_chunk_blocks * 8 * dot_codes_bytes<8>];
     alignas(64) float scales[2][q8_chunk_blocks * 2 * 16];
     alignas(64) float minima[2][q8_chunk_blocks * 2 * 16];
     alignas(64) float tail[16][2 * panel_rows];
@@ -225,7 +227,7 @@ void q8_rows(
 template <class W>
 void q8_many_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
     using tile = weight_tile<W::dot_bits, W::groups, W::has_min>;
-    constexpr int mr = max_rows_q8(W::dot_bits);
+    constexpr int mr = max_rows_q8;
     constexpr int wide = n_panels_wide;
     q8_space& s = *static_cast<q8_space*>(t.workspace);
     const int64_t panels = (p.desc.rows + panel_rows - 1) / panel_rows;

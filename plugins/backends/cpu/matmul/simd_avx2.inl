@@ -11,8 +11,7 @@ struct vf {
 };
 
 constexpr int n_panels_wide = 1;
-constexpr int rows_q8_narrow = 4;
-constexpr int rows_q8_wide = 2;
+constexpr int max_rows_q8 = RLX_MM_VNNI ? 5 : 3;
 constexpr int max_rows_f32 = 6;
 
 RLX_MM_FN const __m256i* at256(const void* p, int i) {
@@ -214,3 +213,15 @@ RLX_MM_FN vi madd1(vi x) {
 RLX_MM_FN vi add_i16(vi x, vi y) {
     return {_mm256_add_epi16(x.a, y.a), _mm256_add_epi16(x.b, y.b)};
 }
+
+// The value is needed here: the compiler may not move its computation past this point.
+RLX_MM_FN void keep(vi& x) {
+    asm("" : "+x"(x.a), "+x"(x.b));
+}
+
+#if RLX_MM_VNNI
+// acc + sums of four products of unsigned and signed bytes, per lane.
+RLX_MM_FN vi dpbusd(vi acc, vi u, vi s) {
+    return {_mm256_dpbusd_avx_epi32(acc.a, u.a, s.a), _mm256_dpbusd_avx_epi32(acc.b, u.b, s.b)};
+}
+#endif

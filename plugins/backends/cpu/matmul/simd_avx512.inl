@@ -12,10 +12,9 @@ struct vf {
     __m512 a;
 };
 
-constexpr int n_panels_wide = 2;  // panels one register block covers
-constexpr int rows_q8_narrow = 6; // of an int8 register block without VNNI, codes below 8 bits
-constexpr int rows_q8_wide = 4;   // and with 8 bits
-constexpr int max_rows_f32 = 12;  // activation rows of a float register block
+constexpr int n_panels_wide = 2;                 // panels one register block covers
+constexpr int max_rows_q8 = RLX_MM_VNNI ? 6 : 4; // of an int8 register block
+constexpr int max_rows_f32 = 12;                 // activation rows of a float register block
 
 RLX_MM_FN vi load_i(const void* p) {
     return {_mm512_load_si512(p)};
@@ -189,3 +188,15 @@ RLX_MM_FN vi madd1(vi x) {
 RLX_MM_FN vi add_i16(vi x, vi y) {
     return {_mm512_add_epi16(x.a, y.a)};
 }
+
+// The value is needed here: the compiler may not move its computation past this point.
+RLX_MM_FN void keep(vi& x) {
+    asm("" : "+v"(x.a));
+}
+
+#if RLX_MM_VNNI
+// acc + sums of four products of unsigned and signed bytes, per lane.
+RLX_MM_FN vi dpbusd(vi acc, vi u, vi s) {
+    return {_mm512_dpbusd_epi32(acc.a, u.a, s.a)};
+}
+#endif

@@ -11,8 +11,7 @@ struct vf {
 };
 
 constexpr int n_panels_wide = 1;
-constexpr int rows_q8_narrow = 2;
-constexpr int rows_q8_wide = 2;
+constexpr int max_rows_q8 = 2;
 constexpr int max_rows_f32 = 2;
 
 // The same expression for each register; i is its number.
@@ -233,4 +232,9 @@ RLX_MM_FN vi madd1(vi x) {
 
 RLX_MM_FN vi add_i16(vi x, vi y) {
     RLX_MM_EACH(vi, _mm_add_epi16(x.v[i], y.v[i]));
+}
+
+// The value is needed here: the compiler may not move its computation past this point.
+RLX_MM_FN void keep(vi& x) {
+    asm("" : "+x"(x.v[0]), "+x"(x.v[1]), "+x"(x.v[2]), "+x"(x.v[3]));
 }

@@ -104,52 +104,61 @@ struct weight_iq4 : BASE {
     }
 };
 
+// A layout with its codes as operands of a dot product.
+template <class BASE>
+struct weight_operand : BASE {
+    template <int J>
+    RLX_MM_FN static dot_codes<BASE::dot_bits> operand(const panel_ptr& p, int64_t b) {
+        return dot_prepare<BASE::dot_bits>(BASE::template code<J>(p, b));
+    }
+};
+
 template <int ID>
 struct weight_of;
 
 template <>
-struct weight_of<mm_q4_0> : weight_f16<4, false, 8> {};
+struct weight_of<mm_q4_0> : weight_operand<weight_f16<4, false, 8>> {};
 
 template <>
-struct weight_of<mm_q4_1> : weight_f16<4, true, 0> {};
+struct weight_of<mm_q4_1> : weight_operand<weight_f16<4, true, 0>> {};
 
 template <>
-struct weight_of<mm_q5_0> : weight_f16<5, false, 16> {};
+struct weight_of<mm_q5_0> : weight_operand<weight_f16<5, false, 16>> {};
 
 template <>
-struct weight_of<mm_q5_1> : weight_f16<5, true, 0> {};
+struct weight_of<mm_q5_1> : weight_operand<weight_f16<5, true, 0>> {};
 
 template <>
-struct weight_of<mm_q8_0> : weight_f16<8, false, 128> {};
+struct weight_of<mm_q8_0> : weight_operand<weight_f16<8, false, 128>> {};
 
 template <>
-struct weight_of<mm_q2_k> : weight_q2_k {};
+struct weight_of<mm_q2_k> : weight_operand<weight_q2_k> {};
 
 template <>
-struct weight_of<mm_q3_k> : weight_super<3, 2, 4> {};
+struct weight_of<mm_q3_k> : weight_operand<weight_super<3, 2, 4>> {};
 
 template <>
-struct weight_of<mm_q4_k> : weight_super_min<4> {};
+struct weight_of<mm_q4_k> : weight_operand<weight_super_min<4>> {};
 
 template <>
-struct weight_of<mm_q5_k> : weight_super_min<5> {};
+struct weight_of<mm_q5_k> : weight_operand<weight_super_min<5>> {};
 
 template <>
-struct weight_of<mm_q6_k> : weight_super<6, 2, 32> {};
+struct weight_of<mm_q6_k> : weight_operand<weight_super<6, 2, 32>> {};
 
 template <>
-struct weight_of<mm_iq4_nl> : weight_iq4<weight_f16<4, false, 128>> {};
+struct weight_of<mm_iq4_nl> : weight_operand<weight_iq4<weight_f16<4, false, 128>>> {};
 
 template <>
-struct weight_of<mm_iq4_xs> : weight_iq4<weight_super<4, 1, 128>> {};
+struct weight_of<mm_iq4_xs> : weight_operand<weight_iq4<weight_super<4, 1, 128>>> {};
 
-// A panel unpacked for many activation rows: 8-bit codes [block][8][64], float scales and minima
+// A panel unpacked for many activation rows: operands [block][8], float scales and minima
 // [block][group][16] in the planes of a panel_ptr.
 template <int DOT_BITS, int GROUPS, bool MIN>
 struct weight_tile : weight_base<DOT_BITS, GROUPS, MIN, 0> {
     template <int J>
-    RLX_MM_FN static vi code(const panel_ptr& p, int64_t b) {
-        return load_i(p.codes + b * 512 + J * 64);
+    RLX_MM_FN static dot_codes<DOT_BITS> operand(const panel_ptr& p, int64_t b) {
+        return dot_load<DOT_BITS>(p.codes + (b * 8 + J) * dot_codes_bytes<DOT_BITS>);
     }
 
     RLX_MM_FN static vf scale(const panel_ptr& p, int64_t b, int g) {
