@@ -176,16 +176,24 @@ TEST_F(plugin_file, with_a_bad_manifest_is_refused_naming_the_key) {
     }
 }
 
-TEST_F(plugin_file, whose_manifest_nests_deep_does_not_overflow_the_stack) {
-    // A note as long as allowed, all brackets: written by hand behind the file.
-    std::string bytes = read_all(box.add("toy"));
+std::string note(std::string_view owner, std::uint32_t type, std::string_view text) {
+    const Elf64_Nhdr header{
+        static_cast<Elf64_Word>(owner.size()), static_cast<Elf64_Word>(text.size()), type};
+    std::string out(reinterpret_cast<const char*>(&header), sizeof header);
+    out.append(owner).resize((out.size() + 3) / 4 * 4);
+    out.append(text).resize((out.size() + 3) / 4 * 4);
+    return out;
+}
+
+const std::string_view rlx_owner("RLX", 4);
+
+// The library with these bytes as its only note segment.
+std::string with_notes(std::string bytes, const std::string& notes) {
     Elf64_Ehdr header;
     std::memcpy(&header, bytes.data(), sizeof header);
-    const std::string text = std::string(1 << 19, '[') + std::string(1 << 19, ']');
-    const Elf64_Nhdr note{4, static_cast<Elf64_Word>(text.size()), RLX_NOTE_TYPE};
     const std::size_t at = (bytes.size() + 7) / 8 * 8;
     bytes.resize(at);
-    bytes.append(reinterpret_cast<const char*>(&note), sizeof note).append("RLX", 4).append(text);
+    bytes.append(notes);
     bool placed = false;
     for (int i = 0; i < header.e_phnum; i++) {
         Elf64_Phdr segment;
@@ -194,13 +202,66 @@ TEST_F(plugin_file, whose_manifest_nests_deep_does_not_overflow_the_stack) {
         if (segment.p_type != PT_NOTE) continue;
         segment.p_type = placed ? PT_NULL : PT_NOTE;
         segment.p_offset = at;
-        segment.p_filesz = sizeof note + 4 + text.size();
+        segment.p_filesz = notes.size();
         segment.p_align = 4;
         std::memcpy(where, &segment, sizeof segment);
         placed = true;
     }
-    const fs::path file = box.root() / "deep.so";
-    write_all(file, bytes);
+    EXPECT_TRUE(placed);
+    return bytes;
+}
+
+TEST_F(plugin_file, with_other_peoples_notes_around_its_own_is_fine) {
+    const auto file = box.add("toy");
+    const std::string manifest = read_all(file.native() + ".rlx.json");
+    const std::string other =
+        note("GNU\0x", RLX_NOTE_TYPE, "abc") + note(rlx_owner, 7, "not this") + note("", 0, "");
+    const std::string ours = note(rlx_owner, RLX_NOTE_TYPE, manifest);
+    write_all(file, with_notes(read_all(file), other + ours + other));
+    EXPECT_EQ(box.open()->manifests().size(), 1u);
+}
+
+TEST_F(plugin_file, with_hostile_notes_is_refused) {
+    const auto file = box.add("toy");
+    const std::string whole = read_all(file);
+    const std::string manifest = read_all(file.native() + ".rlx.json");
+    const std::string good = note(rlx_owner, RLX_NOTE_TYPE, manifest);
+    const auto sized = [&](std::uint32_t owner, std::uint32_t text) {
+        std::string bytes = good;
+        std::memcpy(bytes.data(), &owner, sizeof owner);
+        std::memcpy(bytes.data() + 4, &text, sizeof text);
+        return bytes;
+    };
+    const auto n = static_cast<std::uint32_t>(manifest.size());
+
+    const struct {
+        std::string notes;
+        const char* why;
+    } cases[] = {
+        {good + good, "carries 2 rlx manifests"},
+        {sized(4, n + 8), "ends past its segment"},
+        {sized(4, 0xffffffff), "ends past its segment"},
+        {sized(0xffffffff, n), "ends past its segment"},
+        {sized(0xfffffffe, 0xfffffffe), "ends past its segment"},
+        {sized(3, n), "no rlx manifest"},
+        {note(rlx_owner, RLX_NOTE_TYPE, ""), "manifest"},
+        {note(rlx_owner, RLX_NOTE_TYPE, std::string((1 << 20) + 1, ' ')), "longer than 1 MiB"},
+        {note("x", 0, std::string(5 << 20, ' ')), "longer than 4 MiB"},
+        {"", "no rlx manifest"},
+        {good.substr(0, 7), "no rlx manifest"},
+    };
+
+    for (const auto& c : cases) {
+        write_all(file, with_notes(whole, c.notes));
+        EXPECT_TRUE(refused(*box.open(), file, c.why)) << c.notes.size();
+    }
+}
+
+TEST_F(plugin_file, whose_manifest_nests_deep_does_not_overflow_the_stack) {
+    const auto file = box.add("toy");
+    const std::string text = std::string(1 << 19, '[') + std::string(1 << 19, ']');
+    write_all(file, with_notes(read_all(file), note(rlx_owner, RLX_NOTE_TYPE, text)));
+    write_all(file.native() + ".rlx.json", text);
     EXPECT_TRUE(refused(*box.open(), file, "nests deeper"));
 }
 
