@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The documents tell the truth: every command in them runs, and the status table is what the plugins say.
+#include "process.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace rlx::test {
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::json;
+
+const fs::path source = RLX_SOURCE_DIR;
+
+std::string read_file(const fs::path& p) {
+    std::ifstream f(p, std::ios::binary);
+    return {std::istreambuf_iterator<char>(f), {}};
+}
+
+std::vector<fs::path> documents() {
+    std::vector<fs::path> out{source / "README.md"};
+    for (const auto& e : fs::recursive_directory_iterator(source / "docs"))
+        if (e.path().extension() == ".md") out.push_back(e.path());
+    std::ranges::sort(out);
+    return out;
+}
+
+// The ```sh blocks of a document.
+std::vector<std::string> shell_blocks(const std::string& text) {
+    std::vector<std::string> out;
+    std::istringstream in(text);
+    bool inside = false;
+    for (std::string line; std::getline(in, line);) {
+        if (line == "```sh") {
+            inside = true;
+            out.emplace_back();
+        } else if (line == "```") inside = false;
+        else if (inside) out.back() += line + "\n";
+    }
+    return out;
+}
+
+std::string joined(const json& list) {
+    std::string out;
+    for (const auto& item : list) out += (out.empty() ? "" : ", ") + item.get<std::string>();
+    return out;
+}
+
+// Rows: families. Columns: what files they open, and the backends, as the manifests say.
+std::string status_table() {
+    const json doc = json::parse(run({program("rlx-run"), "plugins", "--json"}).out);
+    std::vector<std::string> backends;
+    for (const json& plugin : doc["plugins"])
+        for (const json& p : plugin["provides"])
+            if (p["kind"] == "backend") backends.push_back(p["name"]);
+    std::string head = "| family | HF model types | GGUF architectures | formats |", rule = "|---|---|---|---|";
+    for (const std::string& b : backends) head += " " + b + " |", rule += "---|";
+    std::string out = head + "\n" + rule + "\n";
+    for (const json& plugin : doc["plugins"])
+        for (const json& p : plugin["provides"]) {
+            if (p["kind"] != "family") continue;
+            out += "| " + p["name"].get<std::string>() + " | " + joined(p["hf_model_types"]) + " | " + joined(p["gguf_arches"]) + " | " + joined(p["formats"]) + " |";
+            for (const std::string& b : backends) out += std::ranges::find(p["devices"], b) != p["devices"].end() ? " yes |" : " no |";
+            out += "\n";
+        }
+    return out;
+}
+
+TEST(docs, the_status_table_is_what_the_manifests_say) {
+    const std::string readme = read_file(source / "README.md");
+    const std::string begin = "<!-- status:begin -->\n", end = "<!-- status:end -->";
+    const std::size_t from = readme.find(begin) + begin.size(), to = readme.find(end);
+    ASSERT_LT(from, to);
+    EXPECT_EQ(readme.substr(from, to - from), status_table());
+}
+
+// bootstrap.sh runs this very test; running it from here would not end.
+bool runs_the_tests(const std::string& line) { return line == "./bootstrap.sh test"; }
+
+TEST(docs, every_command_shown_runs) {
+    const bool in_preset = fs::path(RLX_BUILD_DIR).parent_path() == source / "build";
+    int blocks = 0;
+    for (const fs::path& doc : documents())
+        for (const std::string& block : shell_blocks(read_file(doc))) {
+            std::string script;
+            std::istringstream in(block);
+            for (std::string line; std::getline(in, line);) {
+                if (runs_the_tests(line) || (!in_preset && line.starts_with("./bootstrap.sh"))) continue;
+                script += line + "\n";
+            }
+            const outcome r = run({"/bin/bash", "-euo", "pipefail", "-c", script},
+                                  {.environment = {"PATH=" + std::string(RLX_BIN_DIR) + ":" + std::getenv("PATH"), "RLX_PRESET=" + fs::path(RLX_BUILD_DIR).filename().string()},
+                                   .directory = source,
+                                   .timeout_seconds = 900});
+            EXPECT_EQ(r.exit_code, 0) << doc << ":\n" << script << "\n" << r.err;
+            blocks++;
+        }
+    EXPECT_GE(blocks, 3);
+}
+
+TEST(docs, links_between_documents_lead_somewhere) {
+    for (const fs::path& doc : documents()) {
+        const std::string text = read_file(doc);
+        for (std::size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at + 1)) {
+            const std::string target = text.substr(at + 2, text.find(')', at) - at - 2);
+            if (target.starts_with("http") || target.starts_with("#")) continue;
+            EXPECT_TRUE(fs::exists(doc.parent_path() / target.substr(0, target.find('#')))) << doc << " -> " << target;
+        }
+    }
+}
+
+} // namespace
+} // namespace rlx::test
