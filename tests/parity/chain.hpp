@@ -16,7 +16,7 @@ namespace rlx::test {
 
 struct chain_options {
     std::string tier; // of the cpu backend; empty = its choice
-    lm_options lm{.compute = "f32"};
+    lm_options lm{.max_seq = 128, .compute = "f32"};
     open_options files;
 };
 

@@ -3,10 +3,15 @@
 // refused with the name of what is wrong.
 #include "fixture.hpp"
 
+#include <cstdlib>
+
 namespace rlx::test {
 namespace {
 
 constexpr double limit = 1e-4;
+
+// About 900 tiny models are opened here; a second thread would only wait.
+[[maybe_unused]] const bool one_thread = setenv("RLX_THREADS", "1", 1) == 0;
 
 class broken : public testing::TestWithParam<std::string> {
 protected:
@@ -28,10 +33,9 @@ protected:
 TEST_P(broken, every_single_tensor_matters) {
     for (auto& [name, t] : files.tensors) {
         const std::vector<float> original = t.data;
-        // One row or element is enough in dense layers; an expert may not be chosen for every
-        // token.
-        for (float& v : t.data)
-            v *= 1.1f;
+        // Not all elements alike: QK norms would take a common factor out again.
+        for (std::size_t i = 0; i < t.data.size(); i += 3)
+            t.data[i] *= 1.2f;
         EXPECT_GT(distance_now(), 10 * limit) << name << " can change without being seen";
         t.data = original;
     }
@@ -68,20 +72,16 @@ TEST_P(broken, a_tensor_nobody_asks_for_is_reported) {
     const auto c = must(open_changed());
     ASSERT_EQ(c->checkpoint().unused().size(), 1u);
     EXPECT_EQ(c->checkpoint().unused()[0], "model.layers.0.extra.weight");
-    ASSERT_FALSE(c->model().warnings().empty());
-    EXPECT_NE(c->model().warnings()[0].find("model.layers.0.extra.weight"), std::string::npos);
+    bool warned = false;
+    for (const std::string& w : c->model().warnings()) {
+        warned = warned || w.find("model.layers.0.extra.weight") != std::string::npos;
+    }
+    EXPECT_TRUE(warned);
 }
 
 TEST_P(broken, a_wrong_rope_base_is_seen) {
     auto& base = files.config["rope_parameters"]["rope_theta"];
     base = base.get<double>() * 1.5;
-    EXPECT_GT(distance_now(), 10 * limit);
-}
-
-TEST_P(broken, dropping_the_rope_scaling_is_seen) {
-    auto& rope = files.config["rope_parameters"];
-    if (rope["rope_type"] == "default") GTEST_SKIP() << "nothing to drop";
-    rope = {{"rope_type", "default"}, {"rope_theta", rope["rope_theta"]}};
     EXPECT_GT(distance_now(), 10 * limit);
 }
 
@@ -93,6 +93,21 @@ TEST_P(broken, a_wrong_norm_epsilon_is_seen) {
 INSTANTIATE_TEST_SUITE_P(lm, broken, testing::ValuesIn(lm_cases()), [](const auto& p) {
     return test_name(p.param);
 });
+
+class scaled_rope : public broken {};
+
+TEST_P(scaled_rope, that_is_dropped_is_seen) {
+    auto& rope = files.config["rope_parameters"];
+    rope = {{"rope_type", "default"}, {"rope_theta", rope["rope_theta"]}};
+    EXPECT_GT(distance_now(), 10 * limit);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    lm,
+    scaled_rope,
+    testing::Values("llama-dynamic", "llama-linear", "llama-llama3", "llama-yarn", "qwen3-yarn"),
+    [](const auto& p) { return test_name(p.param); }
+);
 
 } // namespace
 } // namespace rlx::test
