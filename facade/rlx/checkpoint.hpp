@@ -63,7 +63,7 @@ struct check_report {
 
     state status = state::unknown;
     std::string architecture;
-    plugin_catalog::match family{}; // set unless unknown
+    plugin_catalog::match family{}; // set unless unknown; borrowed from the catalog
     std::vector<std::string>
         missing; // required metadata that is absent, with the architecture filled in
     std::string milestone, note; // of the manifest's "unsupported" rule that applies
