@@ -203,6 +203,10 @@ const defect defects[] = {
      [](auto& b) { b.tensors[0].shape = "[2,4]"; },
      RLX_CORRUPT_DATA,
      {"'a'", "needs 32 bytes", "span 24"}},
+    {"shape smaller than its bytes",
+     [](auto& b) { b.tensors[0].shape = "[1,3]"; },
+     RLX_CORRUPT_DATA,
+     {"'a'", "needs 12 bytes", "span 24"}},
     {"begin after end",
      [](auto& b) { b.tensors[0].offsets = "[24,0]"; },
      RLX_CORRUPT_DATA,
@@ -217,11 +221,11 @@ const defect defects[] = {
      {"'a'", "two data_offsets"}},
     {"past the end",
      [](auto& b) {
-         b.tensors[3].offsets = "[28,1000000]";
+         b.tensors[3].offsets = "[28,999996]";
          b.tensors[3].shape = "[124996]";
      },
      RLX_CORRUPT_DATA,
-     {"'scalar'"}},
+     {"'scalar'", "truncated"}},
     {"offset near 2^64",
      [](auto& b) { b.tensors[3].offsets = "[18446744073709551600,18446744073709551608]"; },
      RLX_CORRUPT_DATA,
