@@ -3,7 +3,7 @@
 // read bandwidth over the same footprint, peak float multiply-adds and peak int8 dot products.
 //   matmul_bench [--threads N] [--tier NAME] [--dtype NAME] [--shape OUTxIN] [--rows T] [--mode
 //   auto|f32]
-//                [--footprint MIB] [--seconds S] [--avx-vnni 0|1]
+//                [--footprint MIB] [--seconds S] [--avx-vnni 0|1] [--amx 0|1]
 #include "matmul.hpp"
 
 #include <cpuid.h>
@@ -36,6 +36,7 @@ struct options {
     std::uint64_t footprint = 192;
     double seconds = 0.25;
     bool avx_vnni = true;
+    bool amx = true;
 };
 
 double now() {
@@ -248,6 +249,7 @@ mm_config configure(const options& o, bool exact) {
     cfg.features.avx512_bf16 = __builtin_cpu_supports("avx512bf16");
     unsigned a = 0, b = 0, c = 0, d = 0;
     cfg.features.avx_vnni = o.avx_vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+    cfg.features.amx = o.amx && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1);
     const char* names[] = {"baseline", "avx2", "avx512", "avx512_vnni"};
     for (int i = 0; i < n_tiers; ++i) {
         if (o.tier == names[i])
@@ -361,6 +363,8 @@ bool parse(int argc, char** argv, options& o) {
             o.dtype = value;
         else if (key == "--avx-vnni")
             o.avx_vnni = std::atoi(value) != 0;
+        else if (key == "--amx")
+            o.amx = std::atoi(value) != 0;
         else if (key == "--mode")
             o.mode = value;
         else if (key == "--rows")
@@ -386,7 +390,8 @@ int main(int argc, char** argv) {
         std::fprintf(
             stderr,
             "usage: %s [--threads N] [--tier NAME] [--dtype NAME] [--shape OUTxIN] [--rows T]\n"
-            "       [--mode auto|f32] [--footprint MIB] [--seconds S] [--avx-vnni 0|1]\n",
+            "       [--mode auto|f32] [--footprint MIB] [--seconds S] [--avx-vnni 0|1] [--amx "
+            "0|1]\n",
             argv[0]
         );
         return 2;

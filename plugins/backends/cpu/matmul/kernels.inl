@@ -22,6 +22,7 @@ namespace {
 #endif
 #include "tile.inl"
 #include "weights.inl"
+#include "q8_gather.inl"
 #include "q8.inl"
 #include "f32.inl"
 #include "act.inl"

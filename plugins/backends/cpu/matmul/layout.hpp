@@ -82,6 +82,9 @@ extern const mm_kernels mm_kernels_avx2_vnni;
 extern const mm_kernels mm_kernels_avx512;
 extern const mm_kernels mm_kernels_avx512_vnni;
 extern const mm_bf16_kernels mm_bf16_avx512;
+// For more than max_gemv_rows rows on processors with AMX; same results as the fast kernels. Null
+// for floats.
+extern const mm_run_fn mm_q8_amx[n_mm_layouts];
 
 // An activation row in q8 form: int8 codes of `blocks` blocks, then a float scale per block, then
 // int32 sums of the codes, two per block (columns 0..15 and 16..31). Value = scale * code.

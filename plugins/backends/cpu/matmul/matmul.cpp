@@ -3,6 +3,9 @@
 
 #include "layout.hpp"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 namespace rlx::cpu {
 
 const uint8_t mm_iq4_codebook[16] = {
@@ -49,6 +52,14 @@ const mm_kernels* kernels_for(const mm_config& cfg) {
     case tier::avx512_vnni: return &mm_kernels_avx512_vnni;
     default: return &mm_kernels_baseline;
     }
+}
+
+// Tile registers are off until the process asks for them; the kernel refuses when a thread's signal
+// stack is too small, and the vector kernels are used then.
+bool amx_permitted() {
+    constexpr long request_permission = 0x1023; // ARCH_REQ_XCOMP_PERM
+    constexpr long tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
 act_form form_of(const mm_config& cfg, const mm_kernels& k, uint8_t layout) {
@@ -114,6 +125,8 @@ bool mm_layout(const mm_config& cfg, const mm_weight& w, mm_packed* out, const c
     const mm_kernels* k = kernels_for(cfg);
     out->kernels = k;
     out->form = form_of(cfg, *k, f->layout);
+    out->amx = out->form == act_form::q8 && cfg.isa == tier::avx512_vnni && cfg.features.amx &&
+               amx_permitted();
     return true;
 }
 
@@ -152,16 +165,22 @@ mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
     constexpr int64_t step = 2 * panel_rows; // kernels may take two panels at a time
     const int64_t out = p.desc.rows > 0 ? p.desc.rows : 1;
     mm_tiling t;
+    if (rows <= max_gemv_rows) {
+        // Bound by reading the weight: small tiles of one size, so that a list of tiles of several
+        // products can be shared out evenly by number.
+        t.tile_rows = max_gemv_rows;
+        t.tile_cols = step;
+        return t;
+    }
     // Rows in equal parts that are a multiple of every register block's height.
-    const int64_t parts = ceil_div(rows > 0 ? rows : 1, max_tile_rows);
+    const int64_t parts = ceil_div(rows, max_tile_rows);
     t.tile_rows = ceil_div(ceil_div(rows, parts), 12) * 12;
-    if (t.tile_rows < 12) t.tile_rows = 12;
     // Enough tiles that a late thread finds work, few enough that regrouping activations stays
     // cheap.
     const int64_t wanted = ceil_div(static_cast<int64_t>(threads) * 4, parts);
     int64_t cols = ceil_div(ceil_div(out, wanted), step) * step;
-    const int64_t least = rows <= max_gemv_rows ? 64 : 128;
-    const int64_t most = 512;
+    constexpr int64_t least = 128;
+    constexpr int64_t most = 512;
     cols = cols < least ? least : cols > most ? most : cols;
     // Small products: rather fewer columns per tile than idle threads.
     const int64_t share = ceil_div(ceil_div(out, static_cast<int64_t>(threads)), step) * step;
@@ -175,7 +194,11 @@ void mm_run(const mm_packed& p, const mm_tile& t) {
     const mm_kernels& k = *static_cast<const mm_kernels*>(p.kernels);
     switch (p.form) {
     case act_form::f32: k.exact[p.layout](p, t); break;
-    case act_form::q8: k.fast[p.layout](p, t); break;
+    case act_form::q8: {
+        const bool tiles = p.amx && t.n_rows > max_gemv_rows;
+        (tiles ? mm_q8_amx : k.fast)[p.layout](p, t);
+        break;
+    }
     case act_form::bf16: mm_bf16_avx512.run(p, t); break;
     }
 }

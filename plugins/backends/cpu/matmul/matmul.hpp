@@ -49,8 +49,9 @@ struct mm_packed {
     // Private to matmul/ (layout.hpp says what they mean).
     uint8_t layout = 0;
     const void* kernels = nullptr; // the tier's table
-    int64_t blocks = 0;            // 32-column blocks in a row; 0 for float weights
-    uint64_t scale_offset = 0;     // of a panel's planes
+    bool amx = false;
+    int64_t blocks = 0;        // 32-column blocks in a row; 0 for float weights
+    uint64_t scale_offset = 0; // of a panel's planes
     uint64_t super_offset = 0;
     uint64_t panel_bytes = 0;
     uint64_t group_bytes = 0;

@@ -58,6 +58,10 @@ RLX_MM_FN vi sub_i32(vi x, vi y) {
     return {_mm512_sub_epi32(x.a, y.a)};
 }
 
+RLX_MM_FN vi sub_i8(vi x, vi y) {
+    return {_mm512_sub_epi8(x.a, y.a)};
+}
+
 // 16-bit lanes shifted left by S, or right by -S.
 template <int S>
 RLX_MM_FN vi shift16(vi x) {

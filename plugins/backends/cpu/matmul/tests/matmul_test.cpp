@@ -46,10 +46,11 @@ bool machine_has(tier t) {
 }
 
 // The tiers, and two of them with a feature on top.
-enum class set { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 };
+enum class set { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16, amx };
 
 const char* name_of(set s) {
-    const char* names[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"};
+    const char* names[] = {
+        "baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"};
     return names[static_cast<int>(s)];
 }
 
@@ -61,15 +62,31 @@ bool has_avx_vnni() {
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
+bool has_amx() {
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 25 & 1);
+}
+
 bool configure(set s, bool exact, mm_config* cfg) {
     const tier tiers[] = {
-        tier::baseline, tier::avx2, tier::avx2, tier::avx512, tier::avx512_vnni, tier::avx512_vnni};
+        tier::baseline,
+        tier::avx2,
+        tier::avx2,
+        tier::avx512,
+        tier::avx512_vnni,
+        tier::avx512_vnni,
+        tier::avx512_vnni};
     cfg->exact = exact;
     cfg->isa = tiers[static_cast<int>(s)];
     cfg->features.avx_vnni = s == set::avx2_vnni;
     cfg->features.avx512_bf16 = s == set::avx512_bf16;
+    cfg->features.amx = s == set::amx;
     return machine_has(cfg->isa) && (s != set::avx2_vnni || has_avx_vnni()) &&
-           (s != set::avx512_bf16 || __builtin_cpu_supports("avx512bf16"));
+           (s != set::avx512_bf16 || __builtin_cpu_supports("avx512bf16")) &&
+           (s != set::amx || has_amx());
 }
 
 struct problem {
@@ -429,7 +446,8 @@ INSTANTIATE_TEST_SUITE_P(
             set::avx2_vnni,
             set::avx512,
             set::avx512_vnni,
-            set::avx512_bf16
+            set::avx512_bf16,
+            set::amx
         )
     ),
     param_name

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// int8 activation rows brought together for a register block.
+// Included once per tier inside that tier's namespace.
+
+// Activation rows of a register block, regrouped so that every address is one pointer plus a
+// constant: per block: int8 codes [MR][32], float scale [MR], slot [MR][groups], where a slot is
+// float act_scale * act_sum (minimum) or int32 -offset * act_sum (offset).
+constexpr int64_t a_block_bytes(int rows, int groups) {
+    return static_cast<int64_t>(rows) * (block_cols + 4 + 4 * groups);
+}
+
+template <class W>
+void q8_gather(
+    const uint8_t* const* rows, int n, int64_t total, int64_t b0, int64_t nb, uint8_t* dst
+) {
+    for (int64_t b = b0; b < b0 + nb; ++b) {
+        float* scale = reinterpret_cast<float*>(dst + n * block_cols);
+        for (int m = 0; m < n; ++m) {
+            memcpy(dst + m * block_cols, rows[m] + b * block_cols, block_cols);
+            float d;
+            int32_t sum[2];
+            memcpy(&d, rows[m] + total * block_cols + b * 4, 4);
+            memcpy(sum, rows[m] + total * (block_cols + 4) + b * 8, 8);
+            if constexpr (W::groups == 1) sum[0] += sum[1];
+            scale[m] = d;
+            for (int g = 0; g < W::groups; ++g) {
+                uint8_t* slot = reinterpret_cast<uint8_t*>(scale + n + m * W::groups + g);
+                const float minimum = d * static_cast<float>(sum[g]);
+                const int32_t offset = -W::offset * sum[g];
+                memcpy(slot, W::has_min ? static_cast<const void*>(&minimum) : &offset, 4);
+            }
+        }
+        dst += a_block_bytes(n, W::groups);
+    }
+}
