@@ -5,7 +5,7 @@ Usage: python make_unicode_tables.py <src/unicode>    (needs `tokenizers`, libut
 
 The tables are measured, not copied from the Unicode database: what counts is what the reference tokenizer does.
 categories.inc: general category of every code point as the regex engine of `tokenizers` sees it, as ranges.
-opaque.inc: code points that its normalizers treat as starters that neither decompose nor compose, although
+opaque.inc: code points that its normalizers do not know: treated as starters that neither decompose nor compose, although
 utf8proc knows better (its Unicode version is newer); normalisation is cut at them.
 """
 import ctypes, sys, unicodedata
@@ -57,7 +57,7 @@ def write_opaque(path):
         theirs = getattr(normalizers, form)()
         for c in CODE_POINTS:
             probes = [chr(c)]
-            if form == "NFD":  # combining classes, seen through reordering
+            if form in ("NFD", "NFKD"):  # combining classes, seen through reordering
                 probes += [f"a{chr(c)}{m}" for m in "\u0323\u0301"] + [f"a\u0301{chr(c)}", f"a\u0323{chr(c)}"]
             if any(theirs.normalize_str(p) != ours(form, p) for p in probes):
                 rows.append(c << 8 | (1 if form in ("NFC", "NFD") else 2))
@@ -65,7 +65,13 @@ def write_opaque(path):
     for row in rows:
         merged[row >> 8] = merged.get(row >> 8, 0) | (row & 3)
     merged[0x11930] = merged[0x11935] = 3  # the halves of U+11938
-    write(path, [c << 8 | bits for c, bits in sorted(merged.items())], "code point << 8 | 1 for NFC, NFD | 2 for NFKC, NFKD")
+    strip = normalizers.StripAccents()
+    stripped = {c for c in CODE_POINTS if strip.normalize_str(f"a{chr(c)}b") == "ab"}
+    marks = {ord(ch) for ch in members(r"\p{M}")}
+    for c in marks ^ stripped:
+        merged[c] = merged.get(c, 0) | 4
+    write(path, [c << 8 | bits for c, bits in sorted(merged.items())],
+          "code point << 8 | 1 for NFC, NFD | 2 for NFKC, NFKD | 4 for a mark that StripAccents leaves, or no mark that it takes")
 
 
 def write(path, rows, what):

@@ -199,7 +199,10 @@ result<value> interpreter::call(const value& callee, const call_args& args) {
     if (!c) return error{RLX_INVALID_ARGUMENT, "a " + std::string(callee.type_name()) + " cannot be called"};
     RLX_CHECK(charge(16));
     auto v = (*c)->call(*this, args);
-    if (!v.ok()) return v.error().message.starts_with("line ") ? std::move(v) : std::move(v).within((*c)->name + "()");
+    if (!v.ok()) {
+        const bool told = v.error().message.starts_with("line ") || (*c)->name == "raise_exception";
+        return told ? std::move(v) : std::move(v).within((*c)->name + "()");
+    }
     return checked(std::move(*v));
 }
 

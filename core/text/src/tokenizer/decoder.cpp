@@ -11,7 +11,11 @@ std::string token_bytes(const decoder_rules& rules, std::string_view token, bool
     if (rules.byte_fallback)
         if (const auto byte = parse_byte_token(token)) return std::string(1, static_cast<char>(*byte));
     std::string text(token);
-    if (literal && rules.byte_level) return text;
+    if (literal && rules.byte_level) {
+        // As the reference does: also a name is read as bytes where all its characters stand for bytes.
+        const auto bytes = chars_to_bytes(text);
+        return bytes ? *bytes : text;
+    }
     for (const auto& [from, to] : rules.replace) text = replace_all(text, from, to);
     if (!rules.end_of_word.empty()) text = replace_all(text, rules.end_of_word, " ");
     return text;

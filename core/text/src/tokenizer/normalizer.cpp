@@ -17,15 +17,7 @@ struct apply_step {
     }
     result<std::string> operator()(const replace_literal& r) const { return replace_all(text, r.from, r.to); }
 
-    result<std::string> operator()(strip_accents) const {
-        std::string out;
-        for (std::size_t i = 0; i < text.size();) {
-            const code_point c = decode_at(text, i);
-            if (!c.valid || !(classes_of(c.value) & cls_mark)) out += text.substr(i, c.size);
-            i += c.size;
-        }
-        return out;
-    }
+    result<std::string> operator()(strip_accents) const { return strip_marks(text); }
 
     result<std::string> operator()(strip_space s) const {
         std::size_t begin = 0, end = 0;

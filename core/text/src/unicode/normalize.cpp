@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "unicode/normalize.hpp"
 
+#include "unicode/categories.hpp"
 #include "unicode/utf8.hpp"
 
 #include <utf8proc.h>
@@ -17,12 +18,15 @@ constexpr std::uint32_t opaque_list[] = {
 #include "unicode/opaque.inc"
 };
 
-// Normalisation is cut at these: the reference neither moves, composes nor decomposes them.
-bool is_opaque(std::uint32_t cp, normal_form form) {
+bool is_listed(std::uint32_t cp, std::uint32_t bit) {
     if (cp < opaque_list[0] >> 8) return false;
-    const std::uint32_t bit = form == normal_form::nfc || form == normal_form::nfd ? 1 : 2;
     const auto* it = std::lower_bound(std::begin(opaque_list), std::end(opaque_list), cp << 8);
     return it != std::end(opaque_list) && (*it >> 8) == cp && (*it & bit);
+}
+
+// Normalisation is cut at these: the reference neither moves, composes nor decomposes them.
+bool is_opaque(std::uint32_t cp, normal_form form) {
+    return is_listed(cp, form == normal_form::nfc || form == normal_form::nfd ? 1 : 2);
 }
 
 // Below this no character decomposes, composes or moves in the form.
@@ -110,6 +114,13 @@ result<std::string> normalize(std::string_view text, normal_form form) {
     }
     RLX_CHECK(flush(text.size()));
     return out;
+}
+
+std::string strip_marks(std::string_view text) {
+    return map_code_points(text, [](std::string& out, std::uint32_t cp) {
+        const bool mark = classes_of(cp) & cls_mark;
+        if (mark == is_listed(cp, 4)) append_utf8(out, cp);
+    });
 }
 
 std::string to_lower(std::string_view text) {

@@ -14,6 +14,7 @@ enum class normal_form { nfc, nfd, nfkc, nfkd };
 // Invalid bytes are kept as they are.
 result<std::string> normalize(std::string_view text, normal_form form);
 
+std::string strip_marks(std::string_view text); // without combining marks
 std::string to_lower(std::string_view text);
 std::string to_upper(std::string_view text);
 
