@@ -8,6 +8,7 @@
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <ctime>
@@ -56,7 +57,13 @@ public:
 
     // Returns once the value differs from old.
     void wait(std::uint32_t old, std::uint64_t spin_ns) {
-        if (spin(old, spin_ns)) return;
+        std::uint32_t missed = misses_.load(std::memory_order_relaxed);
+        bool full = missed < give_up || old % probe_every == 0;
+        if (spin(old, full ? spin_ns : std::min(spin_ns, short_spin_ns))) {
+            if (missed != 0) misses_.store(missed / 2, std::memory_order_relaxed);
+            return;
+        }
+        if (full && missed < max_misses) misses_.store(missed + 1, std::memory_order_relaxed);
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
         while (value_.load(std::memory_order_seq_cst) == old) {
             ::syscall(SYS_futex, &value_, FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
@@ -65,10 +72,13 @@ public:
     }
 
 private:
+    static constexpr std::uint32_t give_up = 4, max_misses = 8, probe_every = 32;
+    static constexpr std::uint64_t short_spin_ns = 1'000;
+
     bool spin(std::uint32_t old, std::uint64_t spin_ns) const {
         std::uint64_t start = 0;
         do {
-            for (int i = 0; i < 64; i++) {
+            for (int i = 0; i < 32; i++) {
                 if (load() != old) return true;
                 cpu_relax();
             }
@@ -81,6 +91,7 @@ private:
     static_assert(sizeof(std::atomic<std::uint32_t>) == 4, "a futex is 32 bits");
     std::atomic<std::uint32_t> value_{0};
     std::atomic<std::uint32_t> sleepers_{0};
+    std::atomic<std::uint32_t> misses_{0}; // full spins that failed of late
 };
 
 // Threads of one region. What a barrier gets as `team`.
