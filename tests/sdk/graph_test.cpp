@@ -14,8 +14,8 @@ namespace sdk = rlx::sdk;
 
 class sdk_graph : public testing::Test {
 protected:
-    sdk_graph() { sdk::detail::host_table = rlx::host(); }
-
+    // First of all members: the builder below asks the host for its tables.
+    const rlx_host* host_table = sdk::detail::host_table = rlx::host();
     std::unique_ptr<rlx::graph> host_graph = rlx::graph::create(nullptr);
     sdk::sticky errors;
     sdk::graph_builder g{host_graph->handle(), errors};
