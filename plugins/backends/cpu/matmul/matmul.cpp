@@ -172,9 +172,9 @@ mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
         t.tile_cols = step;
         return t;
     }
-    // Rows in equal parts that are a multiple of every register block's height.
+    // Rows in equal parts, multiples of the register blocks' heights (6, 12, 16).
     const int64_t parts = ceil_div(rows, max_tile_rows);
-    t.tile_rows = ceil_div(ceil_div(rows, parts), 12) * 12;
+    t.tile_rows = ceil_div(ceil_div(rows, parts), 48) * 48;
     // Enough tiles that a late thread finds work, few enough that regrouping activations stays
     // cheap.
     const int64_t wanted = ceil_div(static_cast<int64_t>(threads) * 4, parts);

@@ -13,23 +13,28 @@ template <class W>
 void q8_gather(
     const uint8_t* const* rows, int n, int64_t total, int64_t b0, int64_t nb, uint8_t* dst
 ) {
-    for (int64_t b = b0; b < b0 + nb; ++b) {
-        float* scale = reinterpret_cast<float*>(dst + n * block_cols);
-        for (int m = 0; m < n; ++m) {
-            memcpy(dst + m * block_cols, rows[m] + b * block_cols, block_cols);
+    const int64_t step = a_block_bytes(n, W::groups);
+    for (int m = 0; m < n; ++m) {
+        const uint8_t* codes = rows[m] + b0 * block_cols;
+        const uint8_t* scales = rows[m] + total * block_cols + b0 * 4;
+        const uint8_t* sums = rows[m] + total * (block_cols + 4) + b0 * 8;
+        uint8_t* block = dst;
+        for (int64_t b = 0; b < nb; ++b) {
+            memcpy(block + m * block_cols, codes + b * block_cols, block_cols);
             float d;
             int32_t sum[2];
-            memcpy(&d, rows[m] + total * block_cols + b * 4, 4);
-            memcpy(sum, rows[m] + total * (block_cols + 4) + b * 8, 8);
-            if constexpr (W::groups == 1) sum[0] += sum[1];
+            memcpy(&d, scales + b * 4, 4);
+            memcpy(sum, sums + b * 8, 8);
+            float* scale = reinterpret_cast<float*>(block + n * block_cols);
             scale[m] = d;
+            if constexpr (W::groups == 1) sum[0] += sum[1];
             for (int g = 0; g < W::groups; ++g) {
-                uint8_t* slot = reinterpret_cast<uint8_t*>(scale + n + m * W::groups + g);
+                float* slot = scale + n + m * W::groups + g;
                 const float minimum = d * static_cast<float>(sum[g]);
                 const int32_t offset = -W::offset * sum[g];
                 memcpy(slot, W::has_min ? static_cast<const void*>(&minimum) : &offset, 4);
             }
+            block += step;
         }
-        dst += a_block_bytes(n, W::groups);
     }
 }
