@@ -286,7 +286,7 @@ TEST_P(lm, fused_steps_give_what_single_steps_give_with_quantised_weights) {
     const auto tokens = some_tokens(19, 130);
     EXPECT_LE(distance(logits(s, with(true), tokens), logits(s, with(false), tokens)), 2e-6);
     const auto exact = logits(s, with(true), tokens);
-    EXPECT_LE(distance(logits(s, with(true, "auto", "f16"), tokens), exact), 0.08)
+    EXPECT_LE(distance(logits(s, with(true, "auto", "f16"), tokens), exact), 0.15)
         << "int8 activations stay close";
     EXPECT_EQ(logits(s, with(true, "auto"), tokens), logits(s, with(false, "auto"), tokens))
         << "the same integers either way";

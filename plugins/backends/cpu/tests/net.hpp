@@ -25,8 +25,12 @@ namespace rlx::cpu_test {
 
 using dim = std::int64_t;
 
+const rlx_weights_v1* memory_weights_table();
+
 inline const rlx_backend_v1& backend() {
     static const rlx_backend_v1* table = [] {
+        host_provide("rlx.weights/1", memory_weights_table());
+        host_provide("rlx.graph/1", graph_table());
         rlx_plugin p{};
         p.hdr.size = sizeof p;
         if (rlx_error* e = rlx_plugin_entry_v1_rlx_cpu(host(), &p))
@@ -139,8 +143,6 @@ private:
     std::filesystem::path path_;
 };
 
-const rlx_weights_v1* memory_weights_table();
-
 // ---- graphs
 // ----------------------------------------------------------------------------------------
 
@@ -160,7 +162,9 @@ struct attr {
 
 class net {
 public:
-    explicit net(memory_weights* w = nullptr) : g(make(w)), api(graph_table()) {}
+    explicit net(memory_weights* w = nullptr) : g(graph::create(w)), api(graph_table()) {
+        backend();
+    }
 
     std::unique_ptr<graph> g;
     const rlx_graph_v1* api;
@@ -238,11 +242,6 @@ public:
     }
 
 private:
-    static std::unique_ptr<graph> make(memory_weights* w) {
-        host_provide("rlx.weights/1", memory_weights_table());
-        return graph::create(w);
-    }
-
     static void ok(rlx_error* e) {
         if (e) ADD_FAILURE() << from_wall(e).message;
     }
