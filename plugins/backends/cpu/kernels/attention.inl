@@ -200,11 +200,16 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
     }
 }
 
+// Columns of accumulators: with R = 6 rows, 12 ymm or 24 zmm.
+constexpr int value_cols = W == 16 ? 4 : 2;
+constexpr int value_max_rows = W == 4 ? 4 : 6;
+
 template <int R, bool F16>
 void value_rows(const attend_chunk& c, int64_t row, int64_t begin, int64_t end) {
     int64_t d = 0;
-    for (; d + 4 * W <= c.v_dim; d += 4 * W)
-        value_block<R, 4, F16>(c, row, d, W, begin, end);
+    for (; d + value_cols * W <= c.v_dim; d += value_cols * W) {
+        value_block<R, value_cols, F16>(c, row, d, W, begin, end);
+    }
     for (; d < c.v_dim; d += W) {
         value_block<R, 1, F16>(c, row, d, c.v_dim - d < W ? c.v_dim - d : W, begin, end);
     }
@@ -212,27 +217,22 @@ void value_rows(const attend_chunk& c, int64_t row, int64_t begin, int64_t end) 
 
 template <bool F16>
 void value_chunk(const attend_chunk& c) {
-    constexpr int R = W == 16 ? 6 : W == 8 ? 2 : 2;
-    int64_t row = 0;
-    while (row < c.n_rows) {
-        const int64_t left = c.n_rows - row;
-        const int64_t n = left >= R ? R : left >= 3 && W == 16 ? 3 : left >= 2 ? 2 : 1;
+    for (int64_t row = 0, n = 0; row < c.n_rows; row += n) {
+        n = c.n_rows - row < value_max_rows ? c.n_rows - row : value_max_rows;
         int64_t begin = c.n_keys, end = 0;
         for (int64_t r = row; r < row + n; ++r) {
             if (c.lo[r] >= c.hi[r]) continue;
             begin = c.lo[r] < begin ? c.lo[r] : begin;
             end = c.hi[r] > end ? c.hi[r] : end;
         }
-        if (n == 1) {
-            value_rows<1, F16>(c, row, begin, end);
-        } else if (n == 2) {
-            value_rows<2, F16>(c, row, begin, end);
-        } else if (n == 3) {
-            value_rows<3, F16>(c, row, begin, end);
-        } else {
-            value_rows<R, F16>(c, row, begin, end);
+        switch (n) {
+        case 1: value_rows<1, F16>(c, row, begin, end); break;
+        case 2: value_rows<2, F16>(c, row, begin, end); break;
+        case 3: value_rows<3, F16>(c, row, begin, end); break;
+        case 4: value_rows<4, F16>(c, row, begin, end); break;
+        case 5: value_rows<(W == 4 ? 4 : 5), F16>(c, row, begin, end); break;
+        default: value_rows<value_max_rows, F16>(c, row, begin, end); break;
         }
-        row += n;
     }
 }
 
