@@ -16,7 +16,8 @@ namespace rlx::test {
 
 struct chain_options {
     std::string tier; // of the cpu backend; empty = its choice
-    lm_options lm{.max_seq = 128, .compute = "f32"};
+    // max_rows: logits of that many tokens per step, else the whole prompt is fed one by one.
+    lm_options lm{.max_seq = 128, .max_rows = 64, .compute = "f32"};
     open_options files;
 };
 

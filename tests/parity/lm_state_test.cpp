@@ -46,6 +46,10 @@ TEST_P(feeding, in_steps_shorter_than_the_prompt_changes_nothing) {
     o.lm.max_batch = 7;
     const auto small = must(chain::open(f.hf(), o));
     EXPECT_LE(distance(prefill(small->model(), ids), want), limit);
+    o.lm.max_batch = 64;
+    o.lm.max_rows = 5; // fewer logits per step than tokens
+    const auto narrow = must(chain::open(f.hf(), o));
+    EXPECT_LE(distance(prefill(narrow->model(), ids), want), limit);
 }
 
 // Three sequences at different positions, one of them decoding, in every step.

@@ -2,6 +2,7 @@
 // SmolLM2-135M-Instruct Q4_1, the demo's model: exact mode against transformers (ids and logits),
 // fast mode against exact. bootstrap.sh fetches the file; without it these tests are skipped.
 #include "fixture.hpp"
+#include "rlx/base/environment.hpp"
 
 #include <cstdlib>
 #include <fstream>
@@ -12,16 +13,10 @@ namespace {
 
 using nlohmann::json;
 
-// RLX_SMOLLM2, else the cache that bootstrap.sh fills.
+// RLX_SMOLLM2, else where bootstrap.sh puts it.
 std::filesystem::path model_file() {
-    if (const char* set = std::getenv("RLX_SMOLLM2")) return set;
-    std::filesystem::path cache;
-    if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg) {
-        cache = xdg;
-    } else if (const char* home = std::getenv("HOME")) {
-        cache = std::filesystem::path(home) / ".cache";
-    }
-    return cache / "rlx" / "models" / "smollm2-135m-instruct-q4_1.gguf";
+    const char* set = std::getenv("RLX_SMOLLM2");
+    return set ? set : cache_dir() / "models" / "smollm2-135m-instruct-q4_1.gguf";
 }
 
 class smollm2 : public testing::Test {
@@ -38,6 +33,7 @@ protected:
         chain_options o;
         o.lm.compute = compute;
         o.lm.max_seq = 1024;
+        o.lm.max_rows = 256;
         return must(chain::open(file, o));
     }
 };
