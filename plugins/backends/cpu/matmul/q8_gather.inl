@@ -35,6 +35,9 @@ void q8_gather(
                 memcpy(slot, W::has_min ? static_cast<const void*>(&minimum) : &offset, 4);
             }
             block += step;
+            // GCC 12.2 -O3 for AVX-512 otherwise merges the induction variables of this loop into
+            // wrong addresses (right with -O2, -fno-ivopts or -fno-unswitch-loops).
+            __asm__ volatile("" : "+r"(block) : : "memory");
         }
     }
 }
