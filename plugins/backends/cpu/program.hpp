@@ -130,8 +130,10 @@ struct activation {
     std::uint32_t slot = 0;
 };
 
-// Activations up to this many bytes are made by each thread for itself.
+// Activations up to this size are made by each thread for itself: that takes about as long as a
+// barrier.
 constexpr std::uint64_t local_activation_bytes = 32 * 1024;
+constexpr std::int64_t local_activation_elements = 8192;
 
 // Pairs (token, choice) sorted by expert, made once for all products with the same ids.
 struct expert_lists {
