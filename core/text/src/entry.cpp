@@ -49,7 +49,11 @@ result<std::unique_ptr<pipeline>> load_tokenizer(const weights& w, const std::st
         files.generation_config = beside("generation_config.json");
     } else {
         auto text = RLX_TRY(w.sidecar("tokenizer.json"));
-        if (!text) return error{RLX_MISSING_METADATA, w.path().string() + " holds no vocabulary, and there is no tokenizer.json beside it"};
+        if (!text)
+            return error{
+                RLX_MISSING_METADATA,
+                w.path().string() +
+                    " holds no vocabulary, and there is no tokenizer.json beside it"};
         files.tokenizer = std::move(*text);
         files.config = RLX_TRY(w.sidecar("tokenizer_config.json"));
         files.special_tokens_map = RLX_TRY(w.sidecar("special_tokens_map.json"));
@@ -64,7 +68,8 @@ result<std::optional<std::string>> template_of_config(const std::string& text) {
     const json* t = get(root, "chat_template");
     if (!t) return std::optional<std::string>();
     if (t->is_string()) return std::optional(t->get<std::string>());
-    if (!t->is_array()) return error{RLX_CORRUPT_DATA, "\"chat_template\" is neither a string nor a list"};
+    if (!t->is_array())
+        return error{RLX_CORRUPT_DATA, "\"chat_template\" is neither a string nor a list"};
     std::string names;
     for (const json& item : *t) {
         const std::string name = RLX_TRY(need_string(item, "name"));
@@ -79,38 +84,51 @@ result<std::string> find_template(const weights& w) {
         if (const auto text = w.meta_string("tokenizer.chat_template")) return std::string(*text);
     if (auto text = RLX_TRY(w.sidecar("chat_template.jinja"))) return std::move(*text);
     if (const auto config = RLX_TRY(w.sidecar("tokenizer_config.json")))
-        if (auto text = RLX_TRY(template_of_config(*config).within("tokenizer_config.json"))) return std::move(*text);
-    return error{RLX_MISSING_METADATA, w.path().string() + " has no chat template; give plain text with --prompt, or a template"};
+        if (auto text = RLX_TRY(template_of_config(*config).within("tokenizer_config.json")))
+            return std::move(*text);
+    return error{
+        RLX_MISSING_METADATA,
+        w.path().string() + " has no chat template; give plain text with --prompt, or a template"};
 }
 
 class library final : public text_library {
 public:
-    result<std::unique_ptr<tokenizer>> open_tokenizer(const weights& w, const std::string& file) const override {
+    result<std::unique_ptr<tokenizer>>
+    open_tokenizer(const weights& w, const std::string& file) const override {
         return guarded<std::unique_ptr<tokenizer>>([&]() -> result<std::unique_ptr<tokenizer>> {
-            return std::unique_ptr<tokenizer>(std::make_unique<pipeline_tokenizer>(RLX_TRY(load_tokenizer(w, file))));
+            return std::unique_ptr<tokenizer>(
+                std::make_unique<pipeline_tokenizer>(RLX_TRY(load_tokenizer(w, file)))
+            );
         });
     }
 
     std::unique_ptr<stream_decoder> stream(const tokenizer& t) const override { return t.stream(); }
 
-    result<std::unique_ptr<chat_template>> open_template(const weights& w, const tokenizer& t) const override {
-        return guarded<std::unique_ptr<chat_template>>([&]() -> result<std::unique_ptr<chat_template>> {
-            return jinja::compile_chat_template(RLX_TRY(find_template(w)), t.special_tokens());
-        });
+    result<std::unique_ptr<chat_template>>
+    open_template(const weights& w, const tokenizer& t) const override {
+        return guarded<std::unique_ptr<chat_template>>(
+            [&]() -> result<std::unique_ptr<chat_template>> {
+                return jinja::compile_chat_template(RLX_TRY(find_template(w)), t.special_tokens());
+            }
+        );
     }
 
-    result<std::unique_ptr<chat_template>> parse_template(std::string_view source, std::string_view bos, std::string_view eos) const override {
-        return guarded<std::unique_ptr<chat_template>>([&]() -> result<std::unique_ptr<chat_template>> {
-            std::vector<std::pair<std::string, std::string>> names;
-            if (!bos.empty()) names.emplace_back("bos_token", bos);
-            if (!eos.empty()) names.emplace_back("eos_token", eos);
-            return jinja::compile_chat_template(std::string(source), std::move(names));
-        });
+    result<std::unique_ptr<chat_template>> parse_template(
+        std::string_view source, std::string_view bos, std::string_view eos
+    ) const override {
+        return guarded<std::unique_ptr<chat_template>>(
+            [&]() -> result<std::unique_ptr<chat_template>> {
+                std::vector<std::pair<std::string, std::string>> names;
+                if (!bos.empty()) names.emplace_back("bos_token", bos);
+                if (!eos.empty()) names.emplace_back("eos_token", eos);
+                return jinja::compile_chat_template(std::string(source), std::move(names));
+            }
+        );
     }
 };
 
-}  // namespace
-}  // namespace rlx::text
+} // namespace
+} // namespace rlx::text
 
 extern "C" __attribute__((visibility("default"))) const rlx::text_library* rlx_text_entry_v1() {
     static const rlx::text::library library;

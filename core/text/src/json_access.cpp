@@ -5,10 +5,12 @@ namespace rlx::text {
 namespace {
 
 error wrong_type(const char* key, const char* expected, const json& found) {
-    return {RLX_CORRUPT_DATA, std::string("\"") + key + "\" is a " + found.type_name() + ", expected a " + expected};
+    return {
+        RLX_CORRUPT_DATA,
+        std::string("\"") + key + "\" is a " + found.type_name() + ", expected a " + expected};
 }
 
-}  // namespace
+} // namespace
 
 result<void> check_json_depth(std::string_view text) {
     std::size_t depth = 0;
@@ -16,13 +18,18 @@ result<void> check_json_depth(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         if (in_string) {
-            if (c == '\\') ++i;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                ++i;
+            else if (c == '"')
+                in_string = false;
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
             if (++depth > max_json_depth)
-                return error{RLX_CORRUPT_DATA, "bad JSON: nested deeper than " + std::to_string(max_json_depth) + " at byte " + std::to_string(i)};
+                return error{
+                    RLX_CORRUPT_DATA,
+                    "bad JSON: nested deeper than " + std::to_string(max_json_depth) + " at byte " +
+                        std::to_string(i)};
         } else if ((c == ']' || c == '}') && depth > 0) {
             --depth;
         }
@@ -63,4 +70,4 @@ result<std::optional<std::int64_t>> get_int(const json& object, const char* key)
     return std::optional(v->get<std::int64_t>());
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -33,13 +33,16 @@ result<J> parse_json_as(std::string_view text) {
     }
 }
 
-inline result<json> parse_json(std::string_view text) { return parse_json_as<json>(text); }
+inline result<json> parse_json(std::string_view text) {
+    return parse_json_as<json>(text);
+}
 
-// Typed members of an object. Absent and null are the same; another type is an error that names the key.
+// Typed members of an object. Absent and null are the same; another type is an error that names the
+// key.
 result<std::optional<std::string>> get_string(const json& object, const char* key);
 result<std::string> need_string(const json& object, const char* key);
 result<bool> get_bool(const json& object, const char* key, bool fallback);
 result<std::optional<std::int64_t>> get_int(const json& object, const char* key);
 const json* get(const json& object, const char* key); // nullptr when absent or null
 
-}  // namespace rlx::text
+} // namespace rlx::text

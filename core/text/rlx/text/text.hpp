@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Tokenizers and chat templates: librlx-text.so, opened on demand by whoever needs text. Host side only,
-// same build on both sides, so C++ interfaces are fine here.
+// Tokenizers and chat templates: librlx-text.so, opened on demand by whoever needs text. Host side
+// only, same build on both sides, so C++ interfaces are fine here.
 #pragma once
 
 #include "rlx/base/result.hpp"
@@ -22,24 +22,28 @@ struct encode_options {
     bool parse_special = false; // recognise control tokens in the text
 };
 
-// Turns a stream of tokens into text that never ends inside a UTF-8 character. The pieces joined equal
-// decode() of the ids, and control tokens give no text. [one thread]
+// Turns a stream of tokens into text that never ends inside a UTF-8 character. The pieces joined
+// equal decode() of the ids, and control tokens give no text. [one thread]
 class stream_decoder {
 public:
     virtual ~stream_decoder() = default;
-    virtual result<std::string> push(std::int32_t id) = 0; // text that is complete now, may be empty
-    virtual std::string finish() = 0;                      // what is left; incomplete bytes become U+FFFD
+    virtual result<std::string> push(std::int32_t id
+    ) = 0;                            // text that is complete now, may be empty
+    virtual std::string finish() = 0; // what is left; incomplete bytes become U+FFFD
 };
 
 // [any thread]
 class tokenizer {
 public:
     virtual ~tokenizer() = default;
-    virtual result<std::vector<std::int32_t>> encode(std::string_view text, const encode_options& = {}) const = 0;
-    // The bytes of one token as they appear in running text; empty for control tokens unless `special`.
+    virtual result<std::vector<std::int32_t>>
+    encode(std::string_view text, const encode_options& = {}) const = 0;
+    // The bytes of one token as they appear in running text; empty for control tokens unless
+    // `special`.
     virtual result<std::string> piece(std::int32_t id, bool special = false) const = 0;
     // Bytes that are no UTF-8 become U+FFFD. An id outside the vocabulary is an error.
-    virtual result<std::string> decode(std::span<const std::int32_t> ids, bool special = false) const = 0;
+    virtual result<std::string>
+    decode(std::span<const std::int32_t> ids, bool special = false) const = 0;
     virtual std::int64_t vocab_size() const = 0;
     virtual std::optional<std::int32_t> bos() const = 0;
     virtual std::optional<std::int32_t> eos() const = 0;
@@ -49,16 +53,20 @@ public:
     virtual std::optional<std::int32_t> id_of(std::string_view token) const = 0;
     virtual std::string_view source() const = 0; // "tokenizer.json" | "gguf"
     virtual std::string_view kind() const = 0;   // "bpe/qwen2", "spm", ...
-    // Named special tokens as chat templates see them: {"bos_token", "<s>"}, {"eos_token", ...}, ...
+
+    // Named special tokens as chat templates see them: {"bos_token", "<s>"}, {"eos_token", ...},
+    // ...
     virtual std::vector<std::pair<std::string, std::string>> special_tokens() const { return {}; }
+
     // A new stream; it borrows the tokenizer.
     virtual std::unique_ptr<stream_decoder> stream() const { return nullptr; }
 };
 
 struct render_options {
     bool add_generation_prompt = true;
-    std::string extra_json;    // object merged into the template's variables ("enable_thinking", "tools", ...)
-    std::string now;           // YYYY-MM-DD for strftime_now, empty = today
+    std::string
+        extra_json; // object merged into the template's variables ("enable_thinking", "tools", ...)
+    std::string now; // YYYY-MM-DD for strftime_now, empty = today
 };
 
 // [any thread]
@@ -66,22 +74,27 @@ class chat_template {
 public:
     virtual ~chat_template() = default;
     // messages_json: [{"role": ..., "content": ...}, ...]. Errors name line and construct.
-    virtual result<std::string> render(std::string_view messages_json, const render_options& = {}) const = 0;
+    virtual result<std::string>
+    render(std::string_view messages_json, const render_options& = {}) const = 0;
     virtual std::string_view source() const = 0; // the template text
 };
 
 class text_library {
 public:
     virtual ~text_library() = default;
-    // From tokenizer.json beside the weights, else from the GGUF's own vocabulary. `file` forces a tokenizer.json.
-    virtual result<std::unique_ptr<tokenizer>> open_tokenizer(const weights& w, const std::string& file = {}) const = 0;
+    // From tokenizer.json beside the weights, else from the GGUF's own vocabulary. `file` forces a
+    // tokenizer.json.
+    virtual result<std::unique_ptr<tokenizer>>
+    open_tokenizer(const weights& w, const std::string& file = {}) const = 0;
     virtual std::unique_ptr<stream_decoder> stream(const tokenizer& t) const = 0;
     // The checkpoint's own template; RLX_MISSING_METADATA when it has none.
-    virtual result<std::unique_ptr<chat_template>> open_template(const weights& w, const tokenizer& t) const = 0;
-    virtual result<std::unique_ptr<chat_template>> parse_template(std::string_view source, std::string_view bos, std::string_view eos) const = 0;
+    virtual result<std::unique_ptr<chat_template>>
+    open_template(const weights& w, const tokenizer& t) const = 0;
+    virtual result<std::unique_ptr<chat_template>>
+    parse_template(std::string_view source, std::string_view bos, std::string_view eos) const = 0;
 };
 
-}  // namespace rlx
+} // namespace rlx
 
 // The one symbol of librlx-text.so.
 extern "C" const rlx::text_library* rlx_text_entry_v1();

@@ -7,7 +7,8 @@
 namespace rlx::text::jinja {
 
 // special_tokens become variables ("bos_token", ...). Errors name the line and the construct.
-result<std::unique_ptr<chat_template>>
-compile_chat_template(std::string source, std::vector<std::pair<std::string, std::string>> special_tokens);
+result<std::unique_ptr<chat_template>> compile_chat_template(
+    std::string source, std::vector<std::pair<std::string, std::string>> special_tokens
+);
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

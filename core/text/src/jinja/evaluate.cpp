@@ -17,21 +17,31 @@ value loop_attribute(const loop_value& l, std::string_view name) {
     if (name == "first") return value(i == 0);
     if (name == "last") return value(i == n - 1);
     if (name == "length") return value(n);
-    if (name == "depth") return value(static_cast<std::int64_t>(l.depth0) + 1);
-    if (name == "depth0") return value(static_cast<std::int64_t>(l.depth0));
-    if (name == "previtem") return i > 0 ? l.items->items[l.index0 - 1] : value::missing("there is no previous item, so loop.previtem");
-    if (name == "nextitem") return i + 1 < n ? l.items->items[l.index0 + 1] : value::missing("there is no next item, so loop.nextitem");
+    if (name == "depth") return value(std::int64_t{1}); // only recursive loops count further
+    if (name == "depth0") return value(std::int64_t{0});
+    if (name == "previtem")
+        return i > 0 ? l.items->items[l.index0 - 1]
+                     : value::missing("there is no previous item, so loop.previtem");
+    if (name == "nextitem")
+        return i + 1 < n ? l.items->items[l.index0 + 1]
+                         : value::missing("there is no next item, so loop.nextitem");
     return value();
 }
 
-}  // namespace
+} // namespace
 
 // Errors from below get the line of the expression that they happened in, once.
 result<value> interpreter::eval(const expression& e) {
     ++depth_;
-    result<value> v = depth_ > limits_.depth ? result<value>(error{RLX_CORRUPT_DATA, "expressions and macros are nested deeper than " + std::to_string(limits_.depth)}) : eval_kind(e);
+    result<value> v =
+        depth_ > limits_.depth
+            ? result<value>(error{
+                  RLX_CORRUPT_DATA,
+                  "expressions and macros are nested deeper than " + std::to_string(limits_.depth)})
+            : eval_kind(e);
     --depth_;
-    if (!v.ok() && !v.error().message.starts_with("line ")) return at_line(e.line, v.error().code, v.error().message);
+    if (!v.ok() && !v.error().message.starts_with("line "))
+        return at_line(e.line, v.error().code, v.error().message);
     return v;
 }
 
@@ -74,7 +84,8 @@ result<value> interpreter::eval_name(const expression& e) {
 
 result<value> interpreter::eval_list(const expression& e) {
     std::vector<value> items;
-    for (const auto& a : e.args) items.push_back(RLX_TRY(eval(*a)));
+    for (const auto& a : e.args)
+        items.push_back(RLX_TRY(eval(*a)));
     return checked(make_list(std::move(items), e.kind == expression_kind::tuple));
 }
 
@@ -82,7 +93,9 @@ result<value> interpreter::eval_dict(const expression& e) {
     dict_value d;
     for (std::size_t i = 0; i < e.args.size(); i += 2) {
         value key = RLX_TRY(eval(*e.args[i]));
-        if (key.depth() > 0) return error{RLX_INVALID_ARGUMENT, "a " + std::string(key.type_name()) + " cannot be a key"};
+        if (key.depth() > 0)
+            return error{
+                RLX_INVALID_ARGUMENT, "a " + std::string(key.type_name()) + " cannot be a key"};
         d.set(std::move(key), RLX_TRY(eval(*e.args[i + 1])));
     }
     return checked(make_dict(std::move(d)));
@@ -91,8 +104,13 @@ result<value> interpreter::eval_dict(const expression& e) {
 result<value> interpreter::eval_unary(const expression& e) {
     const value v = RLX_TRY(eval(*e.args[0]));
     if (e.kind == expression_kind::logical_not) return value(!v.truthy());
-    if (!v.is_number()) return error{RLX_INVALID_ARGUMENT, "a sign before a " + std::string(v.type_name())};
-    return arithmetic(e.kind == expression_kind::negate ? binary_op::sub : binary_op::add, value(std::int64_t{0}), v);
+    if (!v.is_number())
+        return error{RLX_INVALID_ARGUMENT, "a sign before a " + std::string(v.type_name())};
+    return arithmetic(
+        e.kind == expression_kind::negate ? binary_op::sub : binary_op::add,
+        value(std::int64_t{0}),
+        v
+    );
 }
 
 // Gives the deciding operand, as Python does.
@@ -111,7 +129,8 @@ result<value> interpreter::eval_concat(const expression& e) {
         const value v = RLX_TRY(eval(*a));
         RLX_CHECK(charge(v.weight()));
         out += to_text(v);
-        if (out.size() > max_string_bytes) return error{RLX_CORRUPT_DATA, "a string grows beyond 16 MiB"};
+        if (out.size() > max_string_bytes)
+            return error{RLX_CORRUPT_DATA, "a string grows beyond 16 MiB"};
     }
     return value(std::move(out));
 }
@@ -133,7 +152,8 @@ result<value> interpreter::eval_comparison(const expression& e) {
         value right = RLX_TRY(eval(*e.args[i + 1]));
         const compare_op op = e.compares[i];
         // Searching a string for a string may take the product of their lengths.
-        const bool search = left.is_string() && right.is_string() && (op == compare_op::in || op == compare_op::not_in);
+        const bool search = left.is_string() && right.is_string() &&
+                            (op == compare_op::in || op == compare_op::not_in);
         RLX_CHECK(charge(search ? left.weight() * right.weight() : left.weight() + right.weight()));
         bool holds = false;
         switch (op) {
@@ -169,8 +189,10 @@ result<value> interpreter::eval_slice(const expression& e) {
 
 result<call_args> interpreter::eval_args(const expression& e) {
     call_args args;
-    for (std::size_t i = 1; i < e.args.size(); ++i) args.positional.push_back(RLX_TRY(eval(*e.args[i])));
-    for (const auto& k : e.keywords) args.keywords.emplace_back(k.name, RLX_TRY(eval(*k.value)));
+    for (std::size_t i = 1; i < e.args.size(); ++i)
+        args.positional.push_back(RLX_TRY(eval(*e.args[i])));
+    for (const auto& k : e.keywords)
+        args.keywords.emplace_back(k.name, RLX_TRY(eval(*k.value)));
     return args;
 }
 
@@ -180,10 +202,14 @@ result<value> interpreter::eval_call(const expression& e) {
 }
 
 result<value> interpreter::eval_filter(const expression& e, const value* subject) {
-    const value v = e.args[0] ? e.args[0]->kind == expression_kind::filter ? RLX_TRY(eval_filter(*e.args[0], subject)) : RLX_TRY(eval(*e.args[0])) : *subject;
+    const value v = e.args[0] ? e.args[0]->kind == expression_kind::filter
+                                    ? RLX_TRY(eval_filter(*e.args[0], subject))
+                                    : RLX_TRY(eval(*e.args[0]))
+                              : *subject;
     const call_args args = RLX_TRY(eval_args(e));
     auto out = apply_filter(e.text, v, args);
-    if (!out.ok() && !out.error().message.starts_with("line ")) return at_line(e.line, out.error().code, out.error().message);
+    if (!out.ok() && !out.error().message.starts_with("line "))
+        return at_line(e.line, out.error().code, out.error().message);
     return out;
 }
 
@@ -195,8 +221,12 @@ result<value> interpreter::eval_test(const expression& e) {
 
 result<value> interpreter::call(const value& callee, const call_args& args) {
     const auto* c = callee.as<std::shared_ptr<const callable_value>>();
-    if (callee.is_undefined()) return error{RLX_INVALID_ARGUMENT, undefined_name(callee) + " is undefined and cannot be called"};
-    if (!c) return error{RLX_INVALID_ARGUMENT, "a " + std::string(callee.type_name()) + " cannot be called"};
+    if (callee.is_undefined())
+        return error{
+            RLX_INVALID_ARGUMENT, undefined_name(callee) + " is undefined and cannot be called"};
+    if (!c)
+        return error{
+            RLX_INVALID_ARGUMENT, "a " + std::string(callee.type_name()) + " cannot be called"};
     RLX_CHECK(charge(16));
     auto v = (*c)->call(*this, args);
     if (!v.ok()) {
@@ -206,25 +236,34 @@ result<value> interpreter::call(const value& callee, const call_args& args) {
     return checked(std::move(*v));
 }
 
-result<value> interpreter::apply_filter(std::string_view name, const value& v, const call_args& args) {
+result<value>
+interpreter::apply_filter(std::string_view name, const value& v, const call_args& args) {
     filter_function f = find_text_filter(name);
     if (!f) f = find_list_filter(name);
-    if (!f) return error{RLX_UNSUPPORTED, "the filter \"" + std::string(name) + "\" is not supported"};
+    if (!f)
+        return error{RLX_UNSUPPORTED, "the filter \"" + std::string(name) + "\" is not supported"};
     RLX_CHECK(charge(v.weight()));
     auto out = f(*this, v, args);
-    if (!out.ok()) return out.error().message.starts_with("line ") ? std::move(out) : std::move(out).within("filter " + std::string(name));
+    if (!out.ok())
+        return out.error().message.starts_with("line ")
+                   ? std::move(out)
+                   : std::move(out).within("filter " + std::string(name));
     RLX_CHECK(charge(out->weight()));
     return checked(std::move(*out));
 }
 
 result<bool> interpreter::apply_test(std::string_view name, const value& v, const call_args& args) {
     const test_function f = find_test(name);
-    if (!f) return error{RLX_UNSUPPORTED, "the test \"" + std::string(name) + "\" is not supported"};
+    if (!f)
+        return error{RLX_UNSUPPORTED, "the test \"" + std::string(name) + "\" is not supported"};
     return f(*this, v, args);
 }
 
 result<value> interpreter::attribute(const value& v, std::string_view name) {
-    if (v.is_undefined()) return error{RLX_INVALID_ARGUMENT, undefined_name(v) + " is undefined, so it has no \"" + std::string(name) + "\""};
+    if (v.is_undefined())
+        return error{
+            RLX_INVALID_ARGUMENT,
+            undefined_name(v) + " is undefined, so it has no \"" + std::string(name) + "\""};
     value found = find_method(v, name);
     if (!found.is_undefined()) return found;
     if (v.dict()) {
@@ -249,4 +288,4 @@ result<value> interpreter::item(const value& v, const value& key) {
     return method.is_undefined() ? found : method;
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

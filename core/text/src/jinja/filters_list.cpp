@@ -10,7 +10,9 @@
 namespace rlx::text::jinja {
 namespace {
 
-error bad(std::string message) { return {RLX_INVALID_ARGUMENT, std::move(message)}; }
+error bad(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
 
 // "a.b.0" of v.
 result<value> attribute_path(interpreter& in, value v, const value& path) {
@@ -21,7 +23,8 @@ result<value> attribute_path(interpreter& in, value v, const value& path) {
         const std::string_view part = rest.substr(0, dot);
         std::int64_t index = 0;
         const auto r = std::from_chars(part.data(), part.data() + part.size(), index);
-        const bool number = !part.empty() && part[0] != '-' && r.ec == std::errc() && r.ptr == part.data() + part.size();
+        const bool number = !part.empty() && part[0] != '-' && r.ec == std::errc() &&
+                            r.ptr == part.data() + part.size();
         v = RLX_TRY(in.item(v, number ? value(index) : value(part)));
         if (dot == rest.npos) return v;
         rest.remove_prefix(dot + 1);
@@ -29,7 +32,8 @@ result<value> attribute_path(interpreter& in, value v, const value& path) {
 }
 
 // What items are ordered and compared by.
-result<value> sort_key(interpreter& in, const value& v, const value* attribute, bool case_sensitive) {
+result<value>
+sort_key(interpreter& in, const value& v, const value* attribute, bool case_sensitive) {
     value key = attribute && !attribute->is_none() ? RLX_TRY(attribute_path(in, v, *attribute)) : v;
     if (!case_sensitive && key.is_string()) return value(to_lower(key.string()));
     return key;
@@ -56,15 +60,18 @@ result<value> items(interpreter&, const value& v, const call_args& args) {
     std::vector<value> out;
     if (v.is_undefined()) return make_list({});
     if (!v.dict()) return bad("a " + std::string(v.type_name()) + " is no mapping");
-    for (const auto& [k, item] : v.dict()->items) out.push_back(make_list({k, item}, true));
+    for (const auto& [k, item] : v.dict()->items)
+        out.push_back(make_list({k, item}, true));
     return make_list(std::move(out));
 }
 
 // Sorts by keys that are computed once; stable, also in reverse.
-result<std::vector<value>> sorted(interpreter& in, std::vector<value> items, const std::vector<value>& keys, bool reverse) {
+result<std::vector<value>>
+sorted(interpreter& in, std::vector<value> items, const std::vector<value>& keys, bool reverse) {
     RLX_CHECK(in.charge(items.size() * 8));
     std::vector<std::size_t> order(items.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    for (std::size_t i = 0; i < order.size(); ++i)
+        order[i] = i;
     std::optional<error> failed;
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         auto c = reverse ? compare(keys[b], keys[a]) : compare(keys[a], keys[b]);
@@ -73,14 +80,16 @@ result<std::vector<value>> sorted(interpreter& in, std::vector<value> items, con
     });
     if (failed) return *failed;
     std::vector<value> out;
-    for (const std::size_t i : order) out.push_back(std::move(items[i]));
+    for (const std::size_t i : order)
+        out.push_back(std::move(items[i]));
     return out;
 }
 
 result<value> dictsort(interpreter& in, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"case_sensitive", "by", "reverse"}));
     const std::string by = RLX_TRY(b.text(1, "key"));
-    if (by != "key" && by != "value") return bad("\"by\" is \"" + by + "\", expected \"key\" or \"value\"");
+    if (by != "key" && by != "value")
+        return bad("\"by\" is \"" + by + "\", expected \"key\" or \"value\"");
     if (!v.dict()) return bad("a " + std::string(v.type_name()) + " is no mapping");
     std::vector<value> pairs, keys;
     for (const auto& [k, item] : v.dict()->items) {
@@ -91,11 +100,13 @@ result<value> dictsort(interpreter& in, const value& v, const call_args& args) {
 }
 
 result<value> sort(interpreter& in, const value& v, const call_args& args) {
-    const bound_args b = RLX_TRY(bound_args::bind(args, {"reverse", "case_sensitive", "attribute"}));
+    const bound_args b =
+        RLX_TRY(bound_args::bind(args, {"reverse", "case_sensitive", "attribute"}));
     std::vector<value> all = RLX_TRY(in.items_of(v)), keys;
     if (b.get(2) && b.get(2)->is_string() && b.get(2)->string().find(',') != std::string::npos)
         return error{RLX_UNSUPPORTED, "sorting by several attributes is not supported"};
-    for (const value& item : all) keys.push_back(RLX_TRY(sort_key(in, item, b.get(2), b.flag(1, false))));
+    for (const value& item : all)
+        keys.push_back(RLX_TRY(sort_key(in, item, b.get(2), b.flag(1, false))));
     return make_list(RLX_TRY(sorted(in, std::move(all), keys, b.flag(0, false))));
 }
 
@@ -105,7 +116,8 @@ result<value> unique(interpreter& in, const value& v, const call_args& args) {
     for (const value& item : RLX_TRY(in.items_of(v))) {
         value key = RLX_TRY(sort_key(in, item, b.get(1), b.flag(0, false)));
         RLX_CHECK(in.charge(keys.size() * key.weight()));
-        if (std::any_of(keys.begin(), keys.end(), [&](const value& k) { return equal(k, key); })) continue;
+        if (std::any_of(keys.begin(), keys.end(), [&](const value& k) { return equal(k, key); }))
+            continue;
         keys.push_back(std::move(key));
         out.push_back(item);
     }
@@ -131,7 +143,8 @@ result<value> sum(interpreter& in, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"attribute", "start"}));
     value total = b.get_or(1, value(std::int64_t{0}));
     for (const value& item : RLX_TRY(in.items_of(v))) {
-        const value part = b.get(0) && !b.get(0)->is_none() ? RLX_TRY(attribute_path(in, item, *b.get(0))) : item;
+        const value part =
+            b.get(0) && !b.get(0)->is_none() ? RLX_TRY(attribute_path(in, item, *b.get(0))) : item;
         RLX_CHECK(in.charge(total.weight()));
         total = RLX_TRY(in.checked(RLX_TRY(arithmetic(binary_op::add, total, part))));
     }
@@ -156,7 +169,8 @@ result<value> reverse(interpreter& in, const value& v, const call_args& args) {
     std::reverse(all.begin(), all.end());
     if (!v.is_string()) return make_list(std::move(all));
     std::string out;
-    for (const value& c : all) out += c.string();
+    for (const value& c : all)
+        out += c.string();
     return value(std::move(out));
 }
 
@@ -166,7 +180,8 @@ result<value> join(interpreter& in, const value& v, const call_args& args) {
     std::string out;
     bool started = false;
     for (const value& item : RLX_TRY(in.items_of(v))) {
-        const value part = b.get(1) && !b.get(1)->is_none() ? RLX_TRY(attribute_path(in, item, *b.get(1))) : item;
+        const value part =
+            b.get(1) && !b.get(1)->is_none() ? RLX_TRY(attribute_path(in, item, *b.get(1))) : item;
         if (std::exchange(started, true)) out += separator;
         RLX_CHECK(in.charge(part.weight()));
         out += to_text(part);
@@ -189,7 +204,8 @@ result<value> map(interpreter& in, const value& v, const call_args& args) {
     if (!args.positional[0].is_string()) return bad("the name of a filter is needed");
     const std::string name = args.positional[0].string();
     const call_args rest{{args.positional.begin() + 1, args.positional.end()}, args.keywords};
-    for (const value& item : RLX_TRY(in.items_of(v))) out.push_back(RLX_TRY(in.apply_filter(name, item, rest)));
+    for (const value& item : RLX_TRY(in.items_of(v)))
+        out.push_back(RLX_TRY(in.apply_filter(name, item, rest)));
     return make_list(std::move(out));
 }
 
@@ -212,7 +228,8 @@ result<value> choose(interpreter& in, const value& v, const call_args& args) {
     std::vector<value> out;
     for (const value& item : RLX_TRY(in.items_of(v))) {
         const value subject = by_attribute ? RLX_TRY(attribute_path(in, item, attribute)) : item;
-        const bool passes = test.empty() ? subject.truthy() : RLX_TRY(in.apply_test(test, subject, rest));
+        const bool passes =
+            test.empty() ? subject.truthy() : RLX_TRY(in.apply_test(test, subject, rest));
         if (passes == keep) out.push_back(item);
     }
     return make_list(std::move(out));
@@ -259,7 +276,7 @@ constexpr row rows[] = {
     {"attr", attr},
 };
 
-}  // namespace
+} // namespace
 
 filter_function find_list_filter(std::string_view name) {
     for (const row& r : rows)
@@ -267,4 +284,4 @@ filter_function find_list_filter(std::string_view name) {
     return nullptr;
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

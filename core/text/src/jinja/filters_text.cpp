@@ -13,7 +13,9 @@
 namespace rlx::text::jinja {
 namespace {
 
-error bad(std::string message) { return {RLX_INVALID_ARGUMENT, std::move(message)}; }
+error bad(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
 
 result<void> no_arguments(const call_args& args) {
     auto b = bound_args::bind(args, {});
@@ -25,22 +27,32 @@ result<value> trim(interpreter&, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"chars"}));
     const value* chars = b.get(0);
     if (chars && !chars->is_string() && !chars->is_none()) return bad("\"chars\" is no string");
-    return value(strip_text(to_text(v), chars && chars->is_string() ? &chars->string() : nullptr, true, true));
+    return value(
+        strip_text(to_text(v), chars && chars->is_string() ? &chars->string() : nullptr, true, true)
+    );
 }
 
 result<value> tojson(interpreter&, const value& v, const call_args& args) {
-    const bound_args b = RLX_TRY(bound_args::bind(args, {"ensure_ascii", "indent", "separators", "sort_keys"}));
+    const bound_args b =
+        RLX_TRY(bound_args::bind(args, {"ensure_ascii", "indent", "separators", "sort_keys"}));
     json_style style;
     style.ascii = b.flag(0, false);
     style.sort_keys = b.flag(3, false);
     if (const value* indent = b.get(1); indent && !indent->is_none()) {
-        if (indent->is_string()) style.indent = indent->string();
-        else style.indent = std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(RLX_TRY(b.integer(1, 0)), 0, 100)), ' ');
+        if (indent->is_string())
+            style.indent = indent->string();
+        else
+            style.indent = std::string(
+                static_cast<std::size_t>(std::clamp<std::int64_t>(RLX_TRY(b.integer(1, 0)), 0, 100)
+                ),
+                ' '
+            );
         style.item_separator = ",";
     }
     if (const value* separators = b.get(2); separators && !separators->is_none()) {
         const list_value* l = separators->list();
-        if (!l || l->items.size() != 2 || !l->items[0].is_string() || !l->items[1].is_string()) return bad("\"separators\" is no pair of strings");
+        if (!l || l->items.size() != 2 || !l->items[0].is_string() || !l->items[1].is_string())
+            return bad("\"separators\" is no pair of strings");
         style.item_separator = l->items[0].string();
         style.key_separator = l->items[1].string();
     }
@@ -63,7 +75,8 @@ std::string title_text(std::string_view s) {
     };
     for (std::size_t i = 0; i < s.size();) {
         const code_point c = decode_at(s, i);
-        const bool separator = is_python_space(c.value) || c.value == '-' || c.value == '(' || c.value == '[' || c.value == '{' || c.value == '<';
+        const bool separator = is_python_space(c.value) || c.value == '-' || c.value == '(' ||
+                               c.value == '[' || c.value == '{' || c.value == '<';
         if (separator) {
             word(i);
             out += s.substr(i, c.size);
@@ -97,19 +110,28 @@ result<value> replace(interpreter& in, const value& v, const call_args& args) {
     const std::string from = to_text(*b.get(0)), to = to_text(*b.get(1)), s = to_text(v);
     if (from.empty()) return error{RLX_UNSUPPORTED, "replacing an empty string is not supported"};
     const value* count = b.get(2);
-    RLX_CHECK(in.charge((s.size() / 256 + 1) * (from.size() / 256 + 1)));
-    if (s.size() / from.size() > max_string_bytes / (to.size() + 1)) return bad("a string grows beyond 16 MiB");
-    return value(replace_text(s, from, to, count && !count->is_none() ? RLX_TRY(b.integer(2, -1)) : -1));
+    RLX_CHECK(in.charge((s.size() / 64 + 1) * (from.size() / 64 + 1)));
+    if (s.size() / from.size() > max_string_bytes / (to.size() + 1))
+        return bad("a string grows beyond 16 MiB");
+    return value(
+        replace_text(s, from, to, count && !count->is_none() ? RLX_TRY(b.integer(2, -1)) : -1)
+    );
 }
 
 result<value> indent(interpreter&, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"width", "first", "blank"}));
     std::string space;
-    if (b.get(0) && b.get(0)->is_string()) space = b.get(0)->string();
-    else space.assign(static_cast<std::size_t>(std::clamp<std::int64_t>(RLX_TRY(b.integer(0, 4)), 0, 1000)), ' ');
+    if (b.get(0) && b.get(0)->is_string())
+        space = b.get(0)->string();
+    else
+        space.assign(
+            static_cast<std::size_t>(std::clamp<std::int64_t>(RLX_TRY(b.integer(0, 4)), 0, 1000)),
+            ' '
+        );
     const bool blank = b.flag(2, false);
     const auto lines = split_lines(to_text(v) + "\n", false);
-    if (space.size() > max_string_bytes / (lines.size() + 1)) return bad("a string grows beyond 16 MiB");
+    if (space.size() > max_string_bytes / (lines.size() + 1))
+        return bad("a string grows beyond 16 MiB");
     std::string out = b.flag(1, false) ? space : std::string();
     for (std::size_t i = 0; i < lines.size(); ++i) {
         if (i) out += '\n';
@@ -126,7 +148,8 @@ result<value> wordcount(interpreter&, const value& v, const call_args& args) {
     bool inside = false;
     for (std::size_t i = 0; i < s.size();) {
         const code_point c = decode_at(s, i);
-        const bool word = !is_python_space(c.value) && (classes_of(c.value) & (cls_letter | cls_number | cls_mark));
+        const bool word = !is_python_space(c.value) &&
+                          (classes_of(c.value) & (cls_letter | cls_number | cls_mark));
         n += word && !inside;
         inside = word;
         i += c.size;
@@ -161,7 +184,8 @@ result<value> int_filter(interpreter&, const value& v, const call_args& args) {
     if (v.is_string()) {
         const std::string s = strip_text(v.string(), nullptr, true, true);
         std::int64_t i = 0;
-        const auto r = std::from_chars(s.data() + (s.starts_with('+') ? 1 : 0), s.data() + s.size(), i);
+        const auto r =
+            std::from_chars(s.data() + (s.starts_with('+') ? 1 : 0), s.data() + s.size(), i);
         if (!s.empty() && r.ec == std::errc() && r.ptr == s.data() + s.size()) return value(i);
         d = parse_float(v.string());
     }
@@ -175,10 +199,17 @@ result<value> round_filter(interpreter&, const value& v, const call_args& args) 
     const std::string method = RLX_TRY(b.text(1, "common"));
     const auto d = as_number(v);
     if (!d) return bad("a " + std::string(v.type_name()) + " cannot be rounded");
-    if (precision < 0 || precision > 15) return error{RLX_UNSUPPORTED, "a precision outside 0 to 15 is not supported"};
+    if (precision < 0 || precision > 15)
+        return error{RLX_UNSUPPORTED, "a precision outside 0 to 15 is not supported"};
     if (method == "common") {
         std::array<char, 512> buffer;
-        const auto r = std::to_chars(buffer.data(), buffer.data() + buffer.size(), *d, std::chars_format::fixed, static_cast<int>(precision));
+        const auto r = std::to_chars(
+            buffer.data(),
+            buffer.data() + buffer.size(),
+            *d,
+            std::chars_format::fixed,
+            static_cast<int>(precision)
+        );
         double out = *d;
         if (r.ec == std::errc()) std::from_chars(buffer.data(), r.ptr, out);
         return value(out);
@@ -191,7 +222,8 @@ result<value> round_filter(interpreter&, const value& v, const call_args& args) 
 
 result<value> abs_filter(interpreter&, const value& v, const call_args& args) {
     RLX_CHECK(no_arguments(args));
-    if (const auto i = as_integer(v)) return *i < 0 ? arithmetic(binary_op::sub, value(std::int64_t{0}), v) : value(*i);
+    if (const auto i = as_integer(v))
+        return *i < 0 ? arithmetic(binary_op::sub, value(std::int64_t{0}), v) : value(*i);
     if (const auto d = as_number(v)) return value(std::fabs(*d));
     return bad("a " + std::string(v.type_name()) + " has no absolute value");
 }
@@ -221,7 +253,7 @@ constexpr row rows[] = {
     {"abs", abs_filter},
 };
 
-}  // namespace
+} // namespace
 
 filter_function find_text_filter(std::string_view name) {
     for (const row& r : rows)
@@ -229,4 +261,4 @@ filter_function find_text_filter(std::string_view name) {
     return nullptr;
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

@@ -8,18 +8,22 @@
 namespace rlx::text::jinja {
 namespace {
 
-error too_much(const std::string& what) { return {RLX_CORRUPT_DATA, what}; }
+error too_much(const std::string& what) {
+    return {RLX_CORRUPT_DATA, what};
+}
 
 // Restores a variable when the block ends.
 template <class T>
 struct restore {
     T& target;
     T old;
+
     restore(T& t, T now) : target(t), old(std::exchange(t, std::move(now))) {}
+
     ~restore() { target = std::move(old); }
 };
 
-}  // namespace
+} // namespace
 
 const value* scope::find(std::string_view name) const {
     for (const auto& [n, v] : variables)
@@ -36,16 +40,21 @@ void scope::set(std::string_view name, value v) {
     variables.emplace_back(name, std::move(v));
 }
 
-result<bound_args> bound_args::bind(const call_args& args, std::initializer_list<std::string_view> names) {
+result<bound_args>
+bound_args::bind(const call_args& args, std::initializer_list<std::string_view> names) {
     bound_args b;
     b.names_ = names;
     b.values_.resize(names.size());
     if (args.positional.size() > names.size())
-        return error{RLX_INVALID_ARGUMENT, std::to_string(args.positional.size()) + " arguments, at most " + std::to_string(names.size()) + " are taken"};
+        return error{
+            RLX_INVALID_ARGUMENT,
+            std::to_string(args.positional.size()) + " arguments, at most " +
+                std::to_string(names.size()) + " are taken"};
     std::copy(args.positional.begin(), args.positional.end(), b.values_.begin());
     for (const auto& [name, v] : args.keywords) {
         const auto it = std::find(names.begin(), names.end(), name);
-        if (it == names.end()) return error{RLX_INVALID_ARGUMENT, "unknown argument \"" + name + "\""};
+        if (it == names.end())
+            return error{RLX_INVALID_ARGUMENT, "unknown argument \"" + name + "\""};
         auto& slot = b.values_[static_cast<std::size_t>(it - names.begin())];
         if (slot) return error{RLX_INVALID_ARGUMENT, "argument \"" + name + "\" is given twice"};
         slot = v;
@@ -56,14 +65,21 @@ result<bound_args> bound_args::bind(const call_args& args, std::initializer_list
 result<std::string> bound_args::text(std::size_t i, std::string_view fallback) const {
     if (!values_[i]) return std::string(fallback);
     if (!values_[i]->is_string())
-        return error{RLX_INVALID_ARGUMENT, "argument \"" + std::string(names_[i]) + "\" is a " + std::string(values_[i]->type_name()) + ", expected a string"};
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "argument \"" + std::string(names_[i]) + "\" is a " +
+                std::string(values_[i]->type_name()) + ", expected a string"};
     return values_[i]->string();
 }
 
 result<std::int64_t> bound_args::integer(std::size_t i, std::int64_t fallback) const {
     if (!values_[i]) return fallback;
     const auto n = as_integer(*values_[i]);
-    if (!n) return error{RLX_INVALID_ARGUMENT, "argument \"" + std::string(names_[i]) + "\" is a " + std::string(values_[i]->type_name()) + ", expected a whole number"};
+    if (!n)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "argument \"" + std::string(names_[i]) + "\" is a " +
+                std::string(values_[i]->type_name()) + ", expected a whole number"};
     return *n;
 }
 
@@ -82,13 +98,16 @@ result<std::string> interpreter::render(scope variables) {
 
 result<void> interpreter::charge(std::uint64_t sixteenths) {
     used_ += sixteenths;
-    if (used_ > limits_.steps * 16) return too_much("the template takes more than " + std::to_string(limits_.steps) + " steps");
+    if (used_ > limits_.steps * 16)
+        return too_much("the template takes more than " + std::to_string(limits_.steps) + " steps");
     return {};
 }
 
 result<value> interpreter::checked(value v) const {
-    if (v.depth() > limits_.value_depth) return too_much("a value is nested deeper than " + std::to_string(limits_.value_depth));
-    if (v.weight() > limits_.value_weight) return too_much("a value grows beyond " + std::to_string(limits_.value_weight) + " items");
+    if (v.depth() > limits_.value_depth)
+        return too_much("a value is nested deeper than " + std::to_string(limits_.value_depth));
+    if (v.weight() > limits_.value_weight)
+        return too_much("a value grows beyond " + std::to_string(limits_.value_weight) + " items");
     return v;
 }
 
@@ -101,7 +120,10 @@ result<std::vector<value>> interpreter::items_of(const value& v) {
 
 result<value> interpreter::new_namespace(std::vector<std::pair<std::string, value>> items) {
     for (const auto& item : items)
-        if (item.first.starts_with('_')) return error{RLX_INVALID_ARGUMENT, "a namespace attribute must not start with an underscore: \"" + item.first + "\""};
+        if (item.first.starts_with('_'))
+            return error{
+                RLX_INVALID_ARGUMENT,
+                "a namespace attribute must not start with an underscore: \"" + item.first + "\""};
     auto ns = std::make_shared<namespace_value>();
     ns->items = std::move(items);
     namespaces_.push_back(ns);
@@ -109,8 +131,11 @@ result<value> interpreter::new_namespace(std::vector<std::pair<std::string, valu
 }
 
 result<void> interpreter::emit(std::string_view text) {
-    if (out_->size() + text.size() > limits_.output_bytes) return too_much("the template writes more than " + std::to_string(limits_.output_bytes) + " bytes");
-    RLX_CHECK(charge(text.size() / 256));
+    if (out_->size() + text.size() > limits_.output_bytes)
+        return too_much(
+            "the template writes more than " + std::to_string(limits_.output_bytes) + " bytes"
+        );
+    RLX_CHECK(charge(text.size() / 64));
     *out_ += text;
     return {};
 }
@@ -125,7 +150,12 @@ result<interpreter::flow> interpreter::run(const block& b) {
 
 result<interpreter::flow> interpreter::run(const statement& s) {
     const restore<int> guard(depth_, depth_ + 1);
-    if (depth_ > limits_.depth) return at_line(s.line, RLX_CORRUPT_DATA, "statements and macros are nested deeper than " + std::to_string(limits_.depth));
+    if (depth_ > limits_.depth)
+        return at_line(
+            s.line,
+            RLX_CORRUPT_DATA,
+            "statements and macros are nested deeper than " + std::to_string(limits_.depth)
+        );
     RLX_CHECK(charge(16));
     switch (s.kind) {
     case statement_kind::text: RLX_CHECK(emit(s.text)); break;
@@ -144,8 +174,10 @@ result<interpreter::flow> interpreter::run(const statement& s) {
         inner->parent = scope_;
         value v(RLX_TRY(capture(s.body, std::move(inner))));
         if (s.value) v = RLX_TRY(eval_filter(*s.value, &v));
-        if (s.kind == statement_kind::filter_block) RLX_CHECK(emit(to_text(v)));
-        else RLX_CHECK(bind_targets(s, v, *scope_));
+        if (s.kind == statement_kind::filter_block)
+            RLX_CHECK(emit(to_text(v)));
+        else
+            RLX_CHECK(bind_targets(s, v, *scope_));
         break;
     }
     case statement_kind::macro: RLX_CHECK(run_macro(s)); break;
@@ -153,7 +185,8 @@ result<interpreter::flow> interpreter::run(const statement& s) {
     case statement_kind::with: {
         auto inner = std::make_shared<scope>();
         inner->parent = scope_;
-        for (std::size_t i = 0; i < s.targets.size(); ++i) inner->set(s.targets[i], RLX_TRY(eval(*s.values[i])));
+        for (std::size_t i = 0; i < s.targets.size(); ++i)
+            inner->set(s.targets[i], RLX_TRY(eval(*s.values[i])));
         const restore<std::shared_ptr<scope>> back(scope_, std::move(inner));
         return run(s.body);
     }
@@ -185,8 +218,14 @@ result<void> interpreter::bind_targets(const statement& s, const value& v, scope
     const auto items = iterate(v);
     if (!items.ok()) return at_line(s.line, RLX_INVALID_ARGUMENT, items.error().message);
     if (items->size() != s.targets.size())
-        return at_line(s.line, RLX_INVALID_ARGUMENT, std::to_string(items->size()) + " values for " + std::to_string(s.targets.size()) + " names");
-    for (std::size_t i = 0; i < s.targets.size(); ++i) where.set(s.targets[i], (*items)[i]);
+        return at_line(
+            s.line,
+            RLX_INVALID_ARGUMENT,
+            std::to_string(items->size()) + " values for " + std::to_string(s.targets.size()) +
+                " names"
+        );
+    for (std::size_t i = 0; i < s.targets.size(); ++i)
+        where.set(s.targets[i], (*items)[i]);
     return {};
 }
 
@@ -213,12 +252,6 @@ result<interpreter::flow> interpreter::run_loop(const statement& s) {
     list->items = std::move(*items);
     state.items = list;
     state.last_changed = std::make_shared<value>();
-    for (const scope* up = outer.get(); up; up = up->parent.get())
-        if (const value* l = up->find("loop"))
-            if (const auto* parent = l->as<std::shared_ptr<const loop_value>>()) {
-                state.depth0 = (*parent)->depth0 + 1;
-                break;
-            }
     for (std::size_t i = 0; i < list->items.size(); ++i) {
         RLX_CHECK(charge(16));
         auto inner = std::make_shared<scope>();
@@ -237,14 +270,26 @@ result<void> interpreter::run_assign(const statement& s) {
     if (s.text.empty()) return bind_targets(s, v, *scope_);
     const scope* where = scope_.get();
     const value* target = nullptr;
-    for (; where && !target; where = where->parent.get()) target = where->find(s.targets.front());
+    for (; where && !target; where = where->parent.get())
+        target = where->find(s.targets.front());
     const auto* ns = target ? target->as<std::shared_ptr<namespace_value>>() : nullptr;
-    if (!ns) return at_line(s.line, RLX_INVALID_ARGUMENT, "\"" + s.targets.front() + "\" is no namespace, so its attribute cannot be set");
-    if (s.text.starts_with('_')) return at_line(s.line, RLX_INVALID_ARGUMENT, "a namespace attribute must not start with an underscore");
+    if (!ns)
+        return at_line(
+            s.line,
+            RLX_INVALID_ARGUMENT,
+            "\"" + s.targets.front() + "\" is no namespace, so its attribute cannot be set"
+        );
+    if (s.text.starts_with('_'))
+        return at_line(
+            s.line, RLX_INVALID_ARGUMENT, "a namespace attribute must not start with an underscore"
+        );
     auto& items = (*ns)->items;
-    const auto it = std::find_if(items.begin(), items.end(), [&](auto& i) { return i.first == s.text; });
-    if (it != items.end()) it->second = std::move(v);
-    else items.emplace_back(s.text, std::move(v));
+    const auto it =
+        std::find_if(items.begin(), items.end(), [&](auto& i) { return i.first == s.text; });
+    if (it != items.end())
+        it->second = std::move(v);
+    else
+        items.emplace_back(s.text, std::move(v));
     return {};
 }
 
@@ -262,7 +307,12 @@ result<value> interpreter::make_callable(const statement& s, std::string name) {
     const std::weak_ptr<scope> defined_in = scope_;
     c->call = [&s, name, defined_in](interpreter& self, const call_args& args) -> result<value> {
         const auto where = defined_in.lock();
-        if (!where) return at_line(s.line, RLX_UNSUPPORTED, "\"" + name + "\" is called after the block it was defined in has ended");
+        if (!where)
+            return at_line(
+                s.line,
+                RLX_UNSUPPORTED,
+                "\"" + name + "\" is called after the block it was defined in has ended"
+            );
         return self.call_macro(s, name, where, args);
     };
     return value(std::shared_ptr<const callable_value>(std::move(c)));
@@ -282,27 +332,60 @@ result<void> interpreter::run_call_block(const statement& s) {
     return emit(to_text(*v));
 }
 
-result<value> interpreter::call_macro(const statement& s, const std::string& name, const std::shared_ptr<scope>& defined_in, const call_args& args) {
+result<value> interpreter::call_macro(
+    const statement& s,
+    const std::string& name,
+    const std::shared_ptr<scope>& defined_in,
+    const call_args& args
+) {
     const restore<int> guard(macro_depth_, macro_depth_ + 1);
-    if (macro_depth_ > limits_.macro_depth) return at_line(s.line, RLX_CORRUPT_DATA, "macros call each other deeper than " + std::to_string(limits_.macro_depth));
+    if (macro_depth_ > limits_.macro_depth)
+        return at_line(
+            s.line,
+            RLX_CORRUPT_DATA,
+            "macros call each other deeper than " + std::to_string(limits_.macro_depth)
+        );
     auto inner = std::make_shared<scope>();
     inner->parent = defined_in;
     if (args.positional.size() > s.parameters.size())
-        return at_line(s.line, RLX_INVALID_ARGUMENT, "macro \"" + name + "\" takes " + std::to_string(s.parameters.size()) + " arguments, " + std::to_string(args.positional.size()) + " are given");
+        return at_line(
+            s.line,
+            RLX_INVALID_ARGUMENT,
+            "macro \"" + name + "\" takes " + std::to_string(s.parameters.size()) + " arguments, " +
+                std::to_string(args.positional.size()) + " are given"
+        );
     for (const auto& [key, v] : args.keywords) {
-        const auto it = std::find_if(s.parameters.begin(), s.parameters.end(), [&](auto& p) { return p.name == key; });
+        const auto it = std::find_if(s.parameters.begin(), s.parameters.end(), [&](auto& p) {
+            return p.name == key;
+        });
         const auto index = static_cast<std::size_t>(it - s.parameters.begin());
-        if (it == s.parameters.end() && key != "caller") return at_line(s.line, RLX_INVALID_ARGUMENT, "macro \"" + name + "\" has no argument \"" + key + "\"");
-        if (index < args.positional.size()) return at_line(s.line, RLX_INVALID_ARGUMENT, "macro \"" + name + "\" got the argument \"" + key + "\" twice");
+        if (it == s.parameters.end() && key != "caller")
+            return at_line(
+                s.line,
+                RLX_INVALID_ARGUMENT,
+                "macro \"" + name + "\" has no argument \"" + key + "\""
+            );
+        if (index < args.positional.size())
+            return at_line(
+                s.line,
+                RLX_INVALID_ARGUMENT,
+                "macro \"" + name + "\" got the argument \"" + key + "\" twice"
+            );
         inner->set(key, v);
     }
     const restore<std::shared_ptr<scope>> back(scope_, inner);
     for (std::size_t i = 0; i < s.parameters.size(); ++i) {
         const parameter& p = s.parameters[i];
-        if (i < args.positional.size()) inner->set(p.name, args.positional[i]);
-        else if (!inner->find(p.name)) inner->set(p.name, p.fallback ? RLX_TRY(eval(*p.fallback)) : value::missing("parameter \"" + p.name + "\""));
+        if (i < args.positional.size())
+            inner->set(p.name, args.positional[i]);
+        else if (!inner->find(p.name))
+            inner->set(
+                p.name,
+                p.fallback ? RLX_TRY(eval(*p.fallback))
+                           : value::missing("parameter \"" + p.name + "\"")
+            );
     }
     return value(RLX_TRY(capture(s.body, inner)));
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Runs a program. All limits are counted here, so that no template and no message can make it run, recurse or grow
-// without end.
+// Runs a program. All limits are counted here, so that no template and no message can make it run,
+// recurse or grow without end.
 #pragma once
 
 #include "jinja/ast.hpp"
@@ -21,13 +21,23 @@ struct call_args {
 // Arguments sorted to parameter names. Errors for unknown names and too many arguments.
 class bound_args {
 public:
-    static result<bound_args> bind(const call_args& args, std::initializer_list<std::string_view> names);
+    static result<bound_args>
+    bind(const call_args& args, std::initializer_list<std::string_view> names);
 
-    const value* get(std::size_t i) const { return values_[i] ? &*values_[i] : nullptr; } // null when not given
-    value get_or(std::size_t i, value fallback) const { return values_[i] ? *values_[i] : std::move(fallback); }
+    const value* get(std::size_t i) const {
+        return values_[i] ? &*values_[i] : nullptr;
+    } // null when not given
+
+    value get_or(std::size_t i, value fallback) const {
+        return values_[i] ? *values_[i] : std::move(fallback);
+    }
+
     result<std::string> text(std::size_t i, std::string_view fallback) const;
     result<std::int64_t> integer(std::size_t i, std::int64_t fallback) const;
-    bool flag(std::size_t i, bool fallback) const { return values_[i] ? values_[i]->truthy() : fallback; }
+
+    bool flag(std::size_t i, bool fallback) const {
+        return values_[i] ? values_[i]->truthy() : fallback;
+    }
 
 private:
     std::vector<std::optional<value>> values_;
@@ -54,7 +64,9 @@ struct limits {
 
 class interpreter {
 public:
-    interpreter(const program& p, const limits& l, const std::tm& now) : program_(p), limits_(l), now_(now) {}
+    interpreter(const program& p, const limits& l, const std::tm& now)
+        : program_(p), limits_(l), now_(now) {}
+
     ~interpreter();
 
     result<std::string> render(scope variables);
@@ -69,6 +81,7 @@ public:
     result<value> item(const value& v, const value& key); // v[key], or the attribute of that name
     result<std::vector<value>> items_of(const value& v);  // charges for them
     result<value> new_namespace(std::vector<std::pair<std::string, value>> items);
+
     const std::tm& now() const { return now_; }
 
 private:
@@ -86,7 +99,12 @@ private:
     result<void> emit(std::string_view text);
     result<void> bind_targets(const statement& s, const value& v, scope& where) const;
     result<value> make_callable(const statement& s, std::string name);
-    result<value> call_macro(const statement& s, const std::string& name, const std::shared_ptr<scope>& defined_in, const call_args& args);
+    result<value> call_macro(
+        const statement& s,
+        const std::string& name,
+        const std::shared_ptr<scope>& defined_in,
+        const call_args& args
+    );
 
     result<value> eval(const expression& e);
     result<value> eval_kind(const expression& e);
@@ -113,7 +131,8 @@ private:
     int macro_depth_ = 0;
     std::string* out_ = nullptr;
     std::shared_ptr<scope> scope_;
-    std::vector<std::weak_ptr<namespace_value>> namespaces_; // emptied at the end: they may form cycles
+    std::vector<std::weak_ptr<namespace_value>>
+        namespaces_; // emptied at the end: they may form cycles
 };
 
 using filter_function = result<value> (*)(interpreter&, const value&, const call_args&);
@@ -133,6 +152,7 @@ bool is_python_space(std::uint32_t cp);
 std::string strip_text(std::string_view s, const std::string* chars, bool left, bool right);
 std::string capitalize_text(std::string_view s);
 std::vector<std::string> split_lines(std::string_view s, bool keep_ends);
-std::string replace_text(std::string_view s, std::string_view from, std::string_view to, std::int64_t count);
+std::string
+replace_text(std::string_view s, std::string_view from, std::string_view to, std::int64_t count);
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

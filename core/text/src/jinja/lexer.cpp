@@ -33,17 +33,21 @@ bool is_space_at(std::string_view s, std::size_t pos, std::size_t& size) {
 
 bool is_name_char(char c) {
     const auto u = static_cast<unsigned char>(c);
-    return (u >= '0' && u <= '9') || (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || u == '_' || u >= 0x80;
+    return (u >= '0' && u <= '9') || (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || u == '_' ||
+           u >= 0x80;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 class lexer {
 public:
     explicit lexer(std::string_view source) : s_(source) {}
 
     result<std::vector<token>> run() {
-        while (pos_ < s_.size()) RLX_CHECK(text_until_tag());
+        while (pos_ < s_.size())
+            RLX_CHECK(text_until_tag());
         add(token_kind::end, "");
         return std::move(out_);
     }
@@ -52,21 +56,27 @@ private:
     void add(token_kind kind, std::string text) { out_.push_back({kind, std::move(text), line_}); }
 
     void advance(std::size_t to) {
-        line_ += static_cast<int>(std::count(s_.begin() + static_cast<std::ptrdiff_t>(pos_), s_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
+        line_ += static_cast<int>(std::count(
+            s_.begin() + static_cast<std::ptrdiff_t>(pos_),
+            s_.begin() + static_cast<std::ptrdiff_t>(to),
+            '\n'
+        ));
         pos_ = to;
     }
 
     error fail(const std::string& what) const { return at_line(line_, RLX_CORRUPT_DATA, what); }
 
     std::size_t skip_space(std::size_t pos) const {
-        for (std::size_t size = 0; pos < s_.size() && is_space_at(s_, pos, size);) pos += size;
+        for (std::size_t size = 0; pos < s_.size() && is_space_at(s_, pos, size);)
+            pos += size;
         return pos;
     }
 
     // Text up to the next delimiter, stripped as the delimiter's sign and lstrip_blocks ask.
     result<void> text_until_tag() {
         std::size_t tag = s_.find('{', pos_);
-        while (tag != s_.npos && (tag + 1 >= s_.size() || (s_[tag + 1] != '{' && s_[tag + 1] != '%' && s_[tag + 1] != '#')))
+        while (tag != s_.npos && (tag + 1 >= s_.size() ||
+                                  (s_[tag + 1] != '{' && s_[tag + 1] != '%' && s_[tag + 1] != '#')))
             tag = s_.find('{', tag + 1);
         std::string_view text = s_.substr(pos_, tag == s_.npos ? s_.npos : tag - pos_);
         if (tag == s_.npos) {
@@ -76,8 +86,10 @@ private:
         }
         const char kind = s_[tag + 1];
         const char sign = tag + 2 < s_.size() ? s_[tag + 2] : '\0';
-        if (sign == '-') text = right_stripped(text);
-        else if (sign != '+' && kind != '{') text = line_start_stripped(text);
+        if (sign == '-')
+            text = right_stripped(text);
+        else if (sign != '+' && kind != '{')
+            text = line_start_stripped(text);
         if (!text.empty()) add(token_kind::data, std::string(text));
         advance(tag);
         const std::size_t inside = tag + 2 + (sign == '-' || sign == '+');
@@ -89,7 +101,8 @@ private:
     static std::string_view right_stripped(std::string_view text) {
         while (!text.empty()) {
             std::size_t last = text.size() - 1;
-            while (last > 0 && (static_cast<unsigned char>(text[last]) & 0xC0) == 0x80) --last;
+            while (last > 0 && (static_cast<unsigned char>(text[last]) & 0xC0) == 0x80)
+                --last;
             std::size_t size = 0;
             if (!is_space_at(text, last, size)) break;
             text.remove_suffix(text.size() - last);
@@ -107,10 +120,13 @@ private:
         return text.substr(0, start);
     }
 
-    // Behind a closing delimiter at `end`: "-" strips all white space, a tag takes one newline (trim_blocks).
+    // Behind a closing delimiter at `end`: "-" strips all white space, a tag takes one newline
+    // (trim_blocks).
     void close(std::size_t end, char sign, bool takes_newline) {
-        if (sign == '-') end = skip_space(end);
-        else if (takes_newline && sign != '+' && end < s_.size() && s_[end] == '\n') ++end;
+        if (sign == '-')
+            end = skip_space(end);
+        else if (takes_newline && sign != '+' && end < s_.size() && s_[end] == '\n')
+            ++end;
         advance(end);
         line_starting_ = end > 0 && s_[end - 1] == '\n';
     }
@@ -145,13 +161,17 @@ private:
         for (std::size_t tag = s_.find("{%", begin); tag != s_.npos; tag = s_.find("{%", tag + 1)) {
             const char open_sign = tag + 2 < s_.size() ? s_[tag + 2] : '\0';
             char close_sign = 0;
-            const std::size_t end = word_tag_end(tag + 2 + (open_sign == '-' || open_sign == '+'), "endraw", close_sign);
+            const std::size_t end = word_tag_end(
+                tag + 2 + (open_sign == '-' || open_sign == '+'), "endraw", close_sign
+            );
             if (end == s_.npos) continue;
             advance(begin);
             line_starting_ = begin > 0 && s_[begin - 1] == '\n';
             std::string_view text = s_.substr(begin, tag - begin);
-            if (open_sign == '-') text = right_stripped(text);
-            else if (open_sign != '+') text = line_start_stripped(text);
+            if (open_sign == '-')
+                text = right_stripped(text);
+            else if (open_sign != '+')
+                text = line_start_stripped(text);
             if (!text.empty()) add(token_kind::data, std::string(text));
             close(end, close_sign, true);
             return {};
@@ -187,27 +207,33 @@ private:
         if (c == '\'' || c == '"') return string_literal();
         if (is_name_char(c)) {
             std::size_t end = pos_;
-            while (end < s_.size() && is_name_char(s_[end])) ++end;
+            while (end < s_.size() && is_name_char(s_[end]))
+                ++end;
             add(token_kind::name, std::string(s_.substr(pos_, end - pos_)));
             advance(end);
             return {};
         }
         static constexpr std::array<std::string_view, 28> ops = {
-            "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";", "!", "@"};
+            "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]",
+            "(",  ")",  "{",  "}",  ">",  "<",  "=", ".", ":", "|", ",", ";", "!", "@"};
         const std::string_view rest = s_.substr(pos_);
         for (const std::string_view op : ops) {
             if (!rest.starts_with(op) || op == "!" || op == "@") continue;
             if (op == "(" || op == "[" || op == "{") {
                 nesting += op[0] == '(' ? ')' : op[0] == '[' ? ']' : '}';
             } else if (op == ")" || op == "]" || op == "}") {
-                if (nesting.empty() || nesting.back() != op[0]) return fail("unexpected \"" + std::string(op) + "\"");
+                if (nesting.empty() || nesting.back() != op[0])
+                    return fail("unexpected \"" + std::string(op) + "\"");
                 nesting.pop_back();
             }
             add(token_kind::op, std::string(op));
             advance(pos_ + op.size());
             return {};
         }
-        return fail("unexpected character \"" + std::string(s_.substr(pos_, decode_at(s_, pos_).size)) + "\"");
+        return fail(
+            "unexpected character \"" + std::string(s_.substr(pos_, decode_at(s_, pos_).size)) +
+            "\""
+        );
     }
 
     // 1_000, 0x1f, 0o7, 0b1, 1.5, 1e3
@@ -215,9 +241,12 @@ private:
         std::size_t end = pos_;
         bool real = false;
         const auto digits = [&](auto accept) {
-            while (end < s_.size() && (accept(s_[end]) || (s_[end] == '_' && end + 1 < s_.size() && accept(s_[end + 1])))) ++end;
+            while (end < s_.size() && (accept(s_[end]) || (s_[end] == '_' && end + 1 < s_.size() &&
+                                                           accept(s_[end + 1]))))
+                ++end;
         };
-        const char base = s_[pos_] == '0' && pos_ + 1 < s_.size() ? static_cast<char>(s_[pos_ + 1] | 0x20) : '\0';
+        const char base =
+            s_[pos_] == '0' && pos_ + 1 < s_.size() ? static_cast<char>(s_[pos_ + 1] | 0x20) : '\0';
         if (base == 'x' || base == 'o' || base == 'b') {
             end += 2;
             digits([](char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); });
@@ -231,7 +260,8 @@ private:
             }
             std::size_t exponent = end + 1;
             if (exponent < s_.size() && (s_[exponent] == '+' || s_[exponent] == '-')) ++exponent;
-            if (!after_dot && end < s_.size() && (s_[end] | 0x20) == 'e' && exponent < s_.size() && is_digit(s_[exponent])) {
+            if (!after_dot && end < s_.size() && (s_[end] | 0x20) == 'e' && exponent < s_.size() &&
+                is_digit(s_[exponent])) {
                 real = true;
                 end = exponent;
                 digits(is_digit);
@@ -264,7 +294,8 @@ private:
 
     // The escape whose letter is at `i`; leaves `i` on its last character.
     result<void> escape(std::size_t& i, std::string& text) const {
-        static constexpr std::string_view letters = "nrtabfv\\'\"", meanings = "\n\r\t\a\b\f\v\\'\"";
+        static constexpr std::string_view letters = "nrtabfv\\'\"",
+                                          meanings = "\n\r\t\a\b\f\v\\'\"";
         const char c = s_[i];
         if (c == '\n') return {}; // a continued line
         if (const std::size_t known = letters.find(c); known != letters.npos) {
@@ -274,7 +305,8 @@ private:
         if (c >= '0' && c <= '7') {
             std::uint32_t code = 0;
             std::size_t n = 0;
-            for (; n < 3 && i + n < s_.size() && s_[i + n] >= '0' && s_[i + n] <= '7'; ++n) code = code * 8 + static_cast<std::uint32_t>(s_[i + n] - '0');
+            for (; n < 3 && i + n < s_.size() && s_[i + n] >= '0' && s_[i + n] <= '7'; ++n)
+                code = code * 8 + static_cast<std::uint32_t>(s_[i + n] - '0');
             append_utf8(text, code);
             i += n - 1;
             return {};
@@ -292,7 +324,8 @@ private:
             if (!is_digit(h) && (h < 'a' || h > 'f')) return fail("bad escape in a string");
             code = code * 16 + static_cast<std::uint32_t>(is_digit(h) ? h - '0' : h - 'a' + 10);
         }
-        if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return fail("bad code point in a string");
+        if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+            return fail("bad code point in a string");
         append_utf8(text, code);
         i += digits;
         return {};
@@ -305,7 +338,7 @@ private:
     std::vector<token> out_;
 };
 
-}  // namespace
+} // namespace
 
 error at_line(int line, std::uint32_t code, const std::string& what) {
     return {code, "line " + std::to_string(line) + ": " + what};
@@ -316,4 +349,4 @@ result<std::vector<token>> tokenize(std::string_view source) {
     return lexer(text).run();
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

@@ -6,14 +6,16 @@
 #include "unicode/utf8.hpp"
 
 #include <algorithm>
-#include <array>
+#include <span>
 
 namespace rlx::text::jinja {
 namespace {
 
 using method_function = result<value> (*)(interpreter&, const value&, const call_args&);
 
-error bad(std::string message) { return {RLX_INVALID_ARGUMENT, std::move(message)}; }
+error bad(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
 
 result<void> no_arguments(const call_args& args) {
     auto b = bound_args::bind(args, {});
@@ -27,7 +29,9 @@ result<value> strip(interpreter&, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"chars"}));
     const value* chars = b.get(0);
     if (chars && !chars->is_string() && !chars->is_none()) return bad("\"chars\" is no string");
-    return value(strip_text(v.string(), chars && chars->is_string() ? &chars->string() : nullptr, left, right));
+    return value(strip_text(
+        v.string(), chars && chars->is_string() ? &chars->string() : nullptr, left, right
+    ));
 }
 
 // Pieces between runs of white space, from the left or from the right.
@@ -35,6 +39,7 @@ std::vector<value> split_space(std::string_view s, std::int64_t limit, bool from
     struct range {
         std::size_t begin, end;
     };
+
     std::vector<range> words;
     bool inside = false;
     for (std::size_t i = 0; i < s.size();) {
@@ -53,15 +58,18 @@ std::vector<value> split_space(std::string_view s, std::int64_t limit, bool from
         const auto keep = static_cast<std::size_t>(limit);
         if (from_right) { // the first pieces stay together, their trailing space dropped
             out.emplace_back(s.substr(0, words[n - keep - 1].end));
-            for (std::size_t i = n - keep; i < n; ++i) out.emplace_back(s.substr(words[i].begin, words[i].end - words[i].begin));
+            for (std::size_t i = n - keep; i < n; ++i)
+                out.emplace_back(s.substr(words[i].begin, words[i].end - words[i].begin));
             out.front() = value(strip_text(out.front().string(), nullptr, false, true));
         } else {
-            for (std::size_t i = 0; i < keep; ++i) out.emplace_back(s.substr(words[i].begin, words[i].end - words[i].begin));
+            for (std::size_t i = 0; i < keep; ++i)
+                out.emplace_back(s.substr(words[i].begin, words[i].end - words[i].begin));
             out.emplace_back(s.substr(words[keep].begin));
         }
         return out;
     }
-    for (const range& w : words) out.emplace_back(s.substr(w.begin, w.end - w.begin));
+    for (const range& w : words)
+        out.emplace_back(s.substr(w.begin, w.end - w.begin));
     return out;
 }
 
@@ -75,7 +83,7 @@ result<value> split(interpreter& in, const value& v, const call_args& args) {
     if (!separator->is_string()) return bad("the separator is no string");
     const std::string_view sep = separator->string();
     if (sep.empty()) return bad("the separator is empty");
-    RLX_CHECK(in.charge((s.size() / 256 + 1) * (sep.size() / 256 + 1)));
+    RLX_CHECK(in.charge((s.size() / 64 + 1) * (sep.size() / 64 + 1)));
     std::vector<value> out;
     if (from_right) {
         std::size_t end = s.size();
@@ -89,7 +97,8 @@ result<value> split(interpreter& in, const value& v, const call_args& args) {
         std::reverse(out.begin(), out.end());
     } else {
         std::size_t begin = 0;
-        for (std::size_t at = s.find(sep); at != s.npos && limit != 0; at = s.find(sep, begin), --limit) {
+        for (std::size_t at = s.find(sep); at != s.npos && limit != 0;
+             at = s.find(sep, begin), --limit) {
             out.emplace_back(s.substr(begin, at - begin));
             begin = at + sep.size();
         }
@@ -108,7 +117,8 @@ result<value> partition(interpreter&, const value& v, const call_args& args) {
     const std::string_view s = v.string();
     const std::size_t at = from_right ? s.rfind(sep) : s.find(sep);
     const value empty{std::string()};
-    if (at == s.npos) return from_right ? make_list({empty, empty, v}, true) : make_list({v, empty, empty}, true);
+    if (at == s.npos)
+        return from_right ? make_list({empty, empty, v}, true) : make_list({v, empty, empty}, true);
     return make_list({value(s.substr(0, at)), value(sep), value(s.substr(at + sep.size()))}, true);
 }
 
@@ -125,7 +135,11 @@ result<value> starts_or_ends(interpreter&, const value& v, const call_args& args
     if (!b.get(0)) return bad("one argument is needed");
     const std::string s = RLX_TRY(window(v, b));
     const auto matches = [&](const value& affix) -> result<bool> {
-        if (!affix.is_string()) return bad("the argument is a " + std::string(affix.type_name()) + ", expected a string or a tuple of strings");
+        if (!affix.is_string())
+            return bad(
+                "the argument is a " + std::string(affix.type_name()) +
+                ", expected a string or a tuple of strings"
+            );
         return at_end ? s.ends_with(affix.string()) : s.starts_with(affix.string());
     };
     const list_value* list = b.get(0)->list();
@@ -141,9 +155,11 @@ result<value> find(interpreter& in, const value& v, const call_args& args) {
     const std::string sub = RLX_TRY(b.text(0, ""));
     if (b.get(1) || b.get(2)) return error{RLX_UNSUPPORTED, "start and end are not supported"};
     const std::string_view s = v.string();
-    RLX_CHECK(in.charge((s.size() / 256 + 1) * (sub.size() / 256 + 1)));
+    RLX_CHECK(in.charge((s.size() / 64 + 1) * (sub.size() / 64 + 1)));
     const std::size_t at = last ? s.rfind(sub) : s.find(sub);
-    if (at == s.npos) return must_exist ? result<value>(bad("the substring is not there")) : value(std::int64_t{-1});
+    if (at == s.npos)
+        return must_exist ? result<value>(bad("the substring is not there"))
+                          : value(std::int64_t{-1});
     return value(static_cast<std::int64_t>(count_code_points(s.substr(0, at))));
 }
 
@@ -152,9 +168,10 @@ result<value> count_text(interpreter& in, const value& v, const call_args& args)
     const std::string sub = RLX_TRY(b.text(0, ""));
     const std::string_view s = v.string();
     if (sub.empty()) return value(static_cast<std::int64_t>(count_code_points(s)) + 1);
-    RLX_CHECK(in.charge((s.size() / 256 + 1) * (sub.size() / 256 + 1)));
+    RLX_CHECK(in.charge((s.size() / 64 + 1) * (sub.size() / 64 + 1)));
     std::int64_t n = 0;
-    for (std::size_t at = s.find(sub); at != s.npos; at = s.find(sub, at + sub.size())) ++n;
+    for (std::size_t at = s.find(sub); at != s.npos; at = s.find(sub, at + sub.size()))
+        ++n;
     return value(n);
 }
 
@@ -164,8 +181,9 @@ result<value> replace(interpreter& in, const value& v, const call_args& args) {
     const std::string from = RLX_TRY(b.text(0, "")), to = RLX_TRY(b.text(1, ""));
     if (from.empty()) return error{RLX_UNSUPPORTED, "replacing an empty string is not supported"};
     const std::string& s = v.string();
-    RLX_CHECK(in.charge((s.size() / 256 + 1) * (from.size() / 256 + 1)));
-    if (s.size() / from.size() > max_string_bytes / (to.size() + 1)) return bad("a string grows beyond 16 MiB");
+    RLX_CHECK(in.charge((s.size() / 64 + 1) * (from.size() / 64 + 1)));
+    if (s.size() / from.size() > max_string_bytes / (to.size() + 1))
+        return bad("a string grows beyond 16 MiB");
     return value(replace_text(s, from, to, RLX_TRY(b.integer(2, -1))));
 }
 
@@ -205,7 +223,8 @@ result<value> join(interpreter& in, const value& v, const call_args& args) {
     std::string out;
     bool started = false;
     for (const value& item : RLX_TRY(in.items_of(*b.get(0)))) {
-        if (!item.is_string()) return bad("an item is a " + std::string(item.type_name()) + ", expected a string");
+        if (!item.is_string())
+            return bad("an item is a " + std::string(item.type_name()) + ", expected a string");
         if (std::exchange(started, true)) out += v.string();
         RLX_CHECK(in.charge(item.weight()));
         out += item.string();
@@ -217,7 +236,8 @@ result<value> join(interpreter& in, const value& v, const call_args& args) {
 result<value> splitlines(interpreter& in, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"keepends"}));
     std::vector<value> out;
-    for (auto& line : split_lines(v.string(), b.flag(0, false))) out.emplace_back(std::move(line));
+    for (auto& line : split_lines(v.string(), b.flag(0, false)))
+        out.emplace_back(std::move(line));
     RLX_CHECK(in.charge(out.size()));
     return make_list(std::move(out));
 }
@@ -235,9 +255,17 @@ result<value> all_chars(interpreter&, const value& v, const call_args& args) {
     return value(!s.empty());
 }
 
-bool is_decimal(std::uint32_t c) { return category_of(c) == category::nd; }
-bool is_letter(std::uint32_t c) { return classes_of(c) & cls_letter; }
-bool is_letter_or_digit(std::uint32_t c) { return classes_of(c) & (cls_letter | cls_number); }
+bool is_decimal(std::uint32_t c) {
+    return category_of(c) == category::nd;
+}
+
+bool is_letter(std::uint32_t c) {
+    return classes_of(c) & cls_letter;
+}
+
+bool is_letter_or_digit(std::uint32_t c) {
+    return classes_of(c) & (cls_letter | cls_number);
+}
 
 template <bool upper>
 result<value> is_case(interpreter& in, const value& v, const call_args& args) {
@@ -255,7 +283,8 @@ result<value> dict_get(interpreter&, const value& v, const call_args& args) {
 result<value> dict_items(interpreter&, const value& v, const call_args& args) {
     RLX_CHECK(no_arguments(args));
     std::vector<value> out;
-    for (const auto& [k, item] : v.dict()->items) out.push_back(make_list({k, item}, true));
+    for (const auto& [k, item] : v.dict()->items)
+        out.push_back(make_list({k, item}, true));
     return make_list(std::move(out));
 }
 
@@ -267,7 +296,8 @@ result<value> dict_keys(interpreter&, const value& v, const call_args& args) {
 result<value> dict_values(interpreter&, const value& v, const call_args& args) {
     RLX_CHECK(no_arguments(args));
     std::vector<value> out;
-    for (const auto& entry : v.dict()->items) out.push_back(entry.second);
+    for (const auto& entry : v.dict()->items)
+        out.push_back(entry.second);
     return make_list(std::move(out));
 }
 
@@ -291,7 +321,8 @@ result<value> list_count(interpreter& in, const value& v, const call_args& args)
     if (!b.get(0)) return bad("one argument is needed");
     RLX_CHECK(in.charge(v.weight()));
     std::int64_t n = 0;
-    for (const value& item : v.list()->items) n += equal(item, *b.get(0));
+    for (const value& item : v.list()->items)
+        n += equal(item, *b.get(0));
     return value(n);
 }
 
@@ -324,32 +355,81 @@ struct row {
 };
 
 constexpr row string_methods[] = {
-    {"strip", strip<true, true>}, {"lstrip", strip<true, false>}, {"rstrip", strip<false, true>},
-    {"split", split<false>}, {"rsplit", split<true>}, {"partition", partition<false>}, {"rpartition", partition<true>},
-    {"startswith", starts_or_ends<false>}, {"endswith", starts_or_ends<true>},
-    {"find", find<false, false>}, {"rfind", find<true, false>}, {"index", find<false, true>}, {"rindex", find<true, true>},
-    {"count", count_text}, {"replace", replace}, {"upper", map_text<to_upper>}, {"lower", map_text<to_lower>},
-    {"capitalize", map_text<capitalize_text>}, {"title", map_text<title_case>}, {"join", join}, {"splitlines", splitlines},
-    {"removeprefix", remove_affix<true>}, {"removesuffix", remove_affix<false>},
-    {"isdigit", all_chars<is_decimal>}, {"isdecimal", all_chars<is_decimal>}, {"isalpha", all_chars<is_letter>},
-    {"isalnum", all_chars<is_letter_or_digit>}, {"isspace", all_chars<is_python_space>},
-    {"isupper", is_case<true>}, {"islower", is_case<false>},
-    {"format", unsupported}, {"format_map", unsupported}, {"encode", unsupported}, {"zfill", unsupported}, {"center", unsupported},
-    {"ljust", unsupported}, {"rjust", unsupported}, {"swapcase", unsupported}, {"casefold", unsupported}, {"translate", unsupported},
-    {"maketrans", unsupported}, {"expandtabs", unsupported}, {"isnumeric", unsupported}, {"istitle", unsupported},
-    {"isascii", unsupported}, {"isidentifier", unsupported}, {"isprintable", unsupported},
+    {"strip", strip<true, true>},
+    {"lstrip", strip<true, false>},
+    {"rstrip", strip<false, true>},
+    {"split", split<false>},
+    {"rsplit", split<true>},
+    {"partition", partition<false>},
+    {"rpartition", partition<true>},
+    {"startswith", starts_or_ends<false>},
+    {"endswith", starts_or_ends<true>},
+    {"find", find<false, false>},
+    {"rfind", find<true, false>},
+    {"index", find<false, true>},
+    {"rindex", find<true, true>},
+    {"count", count_text},
+    {"replace", replace},
+    {"upper", map_text<to_upper>},
+    {"lower", map_text<to_lower>},
+    {"capitalize", map_text<capitalize_text>},
+    {"title", map_text<title_case>},
+    {"join", join},
+    {"splitlines", splitlines},
+    {"removeprefix", remove_affix<true>},
+    {"removesuffix", remove_affix<false>},
+    {"isdigit", all_chars<is_decimal>},
+    {"isdecimal", all_chars<is_decimal>},
+    {"isalpha", all_chars<is_letter>},
+    {"isalnum", all_chars<is_letter_or_digit>},
+    {"isspace", all_chars<is_python_space>},
+    {"isupper", is_case<true>},
+    {"islower", is_case<false>},
+    {"format", unsupported},
+    {"format_map", unsupported},
+    {"encode", unsupported},
+    {"zfill", unsupported},
+    {"center", unsupported},
+    {"ljust", unsupported},
+    {"rjust", unsupported},
+    {"swapcase", unsupported},
+    {"casefold", unsupported},
+    {"translate", unsupported},
+    {"maketrans", unsupported},
+    {"expandtabs", unsupported},
+    {"isnumeric", unsupported},
+    {"istitle", unsupported},
+    {"isascii", unsupported},
+    {"isidentifier", unsupported},
+    {"isprintable", unsupported},
 };
 
 constexpr row dict_methods[] = {
-    {"get", dict_get}, {"items", dict_items}, {"keys", dict_keys}, {"values", dict_values}, {"copy", copy},
-    {"pop", changes_value}, {"popitem", changes_value}, {"clear", changes_value}, {"update", changes_value},
-    {"setdefault", changes_value}, {"fromkeys", unsupported},
+    {"get", dict_get},
+    {"items", dict_items},
+    {"keys", dict_keys},
+    {"values", dict_values},
+    {"copy", copy},
+    {"pop", changes_value},
+    {"popitem", changes_value},
+    {"clear", changes_value},
+    {"update", changes_value},
+    {"setdefault", changes_value},
+    {"fromkeys", unsupported},
 };
 
 constexpr row list_methods[] = {
-    {"index", list_index}, {"count", list_count}, {"copy", copy}, {"append", changes_value}, {"extend", changes_value},
-    {"insert", changes_value}, {"pop", changes_value}, {"remove", changes_value}, {"clear", changes_value},
-    {"sort", changes_value}, {"reverse", changes_value},
+    {"index", list_index},
+    {"count", list_count},
+    {"copy", copy},
+    {"append", changes_value},
+    {"extend", changes_value},
+    {"insert", changes_value},
+    {"pop", changes_value},
+    {"remove", changes_value},
+    {"clear", changes_value},
+    {"sort", changes_value},
+    {"reverse", changes_value},
 };
 
 constexpr row tuple_methods[] = {{"index", list_index}, {"count", list_count}};
@@ -364,7 +444,7 @@ std::span<const row> methods_of(const value& v) {
     return {};
 }
 
-}  // namespace
+} // namespace
 
 value find_method(const value& v, std::string_view name) {
     for (const row& r : methods_of(v)) {
@@ -380,4 +460,4 @@ value find_method(const value& v, std::string_view name) {
     return value();
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

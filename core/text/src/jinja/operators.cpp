@@ -9,13 +9,20 @@
 namespace rlx::text::jinja {
 namespace {
 
-error bad(std::string message) { return {RLX_INVALID_ARGUMENT, std::move(message)}; }
-
-error no_operator(std::string_view op, const value& a, const value& b) {
-    return bad("\"" + std::string(op) + "\" does not work on " + std::string(a.type_name()) + " and " + std::string(b.type_name()));
+error bad(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
 }
 
-error too_large() { return bad("a number is out of the range of 64 bits"); }
+error no_operator(std::string_view op, const value& a, const value& b) {
+    return bad(
+        "\"" + std::string(op) + "\" does not work on " + std::string(a.type_name()) + " and " +
+        std::string(b.type_name())
+    );
+}
+
+error too_large() {
+    return bad("a number is out of the range of 64 bits");
+}
 
 error undefined_used(const value& v) {
     return bad(undefined_name(v) + " is undefined");
@@ -24,7 +31,8 @@ error undefined_used(const value& v) {
 constexpr std::string_view op_names[] = {"+", "-", "*", "/", "//", "%", "**"};
 
 result<value> integer_power(std::int64_t base, std::int64_t exponent) {
-    if (exponent < 0) return value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+    if (exponent < 0)
+        return value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
     std::int64_t out = 1;
     for (; exponent > 0; exponent >>= 1) {
         if ((exponent & 1) && __builtin_mul_overflow(out, base, &out)) return too_large();
@@ -36,15 +44,20 @@ result<value> integer_power(std::int64_t base, std::int64_t exponent) {
 result<value> integer_arithmetic(binary_op op, std::int64_t a, std::int64_t b) {
     std::int64_t out = 0;
     switch (op) {
-    case binary_op::add: return __builtin_add_overflow(a, b, &out) ? result<value>(too_large()) : value(out);
-    case binary_op::sub: return __builtin_sub_overflow(a, b, &out) ? result<value>(too_large()) : value(out);
-    case binary_op::mul: return __builtin_mul_overflow(a, b, &out) ? result<value>(too_large()) : value(out);
+    case binary_op::add:
+        return __builtin_add_overflow(a, b, &out) ? result<value>(too_large()) : value(out);
+    case binary_op::sub:
+        return __builtin_sub_overflow(a, b, &out) ? result<value>(too_large()) : value(out);
+    case binary_op::mul:
+        return __builtin_mul_overflow(a, b, &out) ? result<value>(too_large()) : value(out);
     case binary_op::pow: return integer_power(a, b);
     default: break;
     }
     if (b == 0) return bad("division by zero");
     if (op == binary_op::div) return value(static_cast<double>(a) / static_cast<double>(b));
-    if (b == -1) return op == binary_op::mod ? result<value>(value(std::int64_t{0})) : integer_arithmetic(binary_op::sub, 0, a);
+    if (b == -1)
+        return op == binary_op::mod ? result<value>(value(std::int64_t{0}))
+                                    : integer_arithmetic(binary_op::sub, 0, a);
     // Python rounds towards minus infinity.
     std::int64_t quotient = a / b, rest = a % b;
     if (rest != 0 && (rest < 0) != (b < 0)) {
@@ -71,32 +84,41 @@ result<value> float_arithmetic(binary_op op, double a, double b) {
 }
 
 result<value> add_strings(const text_value& a, const text_value& b) {
-    if (a.text->size() + b.text->size() > max_string_bytes) return bad("a string grows beyond 16 MiB");
+    if (a.text->size() + b.text->size() > max_string_bytes)
+        return bad("a string grows beyond 16 MiB");
     if (!a.safe && !b.safe) return value(*a.text + *b.text);
     // Markup escapes what it is joined to.
-    return value((a.safe ? *a.text : escape_markup(*a.text)) + (b.safe ? *b.text : escape_markup(*b.text)), true);
+    return value(
+        (a.safe ? *a.text : escape_markup(*a.text)) + (b.safe ? *b.text : escape_markup(*b.text)),
+        true
+    );
 }
 
 result<value> repeat(const value& v, std::int64_t times) {
     const std::size_t n = times < 0 ? 0 : static_cast<std::size_t>(times);
     if (v.is_string()) {
         const std::string& s = v.string();
-        if (!s.empty() && n > max_string_bytes / s.size()) return bad("a string grows beyond 16 MiB");
+        if (!s.empty() && n > max_string_bytes / s.size())
+            return bad("a string grows beyond 16 MiB");
         std::string out;
-        for (std::size_t i = 0; i < n && !s.empty(); ++i) out += s;
+        for (std::size_t i = 0; i < n && !s.empty(); ++i)
+            out += s;
         return value(std::move(out));
     }
     const auto& items = v.list()->items;
-    if (!items.empty() && n > 1'000'000 / items.size()) return bad("a list grows beyond 1000000 items");
+    if (!items.empty() && n > 1'000'000 / items.size())
+        return bad("a list grows beyond 1000000 items");
     std::vector<value> out;
-    for (std::size_t i = 0; i < n && !items.empty(); ++i) out.insert(out.end(), items.begin(), items.end());
+    for (std::size_t i = 0; i < n && !items.empty(); ++i)
+        out.insert(out.end(), items.begin(), items.end());
     return make_list(std::move(out), v.list()->tuple);
 }
 
 // Position of the code point with this index.
 std::size_t byte_offset(std::string_view s, std::size_t index) {
     std::size_t pos = 0;
-    for (; index > 0 && pos < s.size(); --index) pos += decode_at(s, pos).size;
+    for (; index > 0 && pos < s.size(); --index)
+        pos += decode_at(s, pos).size;
     return pos;
 }
 
@@ -105,7 +127,8 @@ struct slice_range {
     std::int64_t begin, end, step;
 };
 
-result<slice_range> clamp_slice(const value& begin, const value& end, const value& step, std::int64_t n) {
+result<slice_range>
+clamp_slice(const value& begin, const value& end, const value& step, std::int64_t n) {
     slice_range r{0, n, 1};
     if (!step.is_none()) {
         const auto s = as_integer(step);
@@ -137,7 +160,7 @@ void for_each_index(const slice_range& r, F f) {
     }
 }
 
-}  // namespace
+} // namespace
 
 std::string escape_markup(std::string_view text) {
     std::string out;
@@ -162,7 +185,9 @@ bool equal(const value& a, const value& b) {
     if (a.is_none() || a.is_undefined()) return true;
     if (a.list()) {
         const auto &x = *a.list(), &y = *b.list();
-        return x.tuple == y.tuple && (&x == &y || std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(), equal));
+        return x.tuple == y.tuple &&
+               (&x == &y ||
+                std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(), equal));
     }
     if (a.dict()) {
         const auto &x = *a.dict(), &y = *b.dict();
@@ -174,8 +199,10 @@ bool equal(const value& a, const value& b) {
         }
         return true;
     }
-    if (const auto* x = a.as<std::shared_ptr<namespace_value>>()) return *x == *b.as<std::shared_ptr<namespace_value>>();
-    if (const auto* x = a.as<std::shared_ptr<const callable_value>>()) return *x == *b.as<std::shared_ptr<const callable_value>>();
+    if (const auto* x = a.as<std::shared_ptr<namespace_value>>())
+        return *x == *b.as<std::shared_ptr<namespace_value>>();
+    if (const auto* x = a.as<std::shared_ptr<const callable_value>>())
+        return *x == *b.as<std::shared_ptr<const callable_value>>();
     return false;
 }
 
@@ -226,7 +253,11 @@ result<bool> contains(const value& container, const value& item) {
     }
     if (container.dict()) return container.dict()->find(item) != nullptr;
     if (container.list())
-        return std::any_of(container.list()->items.begin(), container.list()->items.end(), [&](const value& v) { return equal(v, item); });
+        return std::any_of(
+            container.list()->items.begin(),
+            container.list()->items.end(),
+            [&](const value& v) { return equal(v, item); }
+        );
     if (container.is_undefined()) return false;
     return no_operator("in", item, container);
 }
@@ -264,7 +295,8 @@ result<value> get_slice(const value& v, const value& begin, const value& end, co
     if (v.is_undefined()) return undefined_used(v);
     if (v.list()) {
         const auto& items = v.list()->items;
-        const slice_range r = RLX_TRY(clamp_slice(begin, end, step, static_cast<std::int64_t>(items.size())));
+        const slice_range r =
+            RLX_TRY(clamp_slice(begin, end, step, static_cast<std::int64_t>(items.size())));
         std::vector<value> out;
         for_each_index(r, [&](std::size_t i) { out.push_back(items[i]); });
         return make_list(std::move(out), v.list()->tuple);
@@ -272,10 +304,14 @@ result<value> get_slice(const value& v, const value& begin, const value& end, co
     if (v.is_string()) {
         const std::string_view s = v.string();
         std::vector<std::uint32_t> starts;
-        for (std::size_t i = 0; i < s.size(); i += decode_at(s, i).size) starts.push_back(static_cast<std::uint32_t>(i));
-        const slice_range r = RLX_TRY(clamp_slice(begin, end, step, static_cast<std::int64_t>(starts.size())));
+        for (std::size_t i = 0; i < s.size(); i += decode_at(s, i).size)
+            starts.push_back(static_cast<std::uint32_t>(i));
+        const slice_range r =
+            RLX_TRY(clamp_slice(begin, end, step, static_cast<std::int64_t>(starts.size())));
         std::string out;
-        for_each_index(r, [&](std::size_t i) { out += s.substr(starts[i], decode_at(s, starts[i]).size); });
+        for_each_index(r, [&](std::size_t i) {
+            out += s.substr(starts[i], decode_at(s, starts[i]).size);
+        });
         return value(std::move(out));
     }
     return bad("a " + std::string(v.type_name()) + " cannot be sliced");
@@ -286,7 +322,8 @@ result<std::vector<value>> iterate(const value& v) {
     std::vector<value> out;
     if (v.is_undefined()) return out;
     if (v.dict()) {
-        for (const auto& item : v.dict()->items) out.push_back(item.first);
+        for (const auto& item : v.dict()->items)
+            out.push_back(item.first);
         return out;
     }
     if (v.is_string()) {
@@ -309,4 +346,4 @@ result<std::int64_t> length_of(const value& v) {
     return bad("a " + std::string(v.type_name()) + " has no length");
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

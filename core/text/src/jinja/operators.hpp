@@ -30,4 +30,4 @@ std::string escape_markup(std::string_view text);
 
 inline constexpr std::size_t max_string_bytes = std::size_t{16} << 20;
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

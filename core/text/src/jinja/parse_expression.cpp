@@ -23,7 +23,9 @@ std::string describe(const token& t) {
 // Counts nesting while it lives.
 struct deeper {
     int& depth;
+
     explicit deeper(int& d) : depth(d) { ++depth; }
+
     ~deeper() { --depth; }
 };
 
@@ -49,19 +51,25 @@ result<value> real_literal(const token& t) {
     return value(v);
 }
 
-}  // namespace
+} // namespace
 
 error token_stream::unexpected() const {
     return at_line(peek().line, RLX_CORRUPT_DATA, "unexpected " + describe(peek()));
 }
 
 result<void> token_stream::expect_op(std::string_view op) {
-    if (!skip_op(op)) return at_line(peek().line, RLX_CORRUPT_DATA, "expected \"" + std::string(op) + "\", found " + describe(peek()));
+    if (!skip_op(op))
+        return at_line(
+            peek().line,
+            RLX_CORRUPT_DATA,
+            "expected \"" + std::string(op) + "\", found " + describe(peek())
+        );
     return {};
 }
 
 result<std::string> token_stream::expect_name() {
-    if (peek().kind != token_kind::name) return at_line(peek().line, RLX_CORRUPT_DATA, "expected a name, found " + describe(peek()));
+    if (peek().kind != token_kind::name)
+        return at_line(peek().line, RLX_CORRUPT_DATA, "expected a name, found " + describe(peek()));
     return take().text;
 }
 
@@ -75,8 +83,14 @@ expression_ptr expression_parser::make(expression_kind kind) const {
 result<expression_ptr> expression_parser::finish(expression_ptr e) {
     for (const auto& a : e->args)
         if (a) e->height = std::max(e->height, a->height + 1);
-    for (const auto& k : e->keywords) e->height = std::max(e->height, k.value->height + 1);
-    if (e->height > max_height) return at_line(e->line, RLX_UNSUPPORTED, "an expression is nested deeper than " + std::to_string(max_height));
+    for (const auto& k : e->keywords)
+        e->height = std::max(e->height, k.value->height + 1);
+    if (e->height > max_height)
+        return at_line(
+            e->line,
+            RLX_UNSUPPORTED,
+            "an expression is nested deeper than " + std::to_string(max_height)
+        );
     return e;
 }
 
@@ -87,7 +101,9 @@ result<expression_ptr> expression_parser::tuple(bool with_conditional) {
     e->args.push_back(std::move(first));
     while (t_.skip_op(",")) {
         const token_kind k = t_.peek().kind;
-        if (k == token_kind::print_end || k == token_kind::tag_end || t_.is_op(")") || t_.is_op("]")) break;
+        if (k == token_kind::print_end || k == token_kind::tag_end || t_.is_op(")") ||
+            t_.is_op("]"))
+            break;
         e->args.push_back(RLX_TRY(any(with_conditional)));
     }
     return finish(std::move(e));
@@ -95,7 +111,12 @@ result<expression_ptr> expression_parser::tuple(bool with_conditional) {
 
 result<expression_ptr> expression_parser::any(bool with_conditional) {
     const deeper guard(depth_);
-    if (depth_ > max_nesting) return at_line(t_.peek().line, RLX_UNSUPPORTED, "an expression is nested deeper than " + std::to_string(max_nesting));
+    if (depth_ > max_nesting)
+        return at_line(
+            t_.peek().line,
+            RLX_UNSUPPORTED,
+            "an expression is nested deeper than " + std::to_string(max_nesting)
+        );
     expression_ptr e = RLX_TRY(or_chain());
     while (with_conditional && t_.is_name("if")) {
         expression_ptr c = make(expression_kind::conditional);
@@ -113,7 +134,8 @@ result<expression_ptr> expression_parser::or_chain() {
     if (!t_.is_name("or")) return first;
     expression_ptr e = make(expression_kind::any_of);
     e->args.push_back(std::move(first));
-    while (t_.skip_name("or")) e->args.push_back(RLX_TRY(and_chain()));
+    while (t_.skip_name("or"))
+        e->args.push_back(RLX_TRY(and_chain()));
     return finish(std::move(e));
 }
 
@@ -122,7 +144,8 @@ result<expression_ptr> expression_parser::and_chain() {
     if (!t_.is_name("and")) return first;
     expression_ptr e = make(expression_kind::all_of);
     e->args.push_back(std::move(first));
-    while (t_.skip_name("and")) e->args.push_back(RLX_TRY(not_chain()));
+    while (t_.skip_name("and"))
+        e->args.push_back(RLX_TRY(not_chain()));
     return finish(std::move(e));
 }
 
@@ -140,8 +163,16 @@ result<expression_ptr> expression_parser::comparison() {
     expression_ptr first = RLX_TRY(sum());
     expression_ptr e;
     for (;;) {
-        static constexpr std::pair<std::string_view, compare_op> ops[] = {{"==", compare_op::eq}, {"!=", compare_op::ne}, {"<", compare_op::lt}, {"<=", compare_op::le}, {">", compare_op::gt}, {">=", compare_op::ge}};
-        const auto* op = std::find_if(std::begin(ops), std::end(ops), [&](auto& o) { return t_.is_op(o.first); });
+        static constexpr std::pair<std::string_view, compare_op> ops[] = {
+            {"==", compare_op::eq},
+            {"!=", compare_op::ne},
+            {"<", compare_op::lt},
+            {"<=", compare_op::le},
+            {">", compare_op::gt},
+            {">=", compare_op::ge}};
+        const auto* op = std::find_if(std::begin(ops), std::end(ops), [&](auto& o) {
+            return t_.is_op(o.first);
+        });
         compare_op found = compare_op::in;
         if (op != std::end(ops)) {
             found = op->second;
@@ -181,13 +212,22 @@ result<expression_ptr> expression_parser::concat() {
     if (!t_.is_op("~")) return first;
     expression_ptr e = make(expression_kind::concat);
     e->args.push_back(std::move(first));
-    while (t_.skip_op("~")) e->args.push_back(RLX_TRY(product()));
+    while (t_.skip_op("~"))
+        e->args.push_back(RLX_TRY(product()));
     return finish(std::move(e));
 }
 
 result<expression_ptr> expression_parser::product() {
-    static constexpr std::pair<std::string_view, binary_op> ops[] = {{"*", binary_op::mul}, {"/", binary_op::div}, {"//", binary_op::floor_div}, {"%", binary_op::mod}};
-    const auto next = [&] { return std::find_if(std::begin(ops), std::end(ops), [&](auto& o) { return t_.is_op(o.first); }); };
+    static constexpr std::pair<std::string_view, binary_op> ops[] = {
+        {"*", binary_op::mul},
+        {"/", binary_op::div},
+        {"//", binary_op::floor_div},
+        {"%", binary_op::mod}};
+    const auto next = [&] {
+        return std::find_if(std::begin(ops), std::end(ops), [&](auto& o) {
+            return t_.is_op(o.first);
+        });
+    };
     expression_ptr first = RLX_TRY(power());
     if (next() == std::end(ops)) return first;
     expression_ptr e = make(expression_kind::arithmetic);
@@ -228,7 +268,9 @@ result<expression_ptr> expression_parser::unary(bool with_filters) {
     return with_filters ? filters_and_tests(std::move(e)) : std::move(e);
 }
 
-result<expression_ptr> expression_parser::primary_with_postfix() { return postfix(RLX_TRY(primary())); }
+result<expression_ptr> expression_parser::primary_with_postfix() {
+    return postfix(RLX_TRY(primary()));
+}
 
 result<expression_ptr> expression_parser::primary() {
     const token& t = t_.peek();
@@ -238,7 +280,8 @@ result<expression_ptr> expression_parser::primary() {
     expression_ptr e = make(expression_kind::constant);
     if (t.kind == token_kind::string) {
         std::string text;
-        while (t_.peek().kind == token_kind::string) text += t_.take().text; // "a" "b" is "ab"
+        while (t_.peek().kind == token_kind::string)
+            text += t_.take().text; // "a" "b" is "ab"
         e->literal = value(std::move(text));
     } else if (t.kind == token_kind::integer) {
         e->literal = RLX_TRY(integer_literal(t_.take()));
@@ -246,11 +289,16 @@ result<expression_ptr> expression_parser::primary() {
         e->literal = RLX_TRY(real_literal(t_.take()));
     } else if (t.kind == token_kind::name) {
         const std::string name = t_.take().text;
-        if (name == "true" || name == "True") e->literal = value(true);
-        else if (name == "false" || name == "False") e->literal = value(false);
-        else if (name == "none" || name == "None") e->literal = value(none{});
-        else if (name == "varargs" || name == "kwargs") return at_line(e->line, RLX_UNSUPPORTED, "\"" + name + "\" is not supported");
-        else e->kind = expression_kind::name, e->text = name;
+        if (name == "true" || name == "True")
+            e->literal = value(true);
+        else if (name == "false" || name == "False")
+            e->literal = value(false);
+        else if (name == "none" || name == "None")
+            e->literal = value(none{});
+        else if (name == "varargs" || name == "kwargs")
+            return at_line(e->line, RLX_UNSUPPORTED, "\"" + name + "\" is not supported");
+        else
+            e->kind = expression_kind::name, e->text = name;
     } else {
         return t_.unexpected();
     }
@@ -348,7 +396,10 @@ result<expression_ptr> expression_parser::subscript(expression_ptr e) {
     expression_ptr first;
     if (!t_.is_op(":")) first = RLX_TRY(any());
     if (!t_.is_op(":")) {
-        if (t_.is_op(",")) return at_line(s->line, RLX_UNSUPPORTED, "a subscript with several items is not supported");
+        if (t_.is_op(","))
+            return at_line(
+                s->line, RLX_UNSUPPORTED, "a subscript with several items is not supported"
+            );
         s->args.push_back(std::move(first));
         RLX_CHECK(t_.expect_op("]"));
         return finish(std::move(s));
@@ -369,14 +420,16 @@ result<expression_ptr> expression_parser::filter(expression_ptr e) {
     expression_ptr f = make(expression_kind::filter);
     f->args.push_back(std::move(e));
     f->text = RLX_TRY(t_.expect_name());
-    if (t_.is_op(".")) return at_line(f->line, RLX_UNSUPPORTED, "filter names with dots are not supported");
+    if (t_.is_op("."))
+        return at_line(f->line, RLX_UNSUPPORTED, "filter names with dots are not supported");
     if (t_.is_op("(")) RLX_CHECK(arguments(*f));
     return finish(std::move(f));
 }
 
 result<expression_ptr> expression_parser::filter_chain() {
     expression_ptr e = RLX_TRY(filter(nullptr));
-    while (t_.skip_op("|")) e = RLX_TRY(filter(std::move(e)));
+    while (t_.skip_op("|"))
+        e = RLX_TRY(filter(std::move(e)));
     return e;
 }
 
@@ -386,11 +439,17 @@ result<expression_ptr> expression_parser::test(expression_ptr e) {
     x->args.push_back(std::move(e));
     x->text = RLX_TRY(t_.expect_name());
     const token& t = t_.peek();
-    const bool argument_follows = t.kind == token_kind::string || t.kind == token_kind::integer || t.kind == token_kind::real || t_.is_op("[") || t_.is_op("{") ||
-                                  (t.kind == token_kind::name && t.text != "else" && t.text != "or" && t.text != "and" && t.text != "if" && t.text != "is" && t.text != "not" && t.text != "in");
-    if (t_.is_op("(")) RLX_CHECK(arguments(*x));
-    else if (t_.is_name("is")) return at_line(t.line, RLX_CORRUPT_DATA, "tests cannot be chained with \"is\"");
-    else if (argument_follows) x->args.push_back(RLX_TRY(primary_with_postfix()));
+    const bool argument_follows =
+        t.kind == token_kind::string || t.kind == token_kind::integer ||
+        t.kind == token_kind::real || t_.is_op("[") || t_.is_op("{") ||
+        (t.kind == token_kind::name && t.text != "else" && t.text != "or" && t.text != "and" &&
+         t.text != "if" && t.text != "is" && t.text != "not" && t.text != "in");
+    if (t_.is_op("("))
+        RLX_CHECK(arguments(*x));
+    else if (t_.is_name("is"))
+        return at_line(t.line, RLX_CORRUPT_DATA, "tests cannot be chained with \"is\"");
+    else if (argument_follows)
+        x->args.push_back(RLX_TRY(primary_with_postfix()));
     return finish(std::move(x));
 }
 
@@ -398,13 +457,23 @@ result<expression_ptr> expression_parser::test(expression_ptr e) {
 result<void> expression_parser::arguments(expression& call) {
     RLX_CHECK(t_.expect_op("("));
     while (!t_.is_op(")")) {
-        if (t_.is_op("*") || t_.is_op("**")) return at_line(t_.peek().line, RLX_UNSUPPORTED, "\"" + t_.peek().text + "\" arguments are not supported");
+        if (t_.is_op("*") || t_.is_op("**"))
+            return at_line(
+                t_.peek().line,
+                RLX_UNSUPPORTED,
+                "\"" + t_.peek().text + "\" arguments are not supported"
+            );
         if (t_.peek().kind == token_kind::name && t_.is_op("=", 1)) {
             std::string name = t_.take().text;
             t_.take();
             call.keywords.push_back({std::move(name), RLX_TRY(any())});
         } else {
-            if (!call.keywords.empty()) return at_line(t_.peek().line, RLX_CORRUPT_DATA, "a positional argument follows a keyword argument");
+            if (!call.keywords.empty())
+                return at_line(
+                    t_.peek().line,
+                    RLX_CORRUPT_DATA,
+                    "a positional argument follows a keyword argument"
+                );
             call.args.push_back(RLX_TRY(any()));
         }
         if (!t_.is_op(")")) RLX_CHECK(t_.expect_op(","));
@@ -413,4 +482,4 @@ result<void> expression_parser::arguments(expression& call) {
     return {};
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

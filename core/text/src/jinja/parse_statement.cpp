@@ -8,7 +8,8 @@
 namespace rlx::text::jinja {
 namespace {
 
-constexpr std::array<std::string_view, 9> known_unsupported = {"include", "import", "from", "extends", "block", "autoescape", "trans", "do", "debug"};
+constexpr std::array<std::string_view, 9> known_unsupported = {
+    "include", "import", "from", "extends", "block", "autoescape", "trans", "do", "debug"};
 
 class statement_parser {
 public:
@@ -25,13 +26,22 @@ private:
 
     // Statements up to a tag that starts with one of `ends`, whose name is the next token then.
     result<block> body(words ends) {
-        if (++depth_ > max_nesting) return at_line(t_.peek().line, RLX_UNSUPPORTED, "blocks are nested deeper than " + std::to_string(max_nesting));
+        if (++depth_ > max_nesting)
+            return at_line(
+                t_.peek().line,
+                RLX_UNSUPPORTED,
+                "blocks are nested deeper than " + std::to_string(max_nesting)
+            );
         block out;
         for (;;) {
             const token t = t_.take();
             if (t.kind == token_kind::end) {
                 if (ends.size() == 0) break;
-                return at_line(t.line, RLX_CORRUPT_DATA, "the template ends before \"" + std::string(*(ends.end() - 1)) + "\"");
+                return at_line(
+                    t.line,
+                    RLX_CORRUPT_DATA,
+                    "the template ends before \"" + std::string(*(ends.end() - 1)) + "\""
+                );
             }
             if (t.kind == token_kind::data) {
                 out.push_back(make(statement_kind::text, t.line));
@@ -42,7 +52,8 @@ private:
                 if (t_.peek().kind != token_kind::print_end) return t_.unexpected();
                 t_.take();
             } else {
-                if (std::any_of(ends.begin(), ends.end(), [&](auto w) { return t_.is_name(w); })) break;
+                if (std::any_of(ends.begin(), ends.end(), [&](auto w) { return t_.is_name(w); }))
+                    break;
                 out.push_back(RLX_TRY(tag(t.line)));
             }
         }
@@ -86,12 +97,20 @@ private:
             return s;
         }
         if (word == "break" || word == "continue") {
-            if (loops_ == 0) return at_line(line, RLX_CORRUPT_DATA, "\"" + word + "\" outside a loop");
+            if (loops_ == 0)
+                return at_line(line, RLX_CORRUPT_DATA, "\"" + word + "\" outside a loop");
             RLX_CHECK(end_tag());
-            return make(word == "break" ? statement_kind::break_loop : statement_kind::continue_loop, line);
+            return make(
+                word == "break" ? statement_kind::break_loop : statement_kind::continue_loop, line
+            );
         }
-        const bool known = std::find(known_unsupported.begin(), known_unsupported.end(), word) != known_unsupported.end();
-        return at_line(line, known ? RLX_UNSUPPORTED : RLX_CORRUPT_DATA, "the tag \"" + word + (known ? "\" is not supported" : "\" is unknown or out of place"));
+        const bool known = std::find(known_unsupported.begin(), known_unsupported.end(), word) !=
+                           known_unsupported.end();
+        return at_line(
+            line,
+            known ? RLX_UNSUPPORTED : RLX_CORRUPT_DATA,
+            "the tag \"" + word + (known ? "\" is not supported" : "\" is unknown or out of place")
+        );
     }
 
     result<statement> conditional(int line) {
@@ -135,7 +154,8 @@ private:
         if (!t_.skip_name("in")) return t_.unexpected();
         s.value = RLX_TRY(e_.tuple(false));
         if (t_.skip_name("if")) s.condition = RLX_TRY(e_.any());
-        if (t_.is_name("recursive")) return at_line(line, RLX_UNSUPPORTED, "recursive loops are not supported");
+        if (t_.is_name("recursive"))
+            return at_line(line, RLX_UNSUPPORTED, "recursive loops are not supported");
         RLX_CHECK(end_tag());
         ++loops_;
         s.body = RLX_TRY(body({"else", "endfor"}));
@@ -180,9 +200,14 @@ private:
         while (!t_.is_op(")")) {
             parameter p;
             p.name = RLX_TRY(t_.expect_name());
-            if (t_.skip_op("=")) p.fallback = RLX_TRY(e_.any());
+            if (t_.skip_op("="))
+                p.fallback = RLX_TRY(e_.any());
             else if (!s.parameters.empty() && s.parameters.back().fallback)
-                return at_line(s.line, RLX_CORRUPT_DATA, "a parameter without a default follows one with a default");
+                return at_line(
+                    s.line,
+                    RLX_CORRUPT_DATA,
+                    "a parameter without a default follows one with a default"
+                );
             s.parameters.push_back(std::move(p));
             if (!t_.is_op(")")) RLX_CHECK(t_.expect_op(","));
         }
@@ -203,7 +228,8 @@ private:
         statement s = make(statement_kind::call_block, line);
         if (t_.is_op("(")) RLX_CHECK(parameters(s));
         s.value = RLX_TRY(e_.any());
-        if (s.value->kind != expression_kind::call) return at_line(line, RLX_CORRUPT_DATA, "\"call\" needs a call");
+        if (s.value->kind != expression_kind::call)
+            return at_line(line, RLX_CORRUPT_DATA, "\"call\" needs a call");
         RLX_CHECK(end_tag());
         s.body = RLX_TRY(inner_body("endcall"));
         return s;
@@ -237,12 +263,15 @@ private:
     int loops_ = 0;
 };
 
-}  // namespace
+} // namespace
 
 result<program> parse_template(std::string_view source) {
     if (source.size() > max_template_bytes)
-        return error{RLX_UNSUPPORTED, "a template of " + std::to_string(source.size()) + " bytes, at most " + std::to_string(max_template_bytes) + " are supported"};
+        return error{
+            RLX_UNSUPPORTED,
+            "a template of " + std::to_string(source.size()) + " bytes, at most " +
+                std::to_string(max_template_bytes) + " are supported"};
     return statement_parser(RLX_TRY(tokenize(source))).run();
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

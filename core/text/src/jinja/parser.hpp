@@ -8,8 +8,9 @@
 namespace rlx::text::jinja {
 
 inline constexpr std::size_t max_template_bytes = std::size_t{1} << 20;
-inline constexpr int max_nesting = 64;          // blocks in blocks, parentheses in parentheses
-inline constexpr std::uint32_t max_height = 200; // operators applied to operators without parentheses
+inline constexpr int max_nesting = 64; // blocks in blocks, parentheses in parentheses
+inline constexpr std::uint32_t max_height =
+    200; // operators applied to operators without parentheses
 
 result<program> parse_template(std::string_view source);
 
@@ -21,27 +22,33 @@ public:
     const token& peek(std::size_t ahead = 0) const {
         return tokens_[std::min(next_ + ahead, tokens_.size() - 1)];
     }
+
     token take() {
         token t = peek();
         if (next_ + 1 < tokens_.size()) ++next_;
         return t;
     }
+
     bool is_op(std::string_view op, std::size_t ahead = 0) const {
         return peek(ahead).kind == token_kind::op && peek(ahead).text == op;
     }
+
     bool is_name(std::string_view name, std::size_t ahead = 0) const {
         return peek(ahead).kind == token_kind::name && peek(ahead).text == name;
     }
+
     bool skip_op(std::string_view op) {
         if (!is_op(op)) return false;
         take();
         return true;
     }
+
     bool skip_name(std::string_view name) {
         if (!is_name(name)) return false;
         take();
         return true;
     }
+
     result<void> expect_op(std::string_view op);
     result<std::string> expect_name();
     error unexpected() const; // names the next token
@@ -55,7 +62,8 @@ class expression_parser {
 public:
     explicit expression_parser(token_stream& tokens) : t_(tokens) {}
 
-    // a, b: a tuple; otherwise a single expression. Without conditionals an `if` ends the expression.
+    // a, b: a tuple; otherwise a single expression. Without conditionals an `if` ends the
+    // expression.
     result<expression_ptr> tuple(bool with_conditional = true);
     result<expression_ptr> any(bool with_conditional = true);
     // The filters behind `|`, applied to a null operand.
@@ -90,4 +98,4 @@ private:
     int depth_ = 0;
 };
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

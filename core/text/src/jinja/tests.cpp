@@ -7,28 +7,72 @@
 namespace rlx::text::jinja {
 namespace {
 
-error bad(std::string message) { return {RLX_INVALID_ARGUMENT, std::move(message)}; }
+error bad(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
 
 template <bool (*f)(const value&)>
 result<bool> plain(interpreter&, const value& v, const call_args& args) {
-    if (!args.positional.empty() || !args.keywords.empty()) return bad("this test takes no argument");
+    if (!args.positional.empty() || !args.keywords.empty())
+        return bad("this test takes no argument");
     return f(v);
 }
 
-bool is_defined(const value& v) { return !v.is_undefined(); }
-bool is_undefined(const value& v) { return v.is_undefined(); }
-bool is_none(const value& v) { return v.is_none(); }
-bool is_string(const value& v) { return v.is_string(); }
-bool is_mapping(const value& v) { return v.dict() != nullptr; }
-bool is_sequence(const value& v) { return v.is_string() || v.list() || v.dict() || v.is_undefined(); }
-bool is_iterable(const value& v) { return is_sequence(v); }
-bool is_boolean(const value& v) { return v.as<bool>() != nullptr; }
-bool is_true(const value& v) { return v.as<bool>() && *v.as<bool>(); }
-bool is_false(const value& v) { return v.as<bool>() && !*v.as<bool>(); }
-bool is_number(const value& v) { return v.is_number(); }
-bool is_integer(const value& v) { return v.as<std::int64_t>() != nullptr; }
-bool is_float(const value& v) { return v.as<double>() != nullptr; }
-bool is_callable(const value& v) { return v.as<std::shared_ptr<const callable_value>>() != nullptr; }
+bool is_defined(const value& v) {
+    return !v.is_undefined();
+}
+
+bool is_undefined(const value& v) {
+    return v.is_undefined();
+}
+
+bool is_none(const value& v) {
+    return v.is_none();
+}
+
+bool is_string(const value& v) {
+    return v.is_string();
+}
+
+bool is_mapping(const value& v) {
+    return v.dict() != nullptr;
+}
+
+bool is_sequence(const value& v) {
+    return v.is_string() || v.list() || v.dict() || v.is_undefined();
+}
+
+bool is_iterable(const value& v) {
+    return is_sequence(v);
+}
+
+bool is_boolean(const value& v) {
+    return v.as<bool>() != nullptr;
+}
+
+bool is_true(const value& v) {
+    return v.as<bool>() && *v.as<bool>();
+}
+
+bool is_false(const value& v) {
+    return v.as<bool>() && !*v.as<bool>();
+}
+
+bool is_number(const value& v) {
+    return v.is_number();
+}
+
+bool is_integer(const value& v) {
+    return v.as<std::int64_t>() != nullptr;
+}
+
+bool is_float(const value& v) {
+    return v.as<double>() != nullptr;
+}
+
+bool is_callable(const value& v) {
+    return v.as<std::shared_ptr<const callable_value>>() != nullptr;
+}
 
 // Any cased character, and none of the other case.
 template <category wanted, category other>
@@ -46,7 +90,8 @@ bool is_case(const value& v) {
 }
 
 result<bool> needs_one(const call_args& args) {
-    if (args.positional.size() != 1 || !args.keywords.empty()) return bad("this test takes one argument");
+    if (args.positional.size() != 1 || !args.keywords.empty())
+        return bad("this test takes one argument");
     return true;
 }
 
@@ -72,8 +117,13 @@ result<std::int64_t> rest_of(const value& v, const value& divisor) {
     return *i;
 }
 
-result<bool> odd(interpreter&, const value& v, const call_args&) { return RLX_TRY(rest_of(v, value(std::int64_t{2}))) == 1; }
-result<bool> even(interpreter&, const value& v, const call_args&) { return RLX_TRY(rest_of(v, value(std::int64_t{2}))) == 0; }
+result<bool> odd(interpreter&, const value& v, const call_args&) {
+    return RLX_TRY(rest_of(v, value(std::int64_t{2}))) == 1;
+}
+
+result<bool> even(interpreter&, const value& v, const call_args&) {
+    return RLX_TRY(rest_of(v, value(std::int64_t{2}))) == 0;
+}
 
 result<bool> divisible_by(interpreter&, const value& v, const call_args& args) {
     RLX_TRY(needs_one(args));
@@ -128,7 +178,7 @@ constexpr row rows[] = {
     {"ge", comparing<compare_op::ge>},
 };
 
-}  // namespace
+} // namespace
 
 test_function find_test(std::string_view name) {
     for (const row& r : rows)
@@ -136,4 +186,4 @@ test_function find_test(std::string_view name) {
     return nullptr;
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

@@ -10,18 +10,22 @@ namespace {
 
 // One character before `end`.
 std::size_t step_back(std::string_view s, std::size_t end) {
-    do --end;
+    do
+        --end;
     while (end > 0 && (static_cast<unsigned char>(s[end]) & 0xC0) == 0x80);
     return end;
 }
 
 bool ends_line(std::uint32_t c) {
-    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
+    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
+           c == 0x2029;
 }
 
-}  // namespace
+} // namespace
 
-bool is_python_space(std::uint32_t cp) { return (cp >= 0x1C && cp <= 0x1F) || is_white_space(cp); }
+bool is_python_space(std::uint32_t cp) {
+    return (cp >= 0x1C && cp <= 0x1F) || is_white_space(cp);
+}
 
 std::string strip_text(std::string_view s, const std::string* chars, bool left, bool right) {
     const auto stripped = [&](std::size_t pos) {
@@ -29,7 +33,8 @@ std::string strip_text(std::string_view s, const std::string* chars, bool left, 
         return chars ? chars->find(s.substr(pos, c.size)) != chars->npos : is_python_space(c.value);
     };
     std::size_t begin = 0, end = s.size();
-    while (left && begin < end && stripped(begin)) begin += decode_at(s, begin).size;
+    while (left && begin < end && stripped(begin))
+        begin += decode_at(s, begin).size;
     while (right && end > begin) {
         const std::size_t last = step_back(s, end);
         if (!stripped(last)) break;
@@ -61,10 +66,12 @@ std::vector<std::string> split_lines(std::string_view s, bool keep_ends) {
     return out;
 }
 
-std::string replace_text(std::string_view s, std::string_view from, std::string_view to, std::int64_t count) {
+std::string
+replace_text(std::string_view s, std::string_view from, std::string_view to, std::int64_t count) {
     std::string out;
     std::size_t done = 0;
-    for (std::size_t at = s.find(from); at != s.npos && count != 0; at = s.find(from, done), --count) {
+    for (std::size_t at = s.find(from); at != s.npos && count != 0;
+         at = s.find(from, done), --count) {
         out += s.substr(done, at - done);
         out += to;
         done = at + from.size();
@@ -73,4 +80,4 @@ std::string replace_text(std::string_view s, std::string_view from, std::string_
     return out;
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

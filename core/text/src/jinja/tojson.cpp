@@ -13,7 +13,8 @@ namespace {
 void append_unit(std::string& out, std::uint32_t unit) {
     constexpr const char* digits = "0123456789abcdef";
     out += "\\u";
-    for (int shift = 12; shift >= 0; shift -= 4) out += digits[(unit >> shift) & 15];
+    for (int shift = 12; shift >= 0; shift -= 4)
+        out += digits[(unit >> shift) & 15];
 }
 
 void append_string(std::string& out, std::string_view s, bool ascii) {
@@ -48,15 +49,26 @@ public:
     writer(const json_style& style) : style_(style) {}
 
     result<void> write(const value& v) {
-        if (out.size() > max_bytes) return error{RLX_INVALID_ARGUMENT, "tojson gives more than 16 MiB"};
-        if (v.is_string()) append_string(out, v.string(), style_.ascii);
-        else if (v.is_none()) out += "null";
-        else if (const bool* b = v.as<bool>()) out += *b ? "true" : "false";
-        else if (const auto* i = v.as<std::int64_t>()) out += std::to_string(*i);
-        else if (const auto* d = v.as<double>()) out += number(*d);
-        else if (v.list()) return write_list(*v.list());
-        else if (v.dict()) return write_dict(*v.dict());
-        else return error{RLX_INVALID_ARGUMENT, "a value of type " + std::string(v.type_name()) + " has no JSON form"};
+        if (out.size() > max_bytes)
+            return error{RLX_INVALID_ARGUMENT, "tojson gives more than 16 MiB"};
+        if (v.is_string())
+            append_string(out, v.string(), style_.ascii);
+        else if (v.is_none())
+            out += "null";
+        else if (const bool* b = v.as<bool>())
+            out += *b ? "true" : "false";
+        else if (const auto* i = v.as<std::int64_t>())
+            out += std::to_string(*i);
+        else if (const auto* d = v.as<double>())
+            out += number(*d);
+        else if (v.list())
+            return write_list(*v.list());
+        else if (v.dict())
+            return write_dict(*v.dict());
+        else
+            return error{
+                RLX_INVALID_ARGUMENT,
+                "a value of type " + std::string(v.type_name()) + " has no JSON form"};
         return {};
     }
 
@@ -74,10 +86,12 @@ private:
     void new_line() {
         if (!style_.indent) return;
         out += '\n';
-        for (std::size_t i = 0; i < level_; ++i) out += *style_.indent;
+        for (std::size_t i = 0; i < level_; ++i)
+            out += *style_.indent;
     }
 
-    // With an indent the separator's trailing space is dropped by the default style; callers set that.
+    // With an indent the separator's trailing space is dropped by the default style; callers set
+    // that.
     void separator(bool first) {
         if (!first) out += style_.item_separator;
         new_line();
@@ -106,7 +120,9 @@ private:
         if (const bool* b = k.as<bool>()) return std::string(*b ? "true" : "false");
         if (const auto* i = k.as<std::int64_t>()) return std::to_string(*i);
         if (const auto* d = k.as<double>()) return number(*d);
-        return error{RLX_INVALID_ARGUMENT, "a key of type " + std::string(k.type_name()) + " has no JSON form"};
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "a key of type " + std::string(k.type_name()) + " has no JSON form"};
     }
 
     result<void> write_dict(const dict_value& d) {
@@ -115,8 +131,12 @@ private:
             return {};
         }
         std::vector<std::pair<std::string, const value*>> items;
-        for (const auto& [k, v] : d.items) items.emplace_back(RLX_TRY(key_text(k)), &v);
-        if (style_.sort_keys) std::stable_sort(items.begin(), items.end(), [](auto& a, auto& b) { return a.first < b.first; });
+        for (const auto& [k, v] : d.items)
+            items.emplace_back(RLX_TRY(key_text(k)), &v);
+        if (style_.sort_keys)
+            std::stable_sort(items.begin(), items.end(), [](auto& a, auto& b) {
+                return a.first < b.first;
+            });
         out += '{';
         ++level_;
         bool first = true;
@@ -136,7 +156,7 @@ private:
     std::size_t level_ = 0;
 };
 
-}  // namespace
+} // namespace
 
 result<std::string> to_json(const value& v, const json_style& style) {
     writer w(style);
@@ -144,4 +164,4 @@ result<std::string> to_json(const value& v, const json_style& style) {
     return std::move(w.out);
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

@@ -16,7 +16,8 @@ namespace {
 constexpr const char* hex_digits = "0123456789abcdef";
 
 void append_hex(std::string& out, std::uint32_t v, int digits) {
-    for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) out += hex_digits[(v >> shift) & 15];
+    for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
+        out += hex_digits[(v >> shift) & 15];
 }
 
 bool is_printable(std::uint32_t cp) {
@@ -73,7 +74,7 @@ void append_list_repr(std::string& out, const list_value& l) {
     out += l.tuple ? ')' : ']';
 }
 
-}  // namespace
+} // namespace
 
 value value::missing(std::string what) {
     value v;
@@ -111,11 +112,22 @@ std::uint32_t value::depth() const {
 std::uint64_t value::weight() const {
     if (list()) return list()->weight;
     if (dict()) return dict()->weight;
-    return is_string() ? 1 + string().size() / 256 : 1;
+    return is_string() ? 1 + string().size() / 64 : 1;
 }
 
 std::string_view value::type_name() const {
-    static constexpr std::array<std::string_view, 11> names = {"undefined", "NoneType", "bool", "int", "float", "str", "list", "dict", "namespace", "function", "loop"};
+    static constexpr std::array<std::string_view, 11> names = {
+        "undefined",
+        "NoneType",
+        "bool",
+        "int",
+        "float",
+        "str",
+        "list",
+        "dict",
+        "namespace",
+        "function",
+        "loop"};
     return list() && list()->tuple ? "tuple" : names[v_.index()];
 }
 
@@ -133,8 +145,10 @@ const value* dict_value::find(std::string_view key) const {
 }
 
 void dict_value::set(value key, value v) {
-    if (const value* old = find(key)) const_cast<value&>(*old) = std::move(v);
-    else items.emplace_back(std::move(key), std::move(v));
+    if (const value* old = find(key))
+        const_cast<value&>(*old) = std::move(v);
+    else
+        items.emplace_back(std::move(key), std::move(v));
 }
 
 std::string undefined_name(const value& v) {
@@ -197,12 +211,18 @@ std::string to_text(const value& v) {
 
 void append_repr(std::string& out, const value& v) {
     if (v.is_string()) return append_string_repr(out, v.string());
-    if (v.is_undefined()) out += "Undefined";
-    else if (v.is_none()) out += "None";
-    else if (const bool* b = v.as<bool>()) out += *b ? "True" : "False";
-    else if (const auto* i = v.as<std::int64_t>()) out += std::to_string(*i);
-    else if (const auto* d = v.as<double>()) out += float_text(*d);
-    else if (v.list()) append_list_repr(out, *v.list());
+    if (v.is_undefined())
+        out += "Undefined";
+    else if (v.is_none())
+        out += "None";
+    else if (const bool* b = v.as<bool>())
+        out += *b ? "True" : "False";
+    else if (const auto* i = v.as<std::int64_t>())
+        out += std::to_string(*i);
+    else if (const auto* d = v.as<double>())
+        out += float_text(*d);
+    else if (v.list())
+        append_list_repr(out, *v.list());
     else if (v.dict()) {
         out += '{';
         bool first = true;
@@ -227,22 +247,25 @@ result<value> from_json(const ordered_json& j) {
     case ordered_json::value_t::number_integer: return value(j.get<std::int64_t>());
     case ordered_json::value_t::number_unsigned:
         if (j.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
-            return error{RLX_INVALID_ARGUMENT, "the number " + j.dump() + " does not fit into 64 bits"};
+            return error{
+                RLX_INVALID_ARGUMENT, "the number " + j.dump() + " does not fit into 64 bits"};
         return value(j.get<std::int64_t>());
     case ordered_json::value_t::number_float: return value(j.get<double>());
     case ordered_json::value_t::string: return value(j.get_ref<const std::string&>());
     case ordered_json::value_t::array: {
         std::vector<value> items;
-        for (const auto& item : j) items.push_back(RLX_TRY(from_json(item)));
+        for (const auto& item : j)
+            items.push_back(RLX_TRY(from_json(item)));
         return make_list(std::move(items));
     }
     case ordered_json::value_t::object: {
         dict_value d; // keys are different already
-        for (const auto& [k, item] : j.items()) d.items.emplace_back(value(k), RLX_TRY(from_json(item)));
+        for (const auto& [k, item] : j.items())
+            d.items.emplace_back(value(k), RLX_TRY(from_json(item)));
         return make_dict(std::move(d));
     }
     default: return error{RLX_INVALID_ARGUMENT, "unexpected kind of JSON value"};
     }
 }
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

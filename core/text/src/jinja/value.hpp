@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Values of the template language, with Python's rules. Containers are immutable once built and shared, so copies
-// are cheap; only namespaces change.
+// Values of the template language, with Python's rules. Containers are immutable once built and
+// shared, so copies are cheap; only namespaces change.
 #pragma once
 
 #include "json_access.hpp"
@@ -66,46 +66,78 @@ struct callable_value {
 struct loop_value {
     std::shared_ptr<const list_value> items;
     std::size_t index0 = 0;
-    std::size_t depth0 = 0;
     std::shared_ptr<value> last_changed; // argument list of the last loop.changed()
 };
 
 class value {
 public:
-    using variant = std::variant<undefined, none, bool, std::int64_t, double, text_value, std::shared_ptr<const list_value>, std::shared_ptr<const dict_value>, std::shared_ptr<namespace_value>, std::shared_ptr<const callable_value>, std::shared_ptr<const loop_value>>;
+    using variant = std::variant<
+        undefined,
+        none,
+        bool,
+        std::int64_t,
+        double,
+        text_value,
+        std::shared_ptr<const list_value>,
+        std::shared_ptr<const dict_value>,
+        std::shared_ptr<namespace_value>,
+        std::shared_ptr<const callable_value>,
+        std::shared_ptr<const loop_value>>;
 
     value() = default; // undefined
+
     value(none) : v_(none{}) {}
+
     value(bool b) : v_(b) {}
+
     value(std::int64_t i) : v_(i) {}
+
     value(double d) : v_(d) {}
-    value(std::string s, bool safe = false) : v_(text_value{std::make_shared<const std::string>(std::move(s)), safe}) {}
+
+    value(std::string s, bool safe = false)
+        : v_(text_value{std::make_shared<const std::string>(std::move(s)), safe}) {}
+
     value(std::string_view s) : value(std::string(s)) {}
+
     value(const char*) = delete; // would become bool
+
     value(text_value t) : v_(std::move(t)) {}
+
     value(std::shared_ptr<const list_value> l) : v_(std::move(l)) {}
+
     value(std::shared_ptr<const dict_value> d) : v_(std::move(d)) {}
+
     value(std::shared_ptr<namespace_value> n) : v_(std::move(n)) {}
+
     value(std::shared_ptr<const callable_value> c) : v_(std::move(c)) {}
+
     value(std::shared_ptr<const loop_value> l) : v_(std::move(l)) {}
+
     static value missing(std::string what);
 
     template <class T>
     const T* as() const {
         return std::get_if<T>(&v_);
     }
+
     bool is_undefined() const { return as<undefined>() != nullptr; }
+
     bool is_none() const { return as<none>() != nullptr; }
+
     bool is_string() const { return as<text_value>() != nullptr; }
+
     bool is_number() const { return as<bool>() || as<std::int64_t>() || as<double>(); }
+
     const std::string& string() const { return *std::get<text_value>(v_).text; } // is_string() only
+
     const list_value* list() const;
     const dict_value* dict() const;
+
     const variant& raw() const { return v_; }
 
     bool truthy() const;
     std::uint32_t depth() const;  // nesting of containers
-    std::uint64_t weight() const; // work to walk the value: nodes, and strings at 256 bytes a node
+    std::uint64_t weight() const; // work to walk the value: nodes, and strings at 64 bytes a node
     std::string_view type_name() const; // as Python calls it
 
 private:
@@ -134,8 +166,9 @@ struct json_style {
     std::string item_separator = ", ", key_separator = ": ";
     bool sort_keys = false;
 };
+
 result<std::string> to_json(const value& v, const json_style& style);
 
 result<value> from_json(const ordered_json& j);
 
-}  // namespace rlx::text::jinja
+} // namespace rlx::text::jinja

@@ -12,15 +12,16 @@ namespace {
 constexpr std::size_t max_added_token_bytes = 1024; // bounds the work at each position
 
 std::size_t previous_start(std::string_view text, std::size_t pos) {
-    do --pos;
+    do
+        --pos;
     while (pos > 0 && (static_cast<unsigned char>(text[pos]) & 0xC0) == 0x80);
     return pos;
 }
 
 bool is_word_char(std::uint32_t cp) {
     const std::uint8_t c = classes_of(cp);
-    return (c & (cls_letter | cls_mark)) || category_of(cp) == category::nd || category_of(cp) == category::nl ||
-           category_of(cp) == category::pc;
+    return (c & (cls_letter | cls_mark)) || category_of(cp) == category::nd ||
+           category_of(cp) == category::nl || category_of(cp) == category::pc;
 }
 
 bool word_before(std::string_view text, std::size_t pos) {
@@ -49,19 +50,26 @@ std::size_t skip_space(std::string_view text, std::size_t pos) {
     return pos;
 }
 
-}  // namespace
+} // namespace
 
 result<added_matcher> added_matcher::make(std::vector<added_token> tokens) {
     added_matcher m;
     std::erase_if(tokens, [](const added_token& t) { return t.content.empty(); });
-    std::stable_sort(tokens.begin(), tokens.end(), [](auto& a, auto& b) { return a.content < b.content; });
+    std::stable_sort(tokens.begin(), tokens.end(), [](auto& a, auto& b) {
+        return a.content < b.content;
+    });
     m.starts_.assign(256, false);
     for (added_token& t : tokens) {
         if (t.content.size() > max_added_token_bytes)
-            return error{RLX_CORRUPT_DATA, "added token " + std::to_string(t.id) + " has " + std::to_string(t.content.size()) + " bytes, at most " + std::to_string(max_added_token_bytes) + " are supported"};
+            return error{
+                RLX_CORRUPT_DATA,
+                "added token " + std::to_string(t.id) + " has " + std::to_string(t.content.size()) +
+                    " bytes, at most " + std::to_string(max_added_token_bytes) + " are supported"};
         m.starts_[static_cast<unsigned char>(t.content[0])] = true;
-        if (!m.tokens_.empty() && m.tokens_.back().content == t.content) m.tokens_.back() = std::move(t);
-        else m.tokens_.push_back(std::move(t));
+        if (!m.tokens_.empty() && m.tokens_.back().content == t.content)
+            m.tokens_.back() = std::move(t);
+        else
+            m.tokens_.push_back(std::move(t));
     }
     return m;
 }
@@ -73,7 +81,9 @@ const added_token* added_matcher::longest_at(std::string_view text, std::size_t 
     for (std::size_t depth = 0; pos + depth < text.size(); ++depth) {
         const auto byte = static_cast<unsigned char>(text[pos + depth]);
         auto at = [&](const added_token& t) {
-            return t.content.size() <= depth ? -1 : static_cast<int>(static_cast<unsigned char>(t.content[depth]));
+            return t.content.size() <= depth
+                       ? -1
+                       : static_cast<int>(static_cast<unsigned char>(t.content[depth]));
         };
         low = std::partition_point(low, high, [&](auto& t) { return at(t) < byte; });
         high = std::partition_point(low, high, [&](auto& t) { return at(t) <= byte; });
@@ -83,13 +93,15 @@ const added_token* added_matcher::longest_at(std::string_view text, std::size_t 
     return best;
 }
 
-void added_matcher::split(std::string_view text, bool parse_special, std::vector<segment>& out) const {
+void added_matcher::split(std::string_view text, bool parse_special, std::vector<segment>& out)
+    const {
     std::size_t done = 0;
     auto flush = [&](std::size_t end) {
         if (end > done) out.push_back({text.substr(done, end - done), no_token});
     };
     for (std::size_t pos = 0; !tokens_.empty() && pos < text.size();) {
-        const added_token* t = starts_[static_cast<unsigned char>(text[pos])] ? longest_at(text, pos) : nullptr;
+        const added_token* t =
+            starts_[static_cast<unsigned char>(text[pos])] ? longest_at(text, pos) : nullptr;
         if (!t) {
             ++pos;
             continue;
@@ -108,4 +120,4 @@ void added_matcher::split(std::string_view text, bool parse_special, std::vector
     flush(text.size());
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

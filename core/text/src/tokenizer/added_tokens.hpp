@@ -29,7 +29,9 @@ struct segment {
 class added_matcher {
 public:
     static result<added_matcher> make(std::vector<added_token> tokens);
+
     bool empty() const { return tokens_.empty(); }
+
     void split(std::string_view text, bool parse_special, std::vector<segment>& out) const;
 
 private:
@@ -39,4 +41,4 @@ private:
     std::vector<bool> starts_;        // [256]
 };
 
-}  // namespace rlx::text
+} // namespace rlx::text

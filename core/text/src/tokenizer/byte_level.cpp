@@ -8,7 +8,8 @@
 namespace rlx::text {
 namespace {
 
-// Bytes that are printable in Latin-1 stand for themselves; the other 68 take U+0100 onwards in order.
+// Bytes that are printable in Latin-1 stand for themselves; the other 68 take U+0100 onwards in
+// order.
 constexpr bool stands_for_itself(unsigned b) {
     return (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
 }
@@ -16,14 +17,17 @@ constexpr bool stands_for_itself(unsigned b) {
 constexpr std::array<std::uint16_t, 256> alphabet = [] {
     std::array<std::uint16_t, 256> a{};
     std::uint16_t next = 0x100;
-    for (unsigned b = 0; b < 256; ++b) a[b] = stands_for_itself(b) ? static_cast<std::uint16_t>(b) : next++;
+    for (unsigned b = 0; b < 256; ++b)
+        a[b] = stands_for_itself(b) ? static_cast<std::uint16_t>(b) : next++;
     return a;
 }();
 
 constexpr std::array<std::int16_t, 0x144> reverse_alphabet = [] {
     std::array<std::int16_t, 0x144> r{};
-    for (auto& x : r) x = -1;
-    for (unsigned b = 0; b < 256; ++b) r[alphabet[b]] = static_cast<std::int16_t>(b);
+    for (auto& x : r)
+        x = -1;
+    for (unsigned b = 0; b < 256; ++b)
+        r[alphabet[b]] = static_cast<std::int16_t>(b);
     return r;
 }();
 
@@ -34,16 +38,19 @@ int hex_digit(char c) {
     return -1;
 }
 
-}  // namespace
+} // namespace
 
-std::uint32_t byte_to_char(unsigned char byte) { return alphabet[byte]; }
+std::uint32_t byte_to_char(unsigned char byte) {
+    return alphabet[byte];
+}
 
 std::optional<std::string> chars_to_bytes(std::string_view text) {
     std::string out;
     out.reserve(text.size());
     for (std::size_t i = 0; i < text.size();) {
         const code_point c = decode_at(text, i);
-        if (!c.valid || c.value >= reverse_alphabet.size() || reverse_alphabet[c.value] < 0) return std::nullopt;
+        if (!c.valid || c.value >= reverse_alphabet.size() || reverse_alphabet[c.value] < 0)
+            return std::nullopt;
         out += static_cast<char>(reverse_alphabet[c.value]);
         i += c.size;
     }
@@ -52,7 +59,8 @@ std::optional<std::string> chars_to_bytes(std::string_view text) {
 
 std::string bytes_to_chars(std::string_view bytes) {
     std::string out;
-    for (char b : bytes) append_utf8(out, byte_to_char(static_cast<unsigned char>(b)));
+    for (char b : bytes)
+        append_utf8(out, byte_to_char(static_cast<unsigned char>(b)));
     return out;
 }
 
@@ -63,4 +71,4 @@ std::optional<unsigned char> parse_byte_token(std::string_view token) {
     return static_cast<unsigned char>(high * 16 + low);
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The byte alphabet of byte-level BPE: each byte is written as one printable character (0x20 as U+0120).
+// The byte alphabet of byte-level BPE: each byte is written as one printable character (0x20 as
+// U+0120).
 #pragma once
 
 #include <optional>
@@ -16,4 +17,4 @@ std::string bytes_to_chars(std::string_view bytes);
 // "<0x0A>" -> 0x0A.
 std::optional<unsigned char> parse_byte_token(std::string_view token);
 
-}  // namespace rlx::text
+} // namespace rlx::text

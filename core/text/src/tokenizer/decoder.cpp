@@ -9,14 +9,17 @@ namespace rlx::text {
 
 std::string token_bytes(const decoder_rules& rules, std::string_view token, bool literal) {
     if (rules.byte_fallback)
-        if (const auto byte = parse_byte_token(token)) return std::string(1, static_cast<char>(*byte));
+        if (const auto byte = parse_byte_token(token))
+            return std::string(1, static_cast<char>(*byte));
     std::string text(token);
     if (literal && rules.byte_level) {
-        // As the reference does: also a name is read as bytes where all its characters stand for bytes.
+        // As the reference does: also a name is read as bytes where all its characters stand for
+        // bytes.
         const auto bytes = chars_to_bytes(text);
         return bytes ? *bytes : text;
     }
-    for (const auto& [from, to] : rules.replace) text = replace_all(text, from, to);
+    for (const auto& [from, to] : rules.replace)
+        text = replace_all(text, from, to);
     if (!rules.end_of_word.empty()) text = replace_all(text, rules.end_of_word, " ");
     return text;
 }
@@ -37,7 +40,8 @@ void detokenizer::flush_bytes(std::string& out) {
     if (is_valid_utf8(pending_)) {
         emit(pending_, out);
     } else {
-        for (std::size_t i = 0; i < pending_.size(); ++i) emit(replacement_utf8, out);
+        for (std::size_t i = 0; i < pending_.size(); ++i)
+            emit(replacement_utf8, out);
     }
     pending_.clear();
 }
@@ -71,7 +75,8 @@ void detokenizer::push(std::string_view token, bool literal, std::string& out) {
     }
     if (first && rules_->strip_first_token)
         append_lossy(text, replace_all(token, rules_->replace.front().first, ""));
-    else append_lossy(text, token_bytes(*rules_, token, literal));
+    else
+        append_lossy(text, token_bytes(*rules_, token, literal));
     emit(text, out);
 }
 
@@ -90,4 +95,4 @@ void detokenizer::finish(std::string& out) {
     started_ = false;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -10,9 +10,12 @@
 namespace rlx::text {
 namespace {
 
-constexpr std::string_view space_mark = "\xE2\x96\x81"; // U+2581, stands for a space in SentencePiece vocabularies
+constexpr std::string_view space_mark =
+    "\xE2\x96\x81"; // U+2581, stands for a space in SentencePiece vocabularies
 
-std::string key_of(std::string_view name) { return "tokenizer.ggml." + std::string(name); }
+std::string key_of(std::string_view name) {
+    return "tokenizer.ggml." + std::string(name);
+}
 
 error missing(std::string_view name) {
     return {RLX_MISSING_METADATA, "the file has no " + key_of(name)};
@@ -29,16 +32,25 @@ result<raw_vocab> read_vocab(const weights& w) {
     if (!tokens || tokens->empty()) return missing("tokens");
     v.tokens = std::move(*tokens);
     if (v.tokens.size() > max_vocab_size)
-        return error{RLX_CORRUPT_DATA, std::to_string(v.tokens.size()) + " tokens, at most " + std::to_string(max_vocab_size) + " are supported"};
+        return error{
+            RLX_CORRUPT_DATA,
+            std::to_string(v.tokens.size()) + " tokens, at most " + std::to_string(max_vocab_size) +
+                " are supported"};
     v.types.assign(v.tokens.size(), token_type::normal);
     const auto types = w.meta_ints(key_of("token_type"));
     if (!types) return v;
     if (types->size() != v.tokens.size())
-        return error{RLX_CORRUPT_DATA, key_of("token_type") + " has " + std::to_string(types->size()) + " entries for " + std::to_string(v.tokens.size()) + " tokens"};
+        return error{
+            RLX_CORRUPT_DATA,
+            key_of("token_type") + " has " + std::to_string(types->size()) + " entries for " +
+                std::to_string(v.tokens.size()) + " tokens"};
     for (std::size_t i = 0; i < types->size(); ++i) {
         const std::int64_t t = (*types)[i];
         if (t < 1 || t > 6)
-            return error{RLX_CORRUPT_DATA, "token " + std::to_string(i) + " has the type " + std::to_string(t) + ", expected 1 to 6"};
+            return error{
+                RLX_CORRUPT_DATA,
+                "token " + std::to_string(i) + " has the type " + std::to_string(t) +
+                    ", expected 1 to 6"};
         v.types[i] = static_cast<token_type>(t);
     }
     return v;
@@ -53,15 +65,23 @@ result<added_matcher> match_names(const raw_vocab& v) {
     std::vector<added_token> added;
     for (std::size_t i = 0; i < v.tokens.size(); ++i)
         if (is_name(v.types[i]))
-            added.push_back({std::string(v.tokens[i]), static_cast<token_id>(i), v.types[i] != token_type::user_defined});
+            added.push_back(
+                {std::string(v.tokens[i]),
+                 static_cast<token_id>(i),
+                 v.types[i] != token_type::user_defined}
+            );
     return added_matcher::make(std::move(added));
 }
 
-result<std::optional<token_id>> special_id(const weights& w, const pipeline& p, std::string_view name) {
+result<std::optional<token_id>>
+special_id(const weights& w, const pipeline& p, std::string_view name) {
     const auto id = w.meta_int(key_of(name));
     if (!id) return std::optional<token_id>();
     if (!p.tokens.contains(*id))
-        return error{RLX_CORRUPT_DATA, key_of(name) + " is " + std::to_string(*id) + ", the vocabulary has " + std::to_string(p.tokens.size()) + " tokens"};
+        return error{
+            RLX_CORRUPT_DATA,
+            key_of(name) + " is " + std::to_string(*id) + ", the vocabulary has " +
+                std::to_string(p.tokens.size()) + " tokens"};
     return std::optional(static_cast<token_id>(*id));
 }
 
@@ -72,19 +92,28 @@ result<merge_table> read_merges(const weights& w, const token_table& tokens, boo
     out.reserve(merges->size());
     auto find = [&](std::string_view text) -> token_id {
         token_id id = no_token;
-        if (!byte_level) id = tokens.find(text);
-        else if (const auto bytes = chars_to_bytes(text)) id = tokens.find(*bytes);
+        if (!byte_level)
+            id = tokens.find(text);
+        else if (const auto bytes = chars_to_bytes(text))
+            id = tokens.find(*bytes);
         return id == no_token ? tokens.find(text, true) : id;
     };
     for (std::size_t i = 0; i < merges->size(); ++i) {
         const std::string_view m = (*merges)[i];
         const std::size_t space = m.find(' ', 1);
         if (space == m.npos)
-            return error{RLX_CORRUPT_DATA, "merge " + std::to_string(i) + " is \"" + std::string(m) + "\", expected two tokens with a space between"};
+            return error{
+                RLX_CORRUPT_DATA,
+                "merge " + std::to_string(i) + " is \"" + std::string(m) +
+                    "\", expected two tokens with a space between"};
         const std::string_view left = m.substr(0, space), right = m.substr(space + 1);
-        const token_id l = find(left), r = find(right), merged = find(std::string(left) + std::string(right));
+        const token_id l = find(left), r = find(right),
+                       merged = find(std::string(left) + std::string(right));
         if (l == no_token || r == no_token || merged == no_token)
-            return error{RLX_CORRUPT_DATA, "merge " + std::to_string(i) + " \"" + std::string(m) + "\" names a token that is not in the vocabulary"};
+            return error{
+                RLX_CORRUPT_DATA,
+                "merge " + std::to_string(i) + " \"" + std::string(m) +
+                    "\" names a token that is not in the vocabulary"};
         out.insert(l, r, {static_cast<std::uint32_t>(i), merged});
     }
     return out;
@@ -97,7 +126,9 @@ result<void> load_byte_level(const weights& w, const raw_vocab& v, pipeline& p) 
     p.kind = "bpe/" + std::string(*pre);
     for (std::size_t i = 0; i < v.tokens.size(); ++i) {
         const auto bytes = is_name(v.types[i]) ? std::nullopt : chars_to_bytes(v.tokens[i]);
-        RLX_CHECK(p.tokens.set(static_cast<token_id>(i), bytes ? *bytes : v.tokens[i], {v.types[i], !bytes}));
+        RLX_CHECK(p.tokens.set(
+            static_cast<token_id>(i), bytes ? *bytes : v.tokens[i], {v.types[i], !bytes}
+        ));
     }
     p.tokens.index();
     p.decoder.byte_level = true;
@@ -116,8 +147,13 @@ result<void> load_byte_level(const weights& w, const raw_vocab& v, pipeline& p) 
 result<void> set_raw_tokens(const raw_vocab& v, pipeline& p) {
     for (std::size_t i = 0; i < v.tokens.size(); ++i) {
         if (v.types[i] == token_type::byte && !parse_byte_token(v.tokens[i]))
-            return error{RLX_CORRUPT_DATA, "byte token " + std::to_string(i) + " is \"" + std::string(v.tokens[i]) + "\", expected <0x00> to <0xFF>"};
-        RLX_CHECK(p.tokens.set(static_cast<token_id>(i), v.tokens[i], {v.types[i], is_name(v.types[i])}));
+            return error{
+                RLX_CORRUPT_DATA,
+                "byte token " + std::to_string(i) + " is \"" + std::string(v.tokens[i]) +
+                    "\", expected <0x00> to <0xFF>"};
+        RLX_CHECK(
+            p.tokens.set(static_cast<token_id>(i), v.tokens[i], {v.types[i], is_name(v.types[i])})
+        );
     }
     p.tokens.index();
     p.decoder.byte_fallback = true;
@@ -131,7 +167,8 @@ bool may_cut_at_spaces(const raw_vocab& v) {
     for (std::size_t i = 0; i < v.tokens.size(); ++i) {
         if (is_name(v.types[i])) continue;
         const std::string_view t = v.tokens[i];
-        for (std::size_t at = t.find(space_mark); at != t.npos; at = t.find(space_mark, at + space_mark.size()))
+        for (std::size_t at = t.find(space_mark); at != t.npos;
+             at = t.find(space_mark, at + space_mark.size()))
             if (at > 0 && !t.substr(0, at).ends_with(space_mark)) return false;
     }
     return true;
@@ -142,15 +179,21 @@ result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& 
     const auto scores = w.meta_floats(key_of("scores"));
     if (!scores) return missing("scores");
     if (scores->size() != v.tokens.size())
-        return error{RLX_CORRUPT_DATA, key_of("scores") + " has " + std::to_string(scores->size()) + " entries for " + std::to_string(v.tokens.size()) + " tokens"};
+        return error{
+            RLX_CORRUPT_DATA,
+            key_of("scores") + " has " + std::to_string(scores->size()) + " entries for " +
+                std::to_string(v.tokens.size()) + " tokens"};
     std::vector<float> priorities;
     priorities.reserve(scores->size());
     for (std::size_t i = 0; i < scores->size(); ++i) {
-        if (!std::isfinite((*scores)[i])) return error{RLX_CORRUPT_DATA, "the score of token " + std::to_string(i) + " is not finite"};
+        if (!std::isfinite((*scores)[i]))
+            return error{
+                RLX_CORRUPT_DATA, "the score of token " + std::to_string(i) + " is not finite"};
         priorities.push_back(static_cast<float>((*scores)[i]));
     }
     for (const char* flag : {"remove_extra_whitespaces"})
-        if (w.meta_bool(key_of(flag)).value_or(false)) return error{RLX_UNSUPPORTED, key_of(flag) + " is not supported"};
+        if (w.meta_bool(key_of(flag)).value_or(false))
+            return error{RLX_UNSUPPORTED, key_of(flag) + " is not supported"};
     if (w.meta_bool(key_of("add_space_prefix")).value_or(true)) {
         p.norm.steps.emplace_back(prepend{" "});
         p.decoder.strip_start = 1;
@@ -180,8 +223,20 @@ result<void> load_gemma4(const weights& w, const raw_vocab& v, pipeline& p) {
 
 // Control tokens that end a turn, by name: files often carry only one end-of-sequence id.
 constexpr std::string_view end_of_turn_names[] = {
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>",
-    "<turn|>", "<|END_OF_TURN_TOKEN|>", "<|role_end|>", "[e~[", "<|return|>", "<EOT>", "_<EOT>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<|role_end|>",
+    "[e~[",
+    "<|return|>",
+    "<EOT>",
+    "_<EOT>",
 };
 
 void add_stop(pipeline& p, token_id id) {
@@ -190,16 +245,26 @@ void add_stop(pipeline& p, token_id id) {
 
 result<void> read_special_ids(const weights& w, const raw_vocab& v, pipeline& p) {
     RLX_CHECK(p.tokens.resize(v.tokens.size()));
+
     struct named {
         std::string_view key, name;
     };
-    constexpr named list[] = {{"bos_token_id", "bos_token"}, {"eos_token_id", "eos_token"}, {"unknown_token_id", "unk_token"},
-                              {"padding_token_id", "pad_token"}, {"seperator_token_id", "sep_token"}, {"mask_token_id", "mask_token"}};
+
+    constexpr named list[] = {
+        {"bos_token_id", "bos_token"},
+        {"eos_token_id", "eos_token"},
+        {"unknown_token_id", "unk_token"},
+        {"padding_token_id", "pad_token"},
+        {"seperator_token_id", "sep_token"},
+        {"mask_token_id", "mask_token"}};
     const auto in_range = [&](std::string_view key) -> result<std::optional<token_id>> {
         const auto id = w.meta_int(key_of(key));
         if (!id) return std::optional<token_id>();
         if (*id < 0 || static_cast<std::uint64_t>(*id) >= v.tokens.size())
-            return error{RLX_CORRUPT_DATA, key_of(key) + " is " + std::to_string(*id) + ", the vocabulary has " + std::to_string(v.tokens.size()) + " tokens"};
+            return error{
+                RLX_CORRUPT_DATA,
+                key_of(key) + " is " + std::to_string(*id) + ", the vocabulary has " +
+                    std::to_string(v.tokens.size()) + " tokens"};
         return std::optional(static_cast<token_id>(*id));
     };
     for (const named& n : list) {
@@ -213,7 +278,9 @@ result<void> read_special_ids(const weights& w, const raw_vocab& v, pipeline& p)
     for (const char* key : {"eot_token_id", "eom_token_id"})
         if (const auto id = RLX_TRY(in_range(key))) add_stop(p, *id);
     for (std::size_t i = 0; i < v.tokens.size(); ++i)
-        if (v.types[i] == token_type::control && std::find(std::begin(end_of_turn_names), std::end(end_of_turn_names), v.tokens[i]) != std::end(end_of_turn_names))
+        if (v.types[i] == token_type::control &&
+            std::find(std::begin(end_of_turn_names), std::end(end_of_turn_names), v.tokens[i]) !=
+                std::end(end_of_turn_names))
             add_stop(p, static_cast<token_id>(i));
     return {};
 }
@@ -221,12 +288,18 @@ result<void> read_special_ids(const weights& w, const raw_vocab& v, pipeline& p)
 // add_bos_token and add_eos_token, where present, overrule the kind's habit.
 result<void> read_add_flags(const weights& w, pipeline& p) {
     if (const auto add = w.meta_bool(key_of("add_bos_token"))) {
-        if (*add && !p.bos) return error{RLX_MISSING_METADATA, key_of("add_bos_token") + " is set, but there is no " + key_of("bos_token_id")};
+        if (*add && !p.bos)
+            return error{
+                RLX_MISSING_METADATA,
+                key_of("add_bos_token") + " is set, but there is no " + key_of("bos_token_id")};
         p.prefix.clear();
         if (*add) p.prefix.push_back(*p.bos);
     }
     if (w.meta_bool(key_of("add_eos_token")).value_or(false)) {
-        if (!p.eos) return error{RLX_MISSING_METADATA, key_of("add_eos_token") + " is set, but there is no " + key_of("eos_token_id")};
+        if (!p.eos)
+            return error{
+                RLX_MISSING_METADATA,
+                key_of("add_eos_token") + " is set, but there is no " + key_of("eos_token_id")};
         p.suffix.push_back(*p.eos);
     }
     return {};
@@ -237,16 +310,23 @@ result<void> load_into(const weights& w, pipeline& p) {
     if (!model) return missing("model");
     const raw_vocab v = RLX_TRY(read_vocab(w));
     RLX_CHECK(read_special_ids(w, v, p));
-    if (*model == "gpt2") RLX_CHECK(load_byte_level(w, v, p));
-    else if (*model == "llama") RLX_CHECK(load_sentencepiece(w, v, p));
-    else if (*model == "gemma4") RLX_CHECK(load_gemma4(w, v, p));
-    else return error{RLX_UNSUPPORTED, "tokenizer model \"" + std::string(*model) + "\" (tokenizer.ggml.model) is not supported; known are gpt2, llama, gemma4"};
+    if (*model == "gpt2")
+        RLX_CHECK(load_byte_level(w, v, p));
+    else if (*model == "llama")
+        RLX_CHECK(load_sentencepiece(w, v, p));
+    else if (*model == "gemma4")
+        RLX_CHECK(load_gemma4(w, v, p));
+    else
+        return error{
+            RLX_UNSUPPORTED,
+            "tokenizer model \"" + std::string(*model) +
+                "\" (tokenizer.ggml.model) is not supported; known are gpt2, llama, gemma4"};
     RLX_CHECK(read_add_flags(w, p));
     p.raw_added = RLX_TRY(match_names(v));
     return {};
 }
 
-}  // namespace
+} // namespace
 
 result<std::unique_ptr<pipeline>> load_gguf(const weights& w) {
     auto p = std::make_unique<pipeline>();
@@ -255,4 +335,4 @@ result<std::unique_ptr<pipeline>> load_gguf(const weights& w) {
     return p;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

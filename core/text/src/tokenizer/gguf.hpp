@@ -19,4 +19,4 @@ struct pre_rules {
 // Errors for a name that is not known: nothing is guessed.
 result<pre_rules> pre_rules_for(std::string_view name);
 
-}  // namespace rlx::text
+} // namespace rlx::text

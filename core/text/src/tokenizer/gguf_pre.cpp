@@ -9,7 +9,19 @@
 namespace rlx::text {
 namespace {
 
-enum class recipe : std::uint8_t { gpt2, digits_gpt2, llama3, qwen2, qwen35, tekken, gpt4o, minicpm5, bailing, deepseek_coder, deepseek_v3 };
+enum class recipe : std::uint8_t {
+    gpt2,
+    digits_gpt2,
+    llama3,
+    qwen2,
+    qwen35,
+    tekken,
+    gpt4o,
+    minicpm5,
+    bailing,
+    deepseek_coder,
+    deepseek_v3
+};
 
 struct row {
     std::string_view name;
@@ -45,7 +57,8 @@ constexpr row rows[] = {
 };
 
 result<void> add_regexes(std::initializer_list<const char*> patterns, std::vector<pre_step>& out) {
-    for (const char* p : patterns) out.emplace_back(split_regex{RLX_TRY(regex::compile(p))});
+    for (const char* p : patterns)
+        out.emplace_back(split_regex{RLX_TRY(regex::compile(p))});
     return {};
 }
 
@@ -68,7 +81,14 @@ result<void> add_steps(recipe how, std::vector<pre_step>& out) {
             out
         );
     case recipe::deepseek_coder:
-        return add_regexes({R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", R"(\p{N})"}, out);
+        return add_regexes(
+            {R"([\r\n])",
+             R"(\s?\p{L}+)",
+             R"(\s?\p{P}+)",
+             "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
+             R"(\p{N})"},
+            out
+        );
     case recipe::deepseek_v3:
         return add_regexes(
             {R"(\p{N}{1,3})",
@@ -80,18 +100,24 @@ result<void> add_steps(recipe how, std::vector<pre_step>& out) {
     return error{RLX_INTERNAL, "pre-tokenizer recipe without steps"};
 }
 
-}  // namespace
+} // namespace
 
 result<pre_rules> pre_rules_for(std::string_view name) {
-    const row* r = std::find_if(std::begin(rows), std::end(rows), [&](const row& x) { return x.name == name; });
+    const row* r = std::find_if(std::begin(rows), std::end(rows), [&](const row& x) {
+        return x.name == name;
+    });
     if (r == std::end(rows)) {
         std::string known;
-        for (const row& x : rows) known += (known.empty() ? "" : ", ") + std::string(x.name);
-        return error{RLX_UNSUPPORTED, "pre-tokenizer \"" + std::string(name) + "\" (tokenizer.ggml.pre) is not supported; known are " + known};
+        for (const row& x : rows)
+            known += (known.empty() ? "" : ", ") + std::string(x.name);
+        return error{
+            RLX_UNSUPPORTED,
+            "pre-tokenizer \"" + std::string(name) +
+                "\" (tokenizer.ggml.pre) is not supported; known are " + known};
     }
     pre_rules out{{}, r->nfc, r->ignore_merges, r->add_bos};
     RLX_CHECK(add_steps(r->how, out.steps));
     return out;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

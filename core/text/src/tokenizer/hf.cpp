@@ -14,10 +14,12 @@ public:
     merge_reader(const token_table& tokens, bool byte_level, std::string continuing)
         : tokens_(tokens), byte_level_(byte_level), continuing_(std::move(continuing)) {}
 
-    result<void> add(std::string_view left, std::string_view right, std::uint32_t rank, merge_table& out) const {
+    result<void>
+    add(std::string_view left, std::string_view right, std::uint32_t rank, merge_table& out) const {
         const token_id l = RLX_TRY(id_of(left, rank)), r = RLX_TRY(id_of(right, rank));
         std::string_view tail = right;
-        if (!continuing_.empty() && tail.starts_with(continuing_)) tail.remove_prefix(continuing_.size());
+        if (!continuing_.empty() && tail.starts_with(continuing_))
+            tail.remove_prefix(continuing_.size());
         const token_id merged = RLX_TRY(id_of(std::string(left) + std::string(tail), rank));
         out.insert(l, r, {rank, merged});
         return {};
@@ -26,11 +28,16 @@ public:
 private:
     result<token_id> id_of(std::string_view text, std::uint32_t rank) const {
         token_id id = no_token;
-        if (!byte_level_) id = tokens_.find(text);
-        else if (const auto bytes = chars_to_bytes(text)) id = tokens_.find(*bytes);
+        if (!byte_level_)
+            id = tokens_.find(text);
+        else if (const auto bytes = chars_to_bytes(text))
+            id = tokens_.find(*bytes);
         if (id == no_token) id = tokens_.find(text, true);
         if (id != no_token) return id;
-        return error{RLX_CORRUPT_DATA, "merge " + std::to_string(rank) + " needs the token \"" + std::string(text) + "\", which is not in the vocabulary"};
+        return error{
+            RLX_CORRUPT_DATA,
+            "merge " + std::to_string(rank) + " needs the token \"" + std::string(text) +
+                "\", which is not in the vocabulary"};
     }
 
     const token_table& tokens_;
@@ -40,13 +47,21 @@ private:
 
 result<void> read_vocab(const json& model, bool byte_level, token_table& out) {
     const json* vocab = get(model, "vocab");
-    if (!vocab || !vocab->is_object()) return error{RLX_CORRUPT_DATA, "\"vocab\" is missing or no object"};
+    if (!vocab || !vocab->is_object())
+        return error{RLX_CORRUPT_DATA, "\"vocab\" is missing or no object"};
     RLX_CHECK(out.resize(vocab->size()));
     for (const auto& [text, id] : vocab->items()) {
-        if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= static_cast<std::int64_t>(max_vocab_size))
-            return error{RLX_CORRUPT_DATA, "token \"" + text + "\" has the id " + id.dump() + ", expected a whole number below " + std::to_string(max_vocab_size)};
+        if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
+            id.get<std::int64_t>() >= static_cast<std::int64_t>(max_vocab_size))
+            return error{
+                RLX_CORRUPT_DATA,
+                "token \"" + text + "\" has the id " + id.dump() +
+                    ", expected a whole number below " + std::to_string(max_vocab_size)};
         const token_id n = id.get<token_id>();
-        if (out.contains(n)) return error{RLX_CORRUPT_DATA, "two tokens have the id " + std::to_string(n) + ", one is \"" + text + "\""};
+        if (out.contains(n))
+            return error{
+                RLX_CORRUPT_DATA,
+                "two tokens have the id " + std::to_string(n) + ", one is \"" + text + "\""};
         const auto bytes = byte_level ? chars_to_bytes(text) : std::nullopt;
         RLX_CHECK(out.set(n, bytes ? *bytes : text, {token_type::normal, byte_level && !bytes}));
     }
@@ -55,7 +70,8 @@ result<void> read_vocab(const json& model, bool byte_level, token_table& out) {
 
 result<merge_table> read_merges(const json& model, const merge_reader& reader) {
     const json* merges = get(model, "merges");
-    if (!merges || !merges->is_array()) return error{RLX_CORRUPT_DATA, "\"merges\" is missing or no array"};
+    if (!merges || !merges->is_array())
+        return error{RLX_CORRUPT_DATA, "\"merges\" is missing or no array"};
     merge_table out;
     out.reserve(merges->size());
     std::uint32_t rank = 0;
@@ -64,12 +80,24 @@ result<merge_table> read_merges(const json& model, const merge_reader& reader) {
             const auto& text = m.get_ref<const std::string&>();
             const std::size_t space = text.find(' ', 1);
             if (space == text.npos || text.find(' ', space + 1) != text.npos)
-                return error{RLX_CORRUPT_DATA, "merge " + std::to_string(rank) + " is \"" + text + "\", expected two tokens with a space between"};
-            RLX_CHECK(reader.add(std::string_view(text).substr(0, space), std::string_view(text).substr(space + 1), rank, out));
+                return error{
+                    RLX_CORRUPT_DATA,
+                    "merge " + std::to_string(rank) + " is \"" + text +
+                        "\", expected two tokens with a space between"};
+            RLX_CHECK(reader.add(
+                std::string_view(text).substr(0, space),
+                std::string_view(text).substr(space + 1),
+                rank,
+                out
+            ));
         } else if (m.is_array() && m.size() == 2 && m[0].is_string() && m[1].is_string()) {
-            RLX_CHECK(reader.add(m[0].get_ref<const std::string&>(), m[1].get_ref<const std::string&>(), rank, out));
+            RLX_CHECK(reader.add(
+                m[0].get_ref<const std::string&>(), m[1].get_ref<const std::string&>(), rank, out
+            ));
         } else {
-            return error{RLX_CORRUPT_DATA, "merge " + std::to_string(rank) + " is neither a string nor a pair of strings"};
+            return error{
+                RLX_CORRUPT_DATA,
+                "merge " + std::to_string(rank) + " is neither a string nor a pair of strings"};
         }
         ++rank;
     }
@@ -78,8 +106,10 @@ result<merge_table> read_merges(const json& model, const merge_reader& reader) {
 
 result<void> read_model(const json& model, bool byte_level, pipeline& p) {
     const std::string type = RLX_TRY(get_string(model, "type")).value_or("BPE");
-    if (type != "BPE") return error{RLX_UNSUPPORTED, "model \"" + type + "\" is not supported, only BPE is"};
-    if (const json* dropout = get(model, "dropout"); dropout && !(dropout->is_number() && dropout->get<double>() == 0))
+    if (type != "BPE")
+        return error{RLX_UNSUPPORTED, "model \"" + type + "\" is not supported, only BPE is"};
+    if (const json* dropout = get(model, "dropout");
+        dropout && !(dropout->is_number() && dropout->get<double>() == 0))
         return error{RLX_UNSUPPORTED, "BPE dropout is not supported"};
     bpe_model::options o;
     o.byte_level = byte_level;
@@ -92,20 +122,30 @@ result<void> read_model(const json& model, bool byte_level, pipeline& p) {
     p.tokens.index();
     if (const auto unk = RLX_TRY(get_string(model, "unk_token"))) {
         o.unk = p.tokens.find(*unk);
-        if (o.unk == no_token) return error{RLX_CORRUPT_DATA, "the unknown token \"" + *unk + "\" is not in the vocabulary"};
+        if (o.unk == no_token)
+            return error{
+                RLX_CORRUPT_DATA, "the unknown token \"" + *unk + "\" is not in the vocabulary"};
     }
-    merge_table merges = RLX_TRY(read_merges(model, merge_reader(p.tokens, byte_level, o.continuing)));
+    merge_table merges =
+        RLX_TRY(read_merges(model, merge_reader(p.tokens, byte_level, o.continuing)));
     p.model = RLX_TRY(bpe_model::make(p.tokens, std::move(merges), std::move(o)));
     return {};
 }
 
 // A token of tokenizer.json's "added_tokens".
-result<void> add_token(const json& j, pipeline& p, bool byte_level, std::vector<added_token>& raw, std::vector<added_token>& normalized) {
+result<void> add_token(
+    const json& j,
+    pipeline& p,
+    bool byte_level,
+    std::vector<added_token>& raw,
+    std::vector<added_token>& normalized
+) {
     added_token t;
     t.content = RLX_TRY(need_string(j, "content"));
     const std::int64_t id = RLX_TRY(get_int(j, "id")).value_or(-1);
     if (id < 0 || id >= static_cast<std::int64_t>(max_vocab_size))
-        return error{RLX_CORRUPT_DATA, "added token \"" + t.content + "\" has the id " + std::to_string(id)};
+        return error{
+            RLX_CORRUPT_DATA, "added token \"" + t.content + "\" has the id " + std::to_string(id)};
     t.id = static_cast<token_id>(id);
     t.special = RLX_TRY(get_bool(j, "special", false));
     t.single_word = RLX_TRY(get_bool(j, "single_word", false));
@@ -116,12 +156,20 @@ result<void> add_token(const json& j, pipeline& p, bool byte_level, std::vector<
     token_id known = in_model ? p.tokens.find(*in_model) : no_token;
     if (known == no_token) known = p.tokens.find(t.content, true);
     if (known != no_token && known != t.id)
-        return error{RLX_CORRUPT_DATA, "added token \"" + t.content + "\" has the id " + std::to_string(id) + ", the vocabulary says " + std::to_string(known)};
+        return error{
+            RLX_CORRUPT_DATA,
+            "added token \"" + t.content + "\" has the id " + std::to_string(id) +
+                ", the vocabulary says " + std::to_string(known)};
     if (known == no_token && p.tokens.contains(t.id))
-        return error{RLX_CORRUPT_DATA, "added token \"" + t.content + "\" has the id " + std::to_string(id) + ", which is another token's"};
+        return error{
+            RLX_CORRUPT_DATA,
+            "added token \"" + t.content + "\" has the id " + std::to_string(id) +
+                ", which is another token's"};
     const token_type type = t.special ? token_type::control : token_type::user_defined;
-    if (known == no_token) RLX_CHECK(p.tokens.set(t.id, t.content, {type, true}));
-    else p.tokens.set_type(t.id, type);
+    if (known == no_token)
+        RLX_CHECK(p.tokens.set(t.id, t.content, {type, true}));
+    else
+        p.tokens.set_type(t.id, type);
     if (after_normalizer) {
         t.content = RLX_TRY(p.norm(t.content));
         normalized.push_back(std::move(t));
@@ -136,7 +184,8 @@ result<void> read_added_tokens(const json& root, bool byte_level, pipeline& p) {
     std::vector<added_token> raw, normalized;
     if (list && !list->is_array()) return error{RLX_CORRUPT_DATA, "\"added_tokens\" is no array"};
     if (list)
-        for (const json& j : *list) RLX_CHECK(add_token(j, p, byte_level, raw, normalized));
+        for (const json& j : *list)
+            RLX_CHECK(add_token(j, p, byte_level, raw, normalized));
     p.tokens.index();
     p.raw_added = RLX_TRY(added_matcher::make(std::move(raw)));
     p.normalized_added = RLX_TRY(added_matcher::make(std::move(normalized)));
@@ -145,7 +194,10 @@ result<void> read_added_tokens(const json& root, bool byte_level, pipeline& p) {
 
 result<token_id> need_id(const pipeline& p, std::int64_t id, const char* where) {
     if (!p.tokens.contains(id))
-        return error{RLX_CORRUPT_DATA, std::string(where) + " names the token id " + std::to_string(id) + ", which is not in the vocabulary"};
+        return error{
+            RLX_CORRUPT_DATA,
+            std::string(where) + " names the token id " + std::to_string(id) +
+                ", which is not in the vocabulary"};
     return static_cast<token_id>(id);
 }
 
@@ -159,15 +211,21 @@ result<void> read_template(const json& j, pipeline& p) {
             continue;
         }
         const json* special = get(item, "SpecialToken");
-        if (!special) return error{RLX_CORRUPT_DATA, "an item of \"single\" is neither Sequence nor SpecialToken"};
+        if (!special)
+            return error{
+                RLX_CORRUPT_DATA, "an item of \"single\" is neither Sequence nor SpecialToken"};
         const std::string name = RLX_TRY(need_string(*special, "id"));
         const json* tokens = get(j, "special_tokens");
         const json* entry = tokens ? get(*tokens, name.c_str()) : nullptr;
         const json* ids = entry ? get(*entry, "ids") : nullptr;
-        if (!ids || !ids->is_array()) return error{RLX_CORRUPT_DATA, "special token \"" + name + "\" has no ids"};
+        if (!ids || !ids->is_array())
+            return error{RLX_CORRUPT_DATA, "special token \"" + name + "\" has no ids"};
         for (const json& id : *ids) {
-            if (!id.is_number_integer()) return error{RLX_CORRUPT_DATA, "special token \"" + name + "\" has an id that is no number"};
-            (after_text ? p.suffix : p.prefix).push_back(RLX_TRY(need_id(p, id.get<std::int64_t>(), "post-processor")));
+            if (!id.is_number_integer())
+                return error{
+                    RLX_CORRUPT_DATA, "special token \"" + name + "\" has an id that is no number"};
+            (after_text ? p.suffix : p.prefix)
+                .push_back(RLX_TRY(need_id(p, id.get<std::int64_t>(), "post-processor")));
         }
     }
     return {};
@@ -185,8 +243,10 @@ result<void> read_post_processor(const json& j, pipeline& p) {
     const std::string type = RLX_TRY(need_string(j, "type"));
     if (type == "Sequence") {
         const json* list = get(j, "processors");
-        if (!list || !list->is_array()) return error{RLX_CORRUPT_DATA, "sequence without \"processors\""};
-        for (const json& item : *list) RLX_CHECK(read_post_processor(item, p));
+        if (!list || !list->is_array())
+            return error{RLX_CORRUPT_DATA, "sequence without \"processors\""};
+        for (const json& item : *list)
+            RLX_CHECK(read_post_processor(item, p));
         return {};
     }
     if (type == "TemplateProcessing") return read_template(j, p);
@@ -208,9 +268,19 @@ result<std::optional<std::string>> token_text(const json& j, const char* key) {
 }
 
 result<void> read_special_names(const json& j, pipeline& p) {
-    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    for (const char* key :
+         {"bos_token",
+          "eos_token",
+          "unk_token",
+          "sep_token",
+          "pad_token",
+          "cls_token",
+          "mask_token"}) {
         auto text = RLX_TRY(token_text(j, key));
-        const bool seen = std::any_of(p.special_tokens.begin(), p.special_tokens.end(), [&](auto& t) { return t.first == key; });
+        const bool seen =
+            std::any_of(p.special_tokens.begin(), p.special_tokens.end(), [&](auto& t) {
+                return t.first == key;
+            });
         if (text && !seen) p.special_tokens.emplace_back(key, std::move(*text));
     }
     return {};
@@ -227,27 +297,46 @@ result<void> read_generation_config(const json& j, pipeline& p) {
     if (!eos) return {};
     const json list = eos->is_array() ? *eos : json::array({*eos});
     for (const json& id : list) {
-        if (!id.is_number_integer()) return error{RLX_CORRUPT_DATA, "\"eos_token_id\" holds something that is no number"};
+        if (!id.is_number_integer())
+            return error{RLX_CORRUPT_DATA, "\"eos_token_id\" holds something that is no number"};
         add_stop(p, id.get<std::int64_t>());
     }
     return {};
 }
 
 result<void> read_side_files(const hf_files& files, pipeline& p) {
-    if (files.config) RLX_CHECK(read_special_names(RLX_TRY(parse_json(*files.config).within("tokenizer_config.json")), p).within("tokenizer_config.json"));
+    if (files.config)
+        RLX_CHECK(read_special_names(
+                      RLX_TRY(parse_json(*files.config).within("tokenizer_config.json")), p
+        )
+                      .within("tokenizer_config.json"));
     if (files.special_tokens_map)
-        RLX_CHECK(read_special_names(RLX_TRY(parse_json(*files.special_tokens_map).within("special_tokens_map.json")), p).within("special_tokens_map.json"));
+        RLX_CHECK(
+            read_special_names(
+                RLX_TRY(parse_json(*files.special_tokens_map).within("special_tokens_map.json")), p
+            )
+                .within("special_tokens_map.json")
+        );
     for (const auto& [key, text] : p.special_tokens) {
         if (key != "bos_token" && key != "eos_token") continue;
         token_id id = p.tokens.find(text, true);
         if (id == no_token)
-            if (const auto bytes = p.decoder.byte_level ? chars_to_bytes(text) : std::optional(text)) id = p.tokens.find(*bytes);
-        if (id == no_token) return error{RLX_CORRUPT_DATA, "the " + key + " \"" + text + "\" is not in the vocabulary"};
+            if (const auto bytes =
+                    p.decoder.byte_level ? chars_to_bytes(text) : std::optional(text))
+                id = p.tokens.find(*bytes);
+        if (id == no_token)
+            return error{
+                RLX_CORRUPT_DATA, "the " + key + " \"" + text + "\" is not in the vocabulary"};
         (key == "bos_token" ? p.bos : p.eos) = id;
     }
     if (p.eos) add_stop(p, *p.eos);
     if (files.generation_config)
-        RLX_CHECK(read_generation_config(RLX_TRY(parse_json(*files.generation_config).within("generation_config.json")), p).within("generation_config.json"));
+        RLX_CHECK(
+            read_generation_config(
+                RLX_TRY(parse_json(*files.generation_config).within("generation_config.json")), p
+            )
+                .within("generation_config.json")
+        );
     return {};
 }
 
@@ -257,20 +346,28 @@ result<void> load_into(const hf_files& files, pipeline& p) {
     const json* model = get(root, "model");
     if (!model || !model->is_object()) return error{RLX_CORRUPT_DATA, "\"model\" is missing"};
     bool byte_level = false;
-    if (const json* n = get(root, "normalizer")) RLX_CHECK(add_normalizer(*n, p.norm).within("normalizer"));
-    if (const json* n = get(root, "pre_tokenizer")) RLX_CHECK(add_pre_tokenizer(*n, p.pre, byte_level).within("pre_tokenizer"));
-    if (const json* n = get(root, "decoder")) RLX_CHECK(add_decoder(*n, p.decoder).within("decoder"));
-    else p.decoder.join_with_space = true;
+    if (const json* n = get(root, "normalizer"))
+        RLX_CHECK(add_normalizer(*n, p.norm).within("normalizer"));
+    if (const json* n = get(root, "pre_tokenizer"))
+        RLX_CHECK(add_pre_tokenizer(*n, p.pre, byte_level).within("pre_tokenizer"));
+    if (const json* n = get(root, "decoder"))
+        RLX_CHECK(add_decoder(*n, p.decoder).within("decoder"));
+    else
+        p.decoder.join_with_space = true;
     if (byte_level != p.decoder.byte_level)
-        return error{RLX_UNSUPPORTED, byte_level ? "a ByteLevel pre-tokenizer without a ByteLevel decoder is not supported" : "a ByteLevel decoder without a ByteLevel pre-tokenizer is not supported"};
+        return error{
+            RLX_UNSUPPORTED,
+            byte_level ? "a ByteLevel pre-tokenizer without a ByteLevel decoder is not supported"
+                       : "a ByteLevel decoder without a ByteLevel pre-tokenizer is not supported"};
     RLX_CHECK(read_model(*model, byte_level, p).within("model"));
     RLX_CHECK(read_added_tokens(root, byte_level, p).within("added_tokens"));
-    if (const json* n = get(root, "post_processor")) RLX_CHECK(read_post_processor(*n, p).within("post_processor"));
+    if (const json* n = get(root, "post_processor"))
+        RLX_CHECK(read_post_processor(*n, p).within("post_processor"));
     p.kind = byte_level ? "bpe" : "bpe/characters";
     return {};
 }
 
-}  // namespace
+} // namespace
 
 result<std::unique_ptr<pipeline>> load_hf(const hf_files& files) {
     auto p = std::make_unique<pipeline>();
@@ -280,4 +377,4 @@ result<std::unique_ptr<pipeline>> load_hf(const hf_files& files) {
     return p;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -22,4 +22,4 @@ result<void> add_normalizer(const json& j, normalizer& out);
 result<void> add_pre_tokenizer(const json& j, pre_tokenizer& out, bool& byte_level);
 result<void> add_decoder(const json& j, decoder_rules& out);
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -18,6 +18,7 @@ public:
     };
 
     void reserve(std::size_t n) { slots_.assign(std::bit_ceil(n * 3 / 2 + 1), {}); }
+
     std::size_t size() const { return size_; }
 
     // Of equal pairs the last one counts. reserve() comes first and bounds the number of pairs.
@@ -35,13 +36,15 @@ public:
 
 private:
     static constexpr std::uint64_t empty_key = ~std::uint64_t{0};
+
     struct slot {
         std::uint64_t key = empty_key;
         merge value;
     };
 
     static std::uint64_t key_of(token_id left, token_id right) {
-        return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) | static_cast<std::uint32_t>(right);
+        return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) |
+               static_cast<std::uint32_t>(right);
     }
 
     std::size_t find_slot(std::uint64_t key) const {
@@ -49,7 +52,8 @@ private:
         std::uint64_t h = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15ull;
         h ^= key * 0xC2B2AE3D27D4EB4Full;
         std::size_t at = (h ^ (h >> 31)) & mask;
-        while (slots_[at].key != empty_key && slots_[at].key != key) at = (at + 1) & mask;
+        while (slots_[at].key != empty_key && slots_[at].key != key)
+            at = (at + 1) & mask;
         return at;
     }
 
@@ -57,4 +61,4 @@ private:
     std::size_t size_ = 0;
 };
 
-}  // namespace rlx::text
+} // namespace rlx::text

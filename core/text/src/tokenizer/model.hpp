@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The two merge models. Both take one word and append its token ids; O(n log n) in the word's length.
+// The two merge models. Both take one word and append its token ids; O(n log n) in the word's
+// length.
 #pragma once
 
 #include "rlx/base/result.hpp"
@@ -22,12 +23,14 @@ struct merge_scratch {
         std::int32_t previous = -1, next = -1;
         std::uint32_t begin = 0, size = 0; // bytes of the word; size 0: merged away
     };
+
     struct candidate {
         double priority; // lower merges first
         std::int32_t left;
         token_id merged;
         std::uint32_t size; // bytes of the pair when it was queued; differs when stale
     };
+
     std::vector<symbol> symbols;
     std::vector<candidate> heap;
 };
@@ -48,12 +51,14 @@ public:
     // `tokens` outlives the model and is indexed. Errors name what the vocabulary lacks.
     static result<bpe_model> make(const token_table& tokens, merge_table merges, options o);
 
-    result<void> encode(std::string_view word, merge_scratch& scratch, std::vector<token_id>& out) const;
+    result<void>
+    encode(std::string_view word, merge_scratch& scratch, std::vector<token_id>& out) const;
 
 private:
     enum memo : std::uint8_t { unknown, whole, split };
 
-    result<void> split_into_symbols(std::string_view word, std::vector<merge_scratch::symbol>& out) const;
+    result<void>
+    split_into_symbols(std::string_view word, std::vector<merge_scratch::symbol>& out) const;
     void merge_short(std::vector<merge_scratch::symbol>& symbols) const;
     void merge_long(merge_scratch& scratch) const;
     token_id start_symbol(std::string_view character, bool first, bool last) const;
@@ -62,8 +67,8 @@ private:
     merge_table merges_;
     options options_;
     std::array<token_id, 256> bytes_{}; // tokens of single bytes (byte level) or of <0xXX>
-    // Does a token's own text encode to the token? Learnt on first use; what makes encoding fast: most
-    // words are one token, found by one look-up.
+    // Does a token's own text encode to the token? Learnt on first use; what makes encoding fast:
+    // most words are one token, found by one look-up.
     std::unique_ptr<std::atomic<std::uint8_t>[]> memo_;
 };
 
@@ -76,7 +81,8 @@ public:
 
     static result<spm_model> make(const token_table& tokens, std::vector<float> scores, options o);
 
-    result<void> encode(std::string_view word, merge_scratch& scratch, std::vector<token_id>& out) const;
+    result<void>
+    encode(std::string_view word, merge_scratch& scratch, std::vector<token_id>& out) const;
 
 private:
     const token_table* tokens_ = nullptr;
@@ -85,4 +91,4 @@ private:
     std::array<token_id, 256> bytes_{};
 };
 
-}  // namespace rlx::text
+} // namespace rlx::text

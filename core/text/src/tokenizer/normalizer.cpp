@@ -11,11 +11,16 @@ struct apply_step {
     std::string_view text;
 
     result<std::string> operator()(normal_form form) const { return normalize(text, form); }
+
     result<std::string> operator()(lowercase) const { return to_lower(text); }
+
     result<std::string> operator()(const prepend& p) const {
         return text.empty() ? std::string() : p.text + std::string(text);
     }
-    result<std::string> operator()(const replace_literal& r) const { return replace_all(text, r.from, r.to); }
+
+    result<std::string> operator()(const replace_literal& r) const {
+        return replace_all(text, r.from, r.to);
+    }
 
     result<std::string> operator()(strip_accents) const { return strip_marks(text); }
 
@@ -29,7 +34,8 @@ struct apply_step {
             i += c.size;
             if (!space || !s.right) end = i;
         }
-        return started && end > begin ? std::string(text.substr(begin, end - begin)) : std::string();
+        return started && end > begin ? std::string(text.substr(begin, end - begin))
+                                      : std::string();
     }
 
     result<std::string> operator()(const replace_regex& r) const {
@@ -53,7 +59,7 @@ struct apply_step {
     }
 };
 
-}  // namespace
+} // namespace
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
     if (from.empty()) return std::string(text);
@@ -70,8 +76,9 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 result<std::string> normalizer::operator()(std::string_view text) const {
     std::string current(text);
-    for (const normalizer_step& step : steps) current = RLX_TRY(std::visit(apply_step{current}, step));
+    for (const normalizer_step& step : steps)
+        current = RLX_TRY(std::visit(apply_step{current}, step));
     return current;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

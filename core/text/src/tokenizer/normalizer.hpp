@@ -34,15 +34,23 @@ struct replace_regex {
     std::string to;
 };
 
-using normalizer_step = std::variant<normal_form, lowercase, strip_accents, prepend, strip_space, replace_literal, replace_regex>;
+using normalizer_step = std::variant<
+    normal_form,
+    lowercase,
+    strip_accents,
+    prepend,
+    strip_space,
+    replace_literal,
+    replace_regex>;
 
 struct normalizer {
     std::vector<normalizer_step> steps;
 
     bool empty() const { return steps.empty(); }
+
     result<std::string> operator()(std::string_view text) const;
 };
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
 
-}  // namespace rlx::text
+} // namespace rlx::text

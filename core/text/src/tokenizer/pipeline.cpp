@@ -11,11 +11,14 @@ struct model_sink final : word_sink {
     merge_scratch& scratch;
     std::vector<token_id>& out;
 
-    model_sink(const pipeline& pipe, merge_scratch& s, std::vector<token_id>& ids) : p(pipe), scratch(s), out(ids) {}
+    model_sink(const pipeline& pipe, merge_scratch& s, std::vector<token_id>& ids)
+        : p(pipe), scratch(s), out(ids) {}
 
     result<void> word(std::string_view text) override {
-        if (const auto* bpe = std::get_if<bpe_model>(&p.model)) return bpe->encode(text, scratch, out);
-        if (const auto* spm = std::get_if<spm_model>(&p.model)) return spm->encode(text, scratch, out);
+        if (const auto* bpe = std::get_if<bpe_model>(&p.model))
+            return bpe->encode(text, scratch, out);
+        if (const auto* spm = std::get_if<spm_model>(&p.model))
+            return spm->encode(text, scratch, out);
         return error{RLX_INTERNAL, "tokenizer without a model"};
     }
 };
@@ -41,9 +44,10 @@ private:
     detokenizer state_;
 };
 
-}  // namespace
+} // namespace
 
-result<std::vector<std::int32_t>> pipeline_tokenizer::encode(std::string_view text, const encode_options& o) const {
+result<std::vector<std::int32_t>>
+pipeline_tokenizer::encode(std::string_view text, const encode_options& o) const {
     std::vector<token_id> out;
     out.reserve(text.size() / 4 + 8);
     if (o.add_special) out.insert(out.end(), p_->prefix.begin(), p_->prefix.end());
@@ -51,14 +55,24 @@ result<std::vector<std::int32_t>> pipeline_tokenizer::encode(std::string_view te
     p_->raw_added.split(text, o.parse_special, segments);
     merge_scratch scratch;
     for (const segment& s : segments) {
-        if (s.id != no_token) out.push_back(s.id);
-        else RLX_CHECK(encode_text(s.text, s.text.data() == text.data(), o.parse_special, scratch, out));
+        if (s.id != no_token)
+            out.push_back(s.id);
+        else
+            RLX_CHECK(
+                encode_text(s.text, s.text.data() == text.data(), o.parse_special, scratch, out)
+            );
     }
     if (o.add_special) out.insert(out.end(), p_->suffix.begin(), p_->suffix.end());
     return out;
 }
 
-result<void> pipeline_tokenizer::encode_text(std::string_view text, bool first, bool parse_special, merge_scratch& scratch, std::vector<token_id>& out) const {
+result<void> pipeline_tokenizer::encode_text(
+    std::string_view text,
+    bool first,
+    bool parse_special,
+    merge_scratch& scratch,
+    std::vector<token_id>& out
+) const {
     std::string normalized;
     if (!p_->norm.empty()) {
         normalized = RLX_TRY(p_->norm(text));
@@ -69,15 +83,20 @@ result<void> pipeline_tokenizer::encode_text(std::string_view text, bool first, 
     std::vector<segment> segments;
     p_->normalized_added.split(text, parse_special, segments);
     for (const segment& s : segments) {
-        if (s.id != no_token) out.push_back(s.id);
-        else RLX_CHECK(p_->pre(s.text, first && s.text.data() == text.data(), sink));
+        if (s.id != no_token)
+            out.push_back(s.id);
+        else
+            RLX_CHECK(p_->pre(s.text, first && s.text.data() == text.data(), sink));
     }
     return {};
 }
 
 result<void> pipeline_tokenizer::check(std::int32_t id) const {
     if (p_->tokens.contains(id)) return {};
-    return error{RLX_INVALID_ARGUMENT, "token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(p_->tokens.size()) + " tokens"};
+    return error{
+        RLX_INVALID_ARGUMENT,
+        "token id " + std::to_string(id) + " is not in the vocabulary of " +
+            std::to_string(p_->tokens.size()) + " tokens"};
 }
 
 result<std::string> pipeline_tokenizer::piece(std::int32_t id, bool special) const {
@@ -87,17 +106,20 @@ result<std::string> pipeline_tokenizer::piece(std::int32_t id, bool special) con
     return token_bytes(p_->decoder, p_->tokens.bytes(id), e.literal);
 }
 
-result<void> pipeline_tokenizer::push(detokenizer& d, std::int32_t id, bool special, std::string& out) const {
+result<void>
+pipeline_tokenizer::push(detokenizer& d, std::int32_t id, bool special, std::string& out) const {
     RLX_CHECK(check(id));
     const token_table::entry e = p_->tokens.info(id);
     if (e.type != token_type::control || special) d.push(p_->tokens.bytes(id), e.literal, out);
     return {};
 }
 
-result<std::string> pipeline_tokenizer::decode(std::span<const std::int32_t> ids, bool special) const {
+result<std::string>
+pipeline_tokenizer::decode(std::span<const std::int32_t> ids, bool special) const {
     detokenizer d(p_->decoder);
     std::string out;
-    for (const std::int32_t id : ids) RLX_CHECK(push(d, id, special, out));
+    for (const std::int32_t id : ids)
+        RLX_CHECK(push(d, id, special, out));
     d.finish(out);
     return out;
 }
@@ -110,6 +132,8 @@ std::optional<std::int32_t> pipeline_tokenizer::id_of(std::string_view token) co
     return id == no_token ? std::nullopt : std::optional(id);
 }
 
-std::unique_ptr<stream_decoder> pipeline_tokenizer::stream() const { return std::make_unique<pipeline_stream>(*this); }
+std::unique_ptr<stream_decoder> pipeline_tokenizer::stream() const {
+    return std::make_unique<pipeline_stream>(*this);
+}
 
-}  // namespace rlx::text
+} // namespace rlx::text

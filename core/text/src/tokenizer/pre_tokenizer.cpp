@@ -27,22 +27,28 @@ std::vector<piece_range> arrange(const std::vector<piece_range>& in, split_behav
     case split_behavior::isolated: return in;
     case split_behavior::merged_with_previous:
         for (const piece_range& p : in) {
-            if (p.separator && !previous_separator && !out.empty()) out.back().end = p.end;
-            else out.push_back(p);
+            if (p.separator && !previous_separator && !out.empty())
+                out.back().end = p.end;
+            else
+                out.push_back(p);
             previous_separator = p.separator;
         }
         break;
     case split_behavior::merged_with_next:
         for (const piece_range& p : in) {
-            if (!p.separator && previous_separator) out.back().end = p.end;
-            else out.push_back(p);
+            if (!p.separator && previous_separator)
+                out.back().end = p.end;
+            else
+                out.push_back(p);
             previous_separator = p.separator;
         }
         break;
     case split_behavior::contiguous:
         for (const piece_range& p : in) {
-            if (!out.empty() && p.separator == previous_separator) out.back().end = p.end;
-            else out.push_back(p);
+            if (!out.empty() && p.separator == previous_separator)
+                out.back().end = p.end;
+            else
+                out.push_back(p);
             previous_separator = p.separator;
         }
         break;
@@ -74,7 +80,8 @@ struct walker {
         std::vector<piece_range> found;
         std::size_t done = 0;
         match_range m;
-        for (std::size_t from = 0; from < text.size() && RLX_TRY(s.pattern.search(text, from, m));) {
+        for (std::size_t from = 0;
+             from < text.size() && RLX_TRY(s.pattern.search(text, from, m));) {
             if (m.end == m.begin) {
                 from = m.end < text.size() ? m.end + decode_at(text, m.end).size : text.size();
                 continue;
@@ -90,7 +97,8 @@ struct walker {
     result<void> run(const split_literal& s, std::size_t step, std::string_view text, bool first) {
         std::vector<piece_range> found;
         std::size_t done = 0;
-        for (std::size_t at = text.find(s.separator); at != text.npos; at = text.find(s.separator, done)) {
+        for (std::size_t at = text.find(s.separator); at != text.npos;
+             at = text.find(s.separator, done)) {
             if (at > done) found.push_back({done, at, s.invert});
             done = at + s.separator.size();
             found.push_back({at, done, !s.invert});
@@ -119,7 +127,8 @@ struct walker {
         return emit(arrange(found, s.behavior), step, text, first);
     }
 
-    result<void> run(const split_digit_groups& s, std::size_t step, std::string_view text, bool first) {
+    result<void>
+    run(const split_digit_groups& s, std::size_t step, std::string_view text, bool first) {
         std::size_t begin = 0, digits = 0; // digits of the piece that is open
         auto cut = [&](std::size_t end) -> result<void> {
             if (end == begin) return {};
@@ -141,12 +150,15 @@ struct walker {
         return cut(text.size());
     }
 
-    result<void> run(const split_before_run& s, std::size_t step, std::string_view text, bool first) {
+    result<void>
+    run(const split_before_run& s, std::size_t step, std::string_view text, bool first) {
         std::size_t begin = 0;
         for (std::size_t at = text.find(s.text); at != text.npos; at = text.find(s.text, at)) {
-            if (at > begin) RLX_CHECK(go(step + 1, text.substr(begin, at - begin), first && begin == 0));
+            if (at > begin)
+                RLX_CHECK(go(step + 1, text.substr(begin, at - begin), first && begin == 0));
             begin = at;
-            while (text.substr(at).starts_with(s.text)) at += s.text.size();
+            while (text.substr(at).starts_with(s.text))
+                at += s.text.size();
         }
         return go(step + 1, text.substr(begin), first && begin == 0);
     }
@@ -158,24 +170,27 @@ struct walker {
 
     result<void> run(const metaspace& s, std::size_t step, std::string_view text, bool first) {
         std::string changed = replace_all(text, " ", s.replacement);
-        const bool wanted = s.prepend == prepend_scheme::always || (s.prepend == prepend_scheme::first && first);
+        const bool wanted =
+            s.prepend == prepend_scheme::always || (s.prepend == prepend_scheme::first && first);
         if (wanted && !changed.starts_with(s.replacement)) changed.insert(0, s.replacement);
         if (!s.split) return go(step + 1, changed, first);
         const split_literal cut{s.replacement, split_behavior::merged_with_next};
         return run(cut, step, changed, first);
     }
 
-    result<void> emit(const std::vector<piece_range>& pieces, std::size_t step, std::string_view text, bool first) {
+    result<void> emit(
+        const std::vector<piece_range>& pieces, std::size_t step, std::string_view text, bool first
+    ) {
         for (const piece_range& p : pieces)
             RLX_CHECK(go(step + 1, text.substr(p.begin, p.end - p.begin), first && p.begin == 0));
         return {};
     }
 };
 
-}  // namespace
+} // namespace
 
 result<void> pre_tokenizer::operator()(std::string_view text, bool first, word_sink& sink) const {
     return walker{steps, sink}.go(0, text, first);
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -14,7 +14,13 @@
 namespace rlx::text {
 
 // What becomes of the separator that a split finds.
-enum class split_behavior : std::uint8_t { removed, isolated, merged_with_previous, merged_with_next, contiguous };
+enum class split_behavior : std::uint8_t {
+    removed,
+    isolated,
+    merged_with_previous,
+    merged_with_next,
+    contiguous
+};
 
 struct split_known {
     split_pattern pattern;
@@ -44,7 +50,8 @@ struct split_digit_groups {
     std::size_t size;
 };
 
-// Cuts before every run of `text`. Not a step of any tokenizer: an optimisation where no merge can cross such a cut.
+// Cuts before every run of `text`. Not a step of any tokenizer: an optimisation where no merge can
+// cross such a cut.
 struct split_before_run {
     std::string text;
 };
@@ -59,7 +66,15 @@ struct metaspace {
     bool split = true;
 };
 
-using pre_step = std::variant<split_known, split_regex, split_literal, split_class, split_digit_groups, split_before_run, add_prefix_space, metaspace>;
+using pre_step = std::variant<
+    split_known,
+    split_regex,
+    split_literal,
+    split_class,
+    split_digit_groups,
+    split_before_run,
+    add_prefix_space,
+    metaspace>;
 
 // Takes one word; an error ends the walk.
 struct word_sink {
@@ -74,4 +89,4 @@ struct pre_tokenizer {
     result<void> operator()(std::string_view text, bool first, word_sink& sink) const;
 };
 
-}  // namespace rlx::text
+} // namespace rlx::text

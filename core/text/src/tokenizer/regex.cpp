@@ -19,11 +19,13 @@ std::string message_of(int code) {
 
 struct free_pcre2 {
     void operator()(pcre2_code_8* p) const { pcre2_code_free_8(p); }
+
     void operator()(pcre2_match_data_8* p) const { pcre2_match_data_free_8(p); }
+
     void operator()(pcre2_match_context_8* p) const { pcre2_match_context_free_8(p); }
 };
 
-}  // namespace
+} // namespace
 
 struct regex::compiled {
     std::unique_ptr<pcre2_code_8, free_pcre2> code;
@@ -32,23 +34,36 @@ struct regex::compiled {
 };
 
 regex::regex(std::unique_ptr<compiled> c) : impl_(std::move(c)) {}
+
 regex::regex(regex&&) noexcept = default;
 regex& regex::operator=(regex&&) noexcept = default;
 regex::~regex() = default;
 
 result<regex> regex::compile(std::string_view pattern) {
     if (pattern.size() > max_pattern_bytes)
-        return error{RLX_CORRUPT_DATA, "regular expression of " + std::to_string(pattern.size()) + " bytes, at most " + std::to_string(max_pattern_bytes) + " are supported"};
+        return error{
+            RLX_CORRUPT_DATA,
+            "regular expression of " + std::to_string(pattern.size()) + " bytes, at most " +
+                std::to_string(max_pattern_bytes) + " are supported"};
     int code = 0;
     std::size_t offset = 0;
-    const std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
+    const std::uint32_t options =
+        PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
     auto c = std::make_unique<compiled>();
     c->pattern = pattern;
     c->code.reset(pcre2_compile_8(
-        reinterpret_cast<PCRE2_SPTR8>(pattern.data()), pattern.size(), options, &code, &offset, nullptr
+        reinterpret_cast<PCRE2_SPTR8>(pattern.data()),
+        pattern.size(),
+        options,
+        &code,
+        &offset,
+        nullptr
     ));
     if (!c->code)
-        return error{RLX_UNSUPPORTED, "regular expression \"" + c->pattern + "\": " + message_of(code) + " at offset " + std::to_string(offset)};
+        return error{
+            RLX_UNSUPPORTED,
+            "regular expression \"" + c->pattern + "\": " + message_of(code) + " at offset " +
+                std::to_string(offset)};
     c->limits.reset(pcre2_match_context_create_8(nullptr));
     if (!c->limits) return error{RLX_OUT_OF_MEMORY, "no memory for a regular expression"};
     pcre2_set_match_limit_8(c->limits.get(), match_limit);
@@ -72,10 +87,13 @@ result<bool> regex::search(std::string_view text, std::size_t from, match_range&
     );
     if (rc == PCRE2_ERROR_NOMATCH) return false;
     if (rc < 0)
-        return error{RLX_UNSUPPORTED, "regular expression \"" + impl_->pattern + "\" failed at byte " + std::to_string(from) + ": " + message_of(rc)};
+        return error{
+            RLX_UNSUPPORTED,
+            "regular expression \"" + impl_->pattern + "\" failed at byte " + std::to_string(from) +
+                ": " + message_of(rc)};
     const std::size_t* span = pcre2_get_ovector_pointer_8(data.get());
     found = {span[0], span[1] < span[0] ? span[0] : span[1]};
     return true;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Regular expressions of tokenizer.json that have no hand-written matcher. PCRE2, with a bound on backtracking.
+// Regular expressions of tokenizer.json that have no hand-written matcher. PCRE2, with a bound on
+// backtracking.
 #pragma once
 
 #include "rlx/base/result.hpp"
@@ -31,4 +32,4 @@ private:
     std::unique_ptr<compiled> impl_;
 };
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -26,13 +26,15 @@ struct scanner {
 
     // End of the run of characters that have any of `classes`.
     std::size_t run(std::size_t pos, std::uint8_t classes) const {
-        for (glyph g = at(pos); g.size && (g.classes & classes); g = at(pos)) pos += g.size;
+        for (glyph g = at(pos); g.size && (g.classes & classes); g = at(pos))
+            pos += g.size;
         return pos;
     }
 
     // End of the run of characters that have none of `classes`.
     std::size_t run_without(std::size_t pos, std::uint8_t classes) const {
-        for (glyph g = at(pos); g.size && !(g.classes & classes); g = at(pos)) pos += g.size;
+        for (glyph g = at(pos); g.size && !(g.classes & classes); g = at(pos))
+            pos += g.size;
         return pos;
     }
 
@@ -58,14 +60,17 @@ std::size_t contraction(const scanner& s, std::size_t pos, bool any_case) {
         return c;
     };
     const std::uint32_t first = fold(pos + 1);
-    if (first == 's' || first == 't' || first == 'm' || first == 'd') return pos + 1 + s.at(pos + 1).size;
+    if (first == 's' || first == 't' || first == 'm' || first == 'd')
+        return pos + 1 + s.at(pos + 1).size;
     const std::uint32_t second = first < 0x80 ? fold(pos + 2) : 0;
-    if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l'))
+    if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') ||
+        (first == 'l' && second == 'l'))
         return pos + 3;
     return pos;
 }
 
-// \s+(?!\S)|\s+ for a run of white space that starts at `pos`: the last character is left to the next piece.
+// \s+(?!\S)|\s+ for a run of white space that starts at `pos`: the last character is left to the
+// next piece.
 std::size_t white_space(const scanner& s, std::size_t pos) {
     std::size_t end = pos, last = pos;
     for (glyph g = s.at(end); g.size && (g.classes & cls_space); g = s.at(end)) {
@@ -101,12 +106,15 @@ std::size_t gpt2_end(const scanner& s, std::size_t pos) {
 }
 
 // ` ?[symbols]+` with a tail of line breaks; returns pos when no symbol is there.
-std::size_t symbols(const scanner& s, std::size_t pos, std::uint8_t not_symbol, bool slash_in_tail) {
+std::size_t
+symbols(const scanner& s, std::size_t pos, std::uint8_t not_symbol, bool slash_in_tail) {
     std::size_t start = pos;
     if (s.at(pos).cp == ' ') ++start;
     std::size_t end = s.run_without(start, not_symbol);
     if (end == start) return pos;
-    for (glyph g = s.at(end); (g.classes & cls_newline) || (slash_in_tail && g.cp == '/'); g = s.at(end)) end += g.size;
+    for (glyph g = s.at(end); (g.classes & cls_newline) || (slash_in_tail && g.cp == '/');
+         g = s.at(end))
+        end += g.size;
     return end;
 }
 
@@ -135,7 +143,8 @@ std::size_t cased_word(const scanner& s, std::size_t pos, bool lower_required) {
     std::size_t upper_end = pos, last_lower_end = 0;
     for (glyph g = s.at(upper_end); g.size && (g.classes & cls_upper); g = s.at(upper_end)) {
         upper_end += g.size;
-        if (g.classes & cls_lower) last_lower_end = upper_end; // a caseless character is in both classes
+        if (g.classes & cls_lower)
+            last_lower_end = upper_end; // a caseless character is in both classes
     }
     const std::size_t end = s.run(upper_end, cls_lower);
     if (end > upper_end) return end;
@@ -143,7 +152,8 @@ std::size_t cased_word(const scanner& s, std::size_t pos, bool lower_required) {
     return lower_required || upper_end == pos ? 0 : upper_end;
 }
 
-std::size_t tekken_end(const scanner& s, std::size_t pos, bool contractions, std::size_t digit_limit) {
+std::size_t
+tekken_end(const scanner& s, std::size_t pos, bool contractions, std::size_t digit_limit) {
     const glyph g = s.at(pos);
     const bool may_lead = !(g.classes & (cls_newline | cls_letter | cls_number));
     for (const bool lower_required : {true, false}) {
@@ -157,7 +167,7 @@ std::size_t tekken_end(const scanner& s, std::size_t pos, bool contractions, std
     return white_space_or_lines(s, pos);
 }
 
-}  // namespace
+} // namespace
 
 std::size_t piece_end(split_pattern pattern, std::string_view text, std::size_t pos) {
     const scanner s{text};
@@ -178,27 +188,32 @@ std::optional<split_pattern> known_pattern(std::string_view regex) {
         std::string_view regex;
         split_pattern pattern;
     };
+
 #define RLX_TAIL R"(\s*[\r\n]+|\s+(?!\S)|\s+)"
 #define RLX_CONTRACTIONS R"((?i:'s|'t|'re|'ve|'m|'ll|'d))"
 #define RLX_UPPER R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])"
 #define RLX_LOWER R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])"
 #define RLX_LEAD R"([^\r\n\p{L}\p{N}]?)"
     static constexpr row rows[] = {
-        {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", split_pattern::gpt2},
-        {R"((?:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", split_pattern::gpt2},
+        {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+         split_pattern::gpt2},
+        {R"((?:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+         split_pattern::gpt2},
         {RLX_CONTRACTIONS "|" RLX_LEAD R"(\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" RLX_TAIL,
          split_pattern::llama3},
         {RLX_CONTRACTIONS "|" RLX_LEAD R"(\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|)" RLX_TAIL,
          split_pattern::llama3_no_digits},
         {RLX_CONTRACTIONS "|" RLX_LEAD R"(\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" RLX_TAIL,
          split_pattern::qwen2},
-        {RLX_CONTRACTIONS "|" RLX_LEAD R"([\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" RLX_TAIL,
+        {RLX_CONTRACTIONS "|" RLX_LEAD
+                          R"([\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" RLX_TAIL,
          split_pattern::qwen35},
         {RLX_LEAD RLX_UPPER "*" RLX_LOWER "+|" RLX_LEAD RLX_UPPER "+" RLX_LOWER
                             R"(*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" RLX_TAIL,
          split_pattern::tekken},
         {RLX_LEAD RLX_UPPER "*" RLX_LOWER "+" RLX_CONTRACTIONS "?|" RLX_LEAD RLX_UPPER "+" RLX_LOWER
-                            "*" RLX_CONTRACTIONS R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" RLX_TAIL,
+                            "*" RLX_CONTRACTIONS
+                            R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" RLX_TAIL,
          split_pattern::gpt4o},
     };
 #undef RLX_TAIL
@@ -211,4 +226,4 @@ std::optional<split_pattern> known_pattern(std::string_view regex) {
     return std::nullopt;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

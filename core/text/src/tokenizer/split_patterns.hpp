@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Hand-written matchers for the split patterns of common byte-level tokenizers. Each of them covers any text
-// completely, so a pattern is one function: where does the piece that starts here end?
+// Hand-written matchers for the split patterns of common byte-level tokenizers. Each of them covers
+// any text completely, so a pattern is one function: where does the piece that starts here end?
 #pragma once
 
 #include <cstddef>
@@ -27,4 +27,4 @@ std::size_t piece_end(split_pattern pattern, std::string_view text, std::size_t 
 // The matcher for a regular expression as tokenizer.json spells it.
 std::optional<split_pattern> known_pattern(std::string_view regex);
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -13,11 +13,14 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t word) {
     return h ^ (h >> 29);
 }
 
-}  // namespace
+} // namespace
 
 result<void> token_table::resize(std::size_t n) {
     if (n > max_vocab_size)
-        return error{RLX_CORRUPT_DATA, "vocabulary of " + std::to_string(n) + " tokens, at most " + std::to_string(max_vocab_size) + " are supported"};
+        return error{
+            RLX_CORRUPT_DATA,
+            "vocabulary of " + std::to_string(n) + " tokens, at most " +
+                std::to_string(max_vocab_size) + " are supported"};
     spans_.resize(n);
     entries_.resize(n);
     return {};
@@ -28,11 +31,15 @@ result<void> token_table::set(token_id id, std::string_view bytes, entry e) {
         return error{RLX_CORRUPT_DATA, "token id " + std::to_string(id) + " is out of range"};
     const std::size_t i = static_cast<std::size_t>(id);
     if (i > size() * 4 + 65536)
-        return error{RLX_CORRUPT_DATA, "token id " + std::to_string(id) + " in a vocabulary of " + std::to_string(size()) + " tokens"};
+        return error{
+            RLX_CORRUPT_DATA,
+            "token id " + std::to_string(id) + " in a vocabulary of " + std::to_string(size()) +
+                " tokens"};
     if (i >= size()) RLX_CHECK(resize(i + 1));
     if (arena_.size() + bytes.size() > std::numeric_limits<std::uint32_t>::max())
         return error{RLX_CORRUPT_DATA, "the vocabulary's text is larger than 4 GiB"};
-    spans_[i] = {static_cast<std::uint32_t>(arena_.size()), static_cast<std::uint32_t>(bytes.size())};
+    spans_[i] = {
+        static_cast<std::uint32_t>(arena_.size()), static_cast<std::uint32_t>(bytes.size())};
     entries_[i] = e;
     arena_ += bytes;
     return {};
@@ -80,4 +87,4 @@ token_id token_table::find(std::string_view b, bool literal) const {
     return no_token;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

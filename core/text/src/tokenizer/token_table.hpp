@@ -18,28 +18,51 @@ inline constexpr token_id no_token = -1;
 inline constexpr std::size_t max_vocab_size = std::size_t{1} << 24;
 
 // Numbers of `tokenizer.ggml.token_type`.
-enum class token_type : std::uint8_t { absent = 0, normal, unknown, control, user_defined, unused, byte };
+enum class token_type : std::uint8_t {
+    absent = 0,
+    normal,
+    unknown,
+    control,
+    user_defined,
+    unused,
+    byte
+};
 
 class token_table {
 public:
-    // A token's bytes are either what it stands for in text, or (literal) a name such as "<|im_end|>" that only the
-    // matcher of special tokens finds; the two never collide in a look-up.
+    // A token's bytes are either what it stands for in text, or (literal) a name such as
+    // "<|im_end|>" that only the matcher of special tokens finds; the two never collide in a
+    // look-up.
     struct entry {
         token_type type = token_type::absent;
         bool literal = false;
     };
 
     result<void> resize(std::size_t n);
-    // Ids may come in any order; giving one twice replaces its meaning for text -> id, not its bytes.
+    // Ids may come in any order; giving one twice replaces its meaning for text -> id, not its
+    // bytes.
     result<void> set(token_id id, std::string_view bytes, entry e);
     // Builds the look-up. Of tokens with equal bytes the last id wins.
     void index();
 
     std::size_t size() const { return entries_.size(); }
-    bool contains(std::int64_t id) const { return id >= 0 && static_cast<std::size_t>(id) < size() && entries_[static_cast<std::size_t>(id)].type != token_type::absent; }
-    std::string_view bytes(token_id id) const { return {arena_.data() + spans_[static_cast<std::size_t>(id)].first, spans_[static_cast<std::size_t>(id)].size}; }
+
+    bool contains(std::int64_t id) const {
+        return id >= 0 && static_cast<std::size_t>(id) < size() &&
+               entries_[static_cast<std::size_t>(id)].type != token_type::absent;
+    }
+
+    std::string_view bytes(token_id id) const {
+        return {
+            arena_.data() + spans_[static_cast<std::size_t>(id)].first,
+            spans_[static_cast<std::size_t>(id)].size};
+    }
+
     entry info(token_id id) const { return entries_[static_cast<std::size_t>(id)]; }
-    void set_type(token_id id, token_type type) { entries_[static_cast<std::size_t>(id)].type = type; }
+
+    void set_type(token_id id, token_type type) {
+        entries_[static_cast<std::size_t>(id)].type = type;
+    }
 
     token_id find(std::string_view bytes, bool literal = false) const; // no_token when absent
 
@@ -47,6 +70,7 @@ private:
     struct span_of {
         std::uint32_t first = 0, size = 0;
     };
+
     std::uint64_t hash(std::string_view bytes, bool literal) const;
 
     std::string arena_;
@@ -56,4 +80,4 @@ private:
     std::uint64_t seed_ = 0;
 };
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -86,13 +86,15 @@ constexpr std::uint8_t ascii_classes(std::uint32_t c) {
 
 constexpr std::array<std::uint8_t, 128> ascii_table = [] {
     std::array<std::uint8_t, 128> t{};
-    for (std::uint32_t c = 0; c < 128; ++c) t[c] = ascii_classes(c);
+    for (std::uint32_t c = 0; c < 128; ++c)
+        t[c] = ascii_classes(c);
     return t;
 }();
 
 constexpr std::array<std::uint8_t, 30> category_classes = [] {
     std::array<std::uint8_t, 30> t{};
-    for (std::uint8_t c = 0; c < 30; ++c) t[c] = classes_of_category(static_cast<category>(c));
+    for (std::uint8_t c = 0; c < 30; ++c)
+        t[c] = classes_of_category(static_cast<category>(c));
     return t;
 }();
 
@@ -101,12 +103,14 @@ const category_table& table() {
     return t;
 }
 
-}  // namespace
+} // namespace
 
 category category_of(std::uint32_t cp) {
     if (cp >= code_point_count) return category::cn;
     const category_table& t = table();
-    return static_cast<category>(t.blocks[t.block_of[cp / block_size] * block_size + cp % block_size]);
+    return static_cast<category>(
+        t.blocks[t.block_of[cp / block_size] * block_size + cp % block_size]
+    );
 }
 
 std::uint8_t classes_of(std::uint32_t cp) {
@@ -115,4 +119,4 @@ std::uint8_t classes_of(std::uint32_t cp) {
     return category_classes[static_cast<std::size_t>(category_of(cp))];
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// General categories and the character classes of tokenizer patterns. The table equals what the regex engine of
-// the reference tokenizer sees (see tools/make_unicode_tables.py), so it is newer than utf8proc's and PCRE2's.
+// General categories and the character classes of tokenizer patterns. The table equals what the
+// regex engine of the reference tokenizer sees (see tools/make_unicode_tables.py), so it is newer
+// than utf8proc's and PCRE2's.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +9,12 @@
 namespace rlx::text {
 
 // Order of tools/make_unicode_tables.py.
+// clang-format off
 enum class category : std::uint8_t {
-    cn, lu, ll, lt, lm, lo, mn, mc, me, nd, nl, no, pc, pd, ps, pe, pi, pf, po, sm, sc, sk, so, zs, zl, zp, cc, cf, cs, co
+    cn, lu, ll, lt, lm, lo, mn, mc, me, nd, nl, no, pc, pd, ps, pe, pi, pf, po, sm, sc, sk, so, zs, zl, zp, cc, cf,
+    cs, co
 };
+// clang-format on
 
 category category_of(std::uint32_t cp); // cn above U+10FFFF
 
@@ -28,6 +32,8 @@ enum char_class : std::uint8_t {
 
 std::uint8_t classes_of(std::uint32_t cp);
 
-inline bool is_white_space(std::uint32_t cp) { return (classes_of(cp) & cls_space) != 0; }
+inline bool is_white_space(std::uint32_t cp) {
+    return (classes_of(cp) & cls_space) != 0;
+}
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -61,7 +61,8 @@ result<void> append_run(std::string& out, std::string_view run, normal_form form
         options_of(form)
     );
     if (n < 0)
-        return error{RLX_INTERNAL, std::string("unicode normalisation failed: ") + utf8proc_errmsg(n)};
+        return error{
+            RLX_INTERNAL, std::string("unicode normalisation failed: ") + utf8proc_errmsg(n)};
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
     out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
     return {};
@@ -73,14 +74,16 @@ std::string map_code_points(std::string_view text, F f) {
     out.reserve(text.size());
     for (std::size_t i = 0; i < text.size();) {
         const code_point c = decode_at(text, i);
-        if (c.valid) f(out, c.value);
-        else out += text.substr(i, c.size);
+        if (c.valid)
+            f(out, c.value);
+        else
+            out += text.substr(i, c.size);
         i += c.size;
     }
     return out;
 }
 
-}  // namespace
+} // namespace
 
 result<std::string> normalize(std::string_view text, normal_form form) {
     const std::uint32_t threshold = first_affected(form);
@@ -104,8 +107,8 @@ result<std::string> normalize(std::string_view text, normal_form form) {
         } else if (c.value >= threshold) {
             affected = true;
         } else if (c.value < 0x80 && affected) {
-            // ASCII starts a new run (nothing composes or moves across the start of it), so that a long
-            // text is not held twice. The character itself may still take marks that follow.
+            // ASCII starts a new run (nothing composes or moves across the start of it), so that a
+            // long text is not held twice. The character itself may still take marks that follow.
             RLX_CHECK(flush(i));
             run = i;
             affected = false;
@@ -125,16 +128,24 @@ std::string strip_marks(std::string_view text) {
 
 std::string to_lower(std::string_view text) {
     return map_code_points(text, [](std::string& out, std::uint32_t cp) {
-        if (cp == 0x130) out += "i\xCC\x87"; // the only lower-case mapping to two characters
-        else append_utf8(out, static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(cp))));
+        if (cp == 0x130)
+            out += "i\xCC\x87"; // the only lower-case mapping to two characters
+        else
+            append_utf8(
+                out, static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(cp)))
+            );
     });
 }
 
 std::string to_upper(std::string_view text) {
     return map_code_points(text, [](std::string& out, std::uint32_t cp) {
-        if (cp == 0xDF) out += "SS";
-        else append_utf8(out, static_cast<std::uint32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(cp))));
+        if (cp == 0xDF)
+            out += "SS";
+        else
+            append_utf8(
+                out, static_cast<std::uint32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(cp)))
+            );
     });
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

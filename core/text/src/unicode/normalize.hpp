@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Unicode normalisation and case mapping, equal to the reference tokenizer's (older Unicode version).
+// Unicode normalisation and case mapping, equal to the reference tokenizer's (older Unicode
+// version).
 #pragma once
 
 #include "rlx/base/result.hpp"
@@ -18,4 +19,4 @@ std::string strip_marks(std::string_view text); // without combining marks
 std::string to_lower(std::string_view text);
 std::string to_upper(std::string_view text);
 
-}  // namespace rlx::text
+} // namespace rlx::text

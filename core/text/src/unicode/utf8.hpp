@@ -88,8 +88,9 @@ inline void append_lossy(std::string& out, std::string_view bytes) {
 
 inline std::size_t count_code_points(std::string_view text) {
     std::size_t n = 0;
-    for (char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    for (char c : text)
+        n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
     return n;
 }
 
-}  // namespace rlx::text
+} // namespace rlx::text

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Renders chat templates with transformers and writes what rlx must give, as length and FNV-1a 64 hash.
 
-Usage: python templates.py <folder with *.jinja> <smollm2.gguf or ""> <out.json>    (needs transformers, gguf)
+Usage: python template_goldens.py <folder with *.jinja> <smollm2.gguf or ""> <out.json>    (needs transformers, gguf)
 
 The conversations are written into the output too, so that the test needs neither Python nor this script.
-A template that refuses a conversation (raise_exception, or an operation that Python refuses) is an expected error.
+The GGUF's own template is written beside the output as smollm2.jinja. A template that refuses a conversation (raise_exception, or an operation that Python refuses) is an expected error.
 """
 import datetime, json, pathlib, sys
 import transformers
@@ -116,19 +116,21 @@ def cases(source):
             yield c, v, render(source, messages, "<BOS>", "<EOS>", variant)
 
 
-def sources(folder, gguf_file):
+def sources(folder, gguf_file, beside):
     for path in sorted(pathlib.Path(folder).glob("*.jinja")):
         yield path.name, path.read_text(encoding="utf-8")
     if gguf_file:
         import gguf
         field = gguf.GGUFReader(gguf_file).fields["tokenizer.chat_template"]
-        yield "smollm2", bytes(field.parts[field.data[0]]).decode()
+        source = bytes(field.parts[field.data[0]]).decode()
+        pathlib.Path(beside, "smollm2.jinja").write_bytes(source.encode())
+        yield "smollm2.jinja", source
 
 
 def main(folder, gguf_file, out_file):
     out = {"made_with": f"transformers {transformers.__version__}", "now": NOW.strftime("%Y-%m-%d %H:%M:%S"), "bos": "<BOS>",
            "eos": "<EOS>", "conversations": CONVERSATIONS, "variants": VARIANTS, "expected": {}}
-    for name, source in sources(folder, gguf_file):
+    for name, source in sources(folder, gguf_file, pathlib.Path(out_file).parent):
         rows = {}
         for c, v, text in cases(source):
             rows[f"{c}/{v}"] = "error" if isinstance(text, Exception) else f"{len(text.encode())} {fnv1a(text.encode())}"
