@@ -107,4 +107,46 @@ inline result<std::string> build_patched(
     return family.build(scratch.path(), RLX_GRAPH_LM);
 }
 
+// Every value of the fixture's config (nested ones too) replaced by hostile ones, one at a time:
+// the family must build a graph or give an error with a text. Returns how many were refused.
+inline std::size_t build_hostile(
+    const family_plugin& family, const std::filesystem::path& goldens, std::string_view name
+) {
+    const hf_checkpoint original = hf_checkpoint::read(goldens / "lm" / name / "hf");
+    const nlohmann::json values = {
+        nullptr,
+        true,
+        -1,
+        0,
+        1,
+        3,
+        4611686018427387904,
+        1e300,
+        -0.5,
+        "",
+        "x",
+        {1, "y"},
+        {{"a", 1}}};
+    const nlohmann::json flat = original.config.flatten();
+    std::size_t refused = 0;
+    for (const auto& [pointer, ignored] : flat.items()) {
+        for (const auto& value : values) {
+            hf_checkpoint files = original;
+            files.config[nlohmann::json::json_pointer(pointer)] = value;
+            const scratch_dir scratch;
+            files.write(scratch.path());
+            const auto built = family.build(scratch.path(), RLX_GRAPH_LM);
+            if (built.ok()) continue;
+            if (built.error().message.empty() || built.error().code == RLX_INTERNAL ||
+                built.error().code == RLX_PLUGIN_THREW) {
+                throw std::runtime_error(
+                    pointer + " = " + value.dump() + ": " + built.error().message
+                );
+            }
+            ++refused;
+        }
+    }
+    return refused;
+}
+
 } // namespace rlx::test

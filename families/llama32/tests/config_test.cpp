@@ -50,6 +50,10 @@ TEST(llama32, takes_sizes_from_the_tensors_when_the_config_does_not_say) {
     EXPECT_TRUE(built.ok()) << built.error().message;
 }
 
+TEST(llama32, survives_hostile_config_values) {
+    EXPECT_GT(build_hostile(family(), goldens, "llama-llama3"), 50u);
+}
+
 class refuses : public testing::TestWithParam<bad_config> {};
 
 TEST_P(refuses, the_config_naming_the_key) {

@@ -140,6 +140,7 @@ def main():
     p.add_argument("--stories", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--hf", help="also save the f32 checkpoint here")
+    p.add_argument("--init", help="continue from a checkpoint that --hf saved")
     p.add_argument("--steps", type=int, default=2500)
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--seed", type=int, default=1)
@@ -150,7 +151,8 @@ def main():
     tok = make_tokenizer(docs[:20000])
     ids = [i for e in tok.encode_batch(docs) for i in e.ids]
     print(f"{len(ids)} tokens", flush=True)
-    model = Qwen3ForCausalLM(config())
+    model = Qwen3ForCausalLM.from_pretrained(a.init, dtype=torch.float32) if a.init else Qwen3ForCausalLM(config())
+    model.train()
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
     try:
         train(model, torch.tensor(ids, dtype=torch.long), a.steps, a.batch, a.seed)

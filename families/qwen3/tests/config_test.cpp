@@ -62,6 +62,10 @@ TEST(qwen3, mixes_dense_and_expert_layers_by_config) {
     EXPECT_EQ(count(*built, "GroupedMatMul"), 3u);
 }
 
+TEST(qwen3, survives_hostile_config_values) {
+    EXPECT_GT(build_hostile(family(), goldens, "qwen3moe-raw"), 50u);
+}
+
 class refuses : public testing::TestWithParam<bad_config> {};
 
 TEST_P(refuses, the_config_naming_the_key) {
