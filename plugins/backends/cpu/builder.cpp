@@ -24,7 +24,8 @@ private:
     status emit_dense(const node& n);
     status emit_fused(std::size_t i);
     status emit_norm(std::size_t i);
-    status emit_state(const node& n);
+    status emit_state(std::size_t i);
+    result<head_prep> head_of(std::size_t i);
     status emit_gather(const node& n);
     status emit_simple(const node& n);
 
@@ -250,7 +251,7 @@ status builder::emit_fused(std::size_t i) {
         m.after.residual = n.in[0] == nodes_[first].out[0] ? n.in[1] : n.in[0];
     }
     // The product runs later than planned: its input's memory may be someone else's by then.
-    if (m.a->in_place && may_be_lost(p_, nodes_, *m.a->x, first, i)) m.a->in_place = false;
+    if (m.a->in_place && may_be_lost(p_, nodes_, plan_, *m.a->x, first, i)) m.a->in_place = false;
     keep_alive(m.a);
     push(make_matmul(m), n);
     return {};
@@ -269,7 +270,27 @@ status builder::emit_norm(std::size_t i) {
 // ---- the other nodes
 // -------------------------------------------------------------------------------
 
-status builder::emit_state(const node& n) {
+// What the norm and the rope before node i would have done, as arguments.
+result<head_prep> builder::head_of(std::size_t i) {
+    const head_nodes& h = plan_.heads[i];
+    head_prep prep;
+    prep.x = nodes_[i].in[nodes_[i].info.op == RLX_OP_KvAppend ? 1 : 0];
+    if (h.any()) prep.x = nodes_[h.first()].in[0];
+    if (h.norm != no_node) {
+        const node& n = nodes_[h.norm];
+        if (n.input(1)) RLX_CHECK(plain(*n.in[1], true));
+        prep.norm = {true, n.input(1), n.f32(RLX_ATTR_weight_offset), n.f32(RLX_ATTR_eps)};
+    }
+    if (h.rope != no_node) {
+        RLX_CHECK(plain(*nodes_[h.rope].in[1], true));
+        prep.table = nodes_[h.rope].in[1];
+        prep.pairing = nodes_[h.rope].i64(RLX_ATTR_pairing);
+    }
+    return prep;
+}
+
+status builder::emit_state(std::size_t i) {
+    const node& n = nodes_[i];
     const bool append = n.info.op == RLX_OP_KvAppend;
     kv_layout kv = RLX_TRY(kv_layout_of(p_.roots[n.in[append ? 0 : 1]->root].slot, p_.cfg));
     if (append) {
@@ -282,7 +303,7 @@ status builder::emit_state(const node& n) {
                 n.info.origin
             );
         }
-        push(make_kv_append(n, kv), n);
+        push(make_kv_append(n, kv, RLX_TRY(head_of(i))), n);
         return {};
     }
     const tensor& q = *n.in[0];
@@ -301,7 +322,7 @@ status builder::emit_state(const node& n) {
         partial_bytes_ = want;
         partial_at_ = reserve(want);
     }
-    push(make_attention(n, kv, partial_at_, want), n);
+    push(make_attention(n, kv, RLX_TRY(head_of(i)), partial_at_, want), n);
     return {};
 }
 
@@ -363,12 +384,13 @@ status builder::emit(std::size_t i) {
         lists_of(i);
         return {};
     }
+    if (plan_.roles[i] == role::head) return {};
     if (plan_.partner[i] != no_node) return emit_fused(i);
     switch (n.info.op) {
     case RLX_OP_MatMul:
     case RLX_OP_GroupedMatMul: return emit_product(i);
     case RLX_OP_KvAppend:
-    case RLX_OP_AttentionState: return emit_state(n);
+    case RLX_OP_AttentionState: return emit_state(i);
     case RLX_OP_GatherRows: return emit_gather(n);
     default: return emit_simple(n);
     }

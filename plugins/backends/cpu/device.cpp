@@ -139,6 +139,8 @@ status device::program_info(program& p, sdk::options_writer out) {
     return out.set("tier", tier_name(p.cfg.mm.isa))
         .set("compute", p.compute_name())
         .set("kv", p.cfg.kv_f16 ? "f16" : "f32")
+        .set("steps", static_cast<std::int64_t>(p.steps.size()))
+        .set("barriers", p.barriers())
         .done();
 }
 

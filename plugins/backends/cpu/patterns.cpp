@@ -12,6 +12,13 @@ struct use {
     std::uint32_t input;
 };
 
+bool meet(const program& p, const tensor& a, const tensor& b) {
+    if (a.root == b.root) return true;
+    const root &x = p.roots[a.root], &y = p.roots[b.root];
+    if (x.where != memory::scratch || y.where != memory::scratch) return false;
+    return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
+}
+
 class finder {
 public:
     finder(const program& p, const std::vector<node>& nodes, plan_of_nodes& plan)
@@ -39,6 +46,7 @@ public:
                 nodes_[i].i64(RLX_ATTR_kind) == RLX_BINARY_ADD)
                 sum(i);
         }
+        heads();
     }
 
 private:
@@ -109,19 +117,76 @@ private:
         }
     }
 
+    // The node `op` that makes t for node `by` alone, else no_node.
+    std::uint32_t sole_maker(const tensor& t, std::uint32_t by, std::uint16_t op) const {
+        const std::uint32_t at = made_by_[t.id];
+        if (at == no_node || nodes_[at].info.op != op || plan_.roles[at] != role::plain)
+            return no_node;
+        if (p_.roots[t.root].output || uses_[t.root].size() != 1 || uses_[t.root][0].node != by)
+            return no_node;
+        return at;
+    }
+
+    head_nodes head_of(std::uint32_t i) const {
+        const node& n = nodes_[i];
+        const tensor* t = n.in[n.info.op == RLX_OP_KvAppend ? 1 : 0];
+        head_nodes h;
+        h.rope = sole_maker(*t, i, RLX_OP_Rope);
+        if (h.rope != no_node) t = nodes_[h.rope].in[0];
+        const std::uint32_t norm = sole_maker(*t, h.rope != no_node ? h.rope : i, RLX_OP_RmsNorm);
+        if (norm == no_node || !same_shape(*t, *nodes_[norm].in[0])) return h;
+        const tensor* weight = nodes_[norm].input(1);
+        const bool fixed = !weight || p_.roots[weight->root].kind == RLX_VALUE_WEIGHT ||
+                           p_.roots[weight->root].kind == RLX_VALUE_CONSTANT;
+        if (fixed) h.norm = norm;
+        return h;
+    }
+
+    // What the head's nodes read is still there when node i runs.
+    bool head_is_safe(std::uint32_t i) const {
+        const head_nodes& h = plan_.heads[i];
+        const tensor& x = *nodes_[h.first()].in[0];
+        if (h.rope != no_node && may_be_lost(p_, nodes_, plan_, *nodes_[h.rope].in[1], h.rope, i))
+            return false;
+        if (may_be_lost(p_, nodes_, plan_, x, h.first(), i - 1)) return false;
+        const tensor& out = *nodes_[i].out[0];
+        if (!meet(p_, out, x)) return true;
+        // Attention may write over its queries row by row.
+        return p_.roots[out.root].offset == p_.roots[x.root].offset && is_whole(x) &&
+               same_shape(out, x);
+    }
+
+    void set_head(std::uint32_t i, role r) {
+        const head_nodes& h = plan_.heads[i];
+        if (h.norm != no_node) plan_.roles[h.norm] = r;
+        if (h.rope != no_node) plan_.roles[h.rope] = r;
+    }
+
+    void heads() {
+        for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+            const std::uint16_t op = nodes_[i].info.op;
+            if (op != RLX_OP_KvAppend && op != RLX_OP_AttentionState) continue;
+            plan_.heads[i] = head_of(i);
+            set_head(i, role::head);
+        }
+        // A node that stays writes its result again, which may cost others their input.
+        for (bool again = true; again;) {
+            again = false;
+            for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+                if (!plan_.heads[i].any() || head_is_safe(i)) continue;
+                set_head(i, role::plain);
+                plan_.heads[i] = {};
+                again = true;
+            }
+        }
+    }
+
     const program& p_;
     const std::vector<node>& nodes_;
     plan_of_nodes& plan_;
     std::vector<std::vector<use>> uses_; // by root
     std::vector<std::uint32_t> made_by_; // by value
 };
-
-bool meet(const program& p, const tensor& a, const tensor& b) {
-    if (a.root == b.root) return true;
-    const root &x = p.roots[a.root], &y = p.roots[b.root];
-    if (x.where != memory::scratch || y.where != memory::scratch) return false;
-    return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
-}
 
 } // namespace
 
@@ -130,17 +195,20 @@ void find_patterns(const program& p, const std::vector<node>& nodes, plan_of_nod
     plan.partner.assign(nodes.size(), no_node);
     plan.second.assign(nodes.size(), no_node);
     plan.norm_by_root.assign(p.roots.size(), no_node);
+    plan.heads.assign(nodes.size(), head_nodes{});
     if (plan.fuse) finder(p, nodes, plan).run();
 }
 
 bool may_be_lost(
     const program& p,
     const std::vector<node>& nodes,
+    const plan_of_nodes& plan,
     const tensor& t,
     std::size_t from,
     std::size_t to
 ) {
     for (std::size_t i = from + 1; i <= to; ++i) {
+        if (plan.roles[i] != role::plain) continue; // its result is never written
         for (const tensor* o : nodes[i].out) {
             if (meet(p, *o, t)) return true;
         }
@@ -164,9 +232,12 @@ bool may_move(
     for (std::size_t i = to; i < from; ++i) {
         if (is_view(nodes[i].info.op)) continue;
         if (touches(nodes[i])) return false;
-        // A fused step also reads what its products read.
+        // A fused step also reads what the nodes before it read.
         if (plan.partner[i] != no_node && touches(nodes[plan.partner[i]])) return false;
         if (plan.second[i] != no_node && touches(nodes[plan.second[i]])) return false;
+        const head_nodes& h = plan.heads[i];
+        if (h.norm != no_node && touches(nodes[h.norm])) return false;
+        if (h.rope != no_node && touches(nodes[h.rope])) return false;
     }
     const tensor* bias = nodes[from].input(2);
     return !bias || p.roots[bias->root].kind == RLX_VALUE_WEIGHT ||

@@ -13,6 +13,17 @@ enum class role : std::uint8_t {
     plain,
     norm,     // disappears into the activations of its consumers
     absorbed, // a product that a later Glu or sum computes
+    head,     // RmsNorm or Rope of keys or queries, applied by KvAppend or AttentionState
+};
+
+// What KvAppend does to its keys, and AttentionState to its queries, before using them.
+struct head_nodes {
+    std::uint32_t norm = no_node;
+    std::uint32_t rope = no_node;
+
+    bool any() const { return norm != no_node || rope != no_node; }
+
+    std::uint32_t first() const { return norm != no_node ? norm : rope; }
 };
 
 struct plan_of_nodes {
@@ -22,6 +33,7 @@ struct plan_of_nodes {
     std::vector<std::uint32_t> partner;   // Glu: the gate's product; sum: its product; else no_node
     std::vector<std::uint32_t> second;    // Glu: the up product
     std::vector<std::uint32_t> norm_by_root;
+    std::vector<head_nodes> heads; // KvAppend and AttentionState
 
     // The fused norm whose result x is, or no_node.
     std::uint32_t norm_of(const tensor& x) const { return norm_by_root[x.root]; }
@@ -47,6 +59,7 @@ bool may_move(
 bool may_be_lost(
     const program& p,
     const std::vector<node>& nodes,
+    const plan_of_nodes& plan,
     const tensor& t,
     std::size_t from,
     std::size_t to

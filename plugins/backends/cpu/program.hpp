@@ -256,6 +256,8 @@ public:
     status run(const rlx_run_args& args);
     // What the products compute with: "f32", or the activations' types, e.g. "int8 activations".
     const char* compute_name() const;
+    // Barriers of one run at the extents of the last one.
+    std::int64_t barriers() const;
     // Numbers of all tensors, per-step sizes and barriers for these extents.
     status resize(const std::int64_t* values, std::uint32_t n);
     // Only the numbers of the tensors.

@@ -100,6 +100,10 @@ const char* program::compute_name() const {
                         : "f32";
 }
 
+std::int64_t program::barriers() const {
+    return std::count_if(steps.begin(), steps.end(), [](const auto& s) { return s->barrier; });
+}
+
 void program::execute(control& c) {
     const auto body = [&c, this](sdk::team t) noexcept {
         worker w(c, t.thread, t.n_threads, t.handle);

@@ -22,11 +22,11 @@ constexpr std::int64_t tile_rows = 32;   // query rows of a tile
 
 class kv_append_step final : public step {
 public:
-    explicit kv_append_step(const kv_layout& kv) : kv_(kv) {}
+    kv_append_step(const kv_layout& kv, const head_prep& keys) : kv_(kv), keys_(keys) {}
 
     status resize(program& p) override {
         row_units = in[1]->dim[0] * kv_.n_heads;
-        local_bytes = align64(static_cast<std::uint64_t>(2 * kv_.k_dim + kv_.v_dim) * 4);
+        local_bytes = align64(static_cast<std::uint64_t>(3 * kv_.k_dim + kv_.v_dim) * 4);
         state_ = &p.roots[in[0]->root];
         return {};
     }
@@ -51,8 +51,9 @@ public:
             }
             char* page = state_->base + slot / kv_.page_tokens * kv_.page_bytes();
             const std::int64_t row = slot % kv_.page_tokens;
-            store_key(w, page, h, row, straight(w, *in[1], t, h, kv_.k_dim));
-            store_value(w, page, h, row, straight(w, *in[2], t, h, kv_.v_dim));
+            auto* temp = reinterpret_cast<float*>(w.local());
+            store_key(w, page, h, row, keys_.row(w.k(), t, h, temp));
+            store_value(w, page, h, row, value(w, t, h));
         }
     }
 
@@ -65,12 +66,12 @@ public:
     }
 
 private:
-    static const float*
-    straight(worker& w, const tensor& x, std::int64_t t, std::int64_t h, std::int64_t n) {
+    const float* value(worker& w, std::int64_t t, std::int64_t h) const {
+        const tensor& x = *in[2];
         const float* row = x.f32() + t * x.stride[0] + h * x.stride[1];
-        if (x.stride[2] == 1 || n == 1) return row;
+        if (x.stride[2] == 1 || kv_.v_dim == 1) return row;
         auto* temp = reinterpret_cast<float*>(w.local());
-        for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t i = 0; i < kv_.v_dim; ++i)
             temp[i] = row[i * x.stride[2]];
         return temp;
     }
@@ -85,7 +86,7 @@ private:
                 dst[d * key_block] = x[d];
             return;
         }
-        auto* half = reinterpret_cast<std::uint16_t*>(w.local()) + 2 * kv_.k_dim;
+        auto* half = reinterpret_cast<std::uint16_t*>(w.local()) + 4 * kv_.k_dim;
         w.k().f32_to_f16(half, x, kv_.k_dim);
         auto* dst = reinterpret_cast<std::uint16_t*>(block) + lane;
         for (std::int64_t d = 0; d < kv_.k_dim; ++d)
@@ -104,15 +105,20 @@ private:
     }
 
     kv_layout kv_;
+    head_prep keys_;
     const root* state_ = nullptr;
 };
 
 class attention_step final : public step {
 public:
     attention_step(
-        const kv_layout& kv, const node& n, std::uint64_t workspace, std::uint64_t partial_bytes
+        const kv_layout& kv,
+        const node& n,
+        const head_prep& queries,
+        std::uint64_t workspace,
+        std::uint64_t partial_bytes
     )
-        : kv_(kv), workspace_(workspace), partial_bytes_(partial_bytes),
+        : kv_(kv), queries_(queries), workspace_(workspace), partial_bytes_(partial_bytes),
           scale_(n.f32(RLX_ATTR_scale)), window_(n.i64(RLX_ATTR_window)),
           softcap_(n.f32(RLX_ATTR_softcap)) {
         heads_ = n.in[0]->dim[1];
@@ -130,8 +136,9 @@ public:
         local_.acc = local_.part + align64(static_cast<std::uint64_t>(max_rows_ * kv_.v_dim) * 4);
         local_.row = local_.acc + align64(static_cast<std::uint64_t>(max_rows_ * kv_.v_dim) * 4);
         local_.pages = local_.row + align64(static_cast<std::uint64_t>(max_rows_) * 4 * 6);
-        local_bytes =
+        local_.temp =
             local_.pages + align64(static_cast<std::uint64_t>(chunk_pages_) * 2 * sizeof(char*));
+        local_bytes = local_.temp + align64(static_cast<std::uint64_t>(kv_.k_dim) * 2 * 4);
     }
 
     status resize(program& p) override {
@@ -157,7 +164,7 @@ private:
     };
 
     struct memory_map {
-        std::uint64_t q, scores, part, acc, row, pages;
+        std::uint64_t q, scores, part, acc, row, pages, temp;
     };
 
     // Per-row arrays inside local_.row.
@@ -199,6 +206,7 @@ private:
     }
 
     kv_layout kv_;
+    head_prep queries_;
     std::uint64_t workspace_;
     std::uint64_t partial_bytes_;
     float scale_;
@@ -269,12 +277,12 @@ bool attention_step::find_tile(std::int64_t index, tile& t) const {
 // q of the tile, scaled, as [k_dim][q_pad]; row = token * group + head inside the group.
 void attention_step::load_queries(worker& w, const tile& t) const {
     auto* q = reinterpret_cast<float*>(w.local() + local_.q);
-    const tensor& x = *in[0];
+    auto* temp = reinterpret_cast<float*>(w.local() + local_.temp);
     for (std::int64_t r = 0; r < t.rows; ++r) {
         const std::int64_t token = t.first + r / group_, head = t.head * group_ + r % group_;
-        const float* row = x.f32() + token * x.stride[0] + head * x.stride[1];
+        const float* row = queries_.row(w.k(), token, head, temp);
         for (std::int64_t d = 0; d < kv_.k_dim; ++d)
-            q[d * q_pad_ + r] = row[d * x.stride[2]] * scale_;
+            q[d * q_pad_ + r] = row[d] * scale_;
     }
 }
 
@@ -449,8 +457,42 @@ void attention_step::touches(
 
 } // namespace
 
-step_ptr make_kv_append(const node& n, const kv_layout& kv) {
-    return with_tensors(std::make_unique<kv_append_step>(kv), n);
+namespace {
+
+// The step reads what the head's nodes would have read, instead of their result.
+step_ptr with_head(step_ptr s, const head_prep& head, std::size_t input) {
+    s->in[input] = head.x;
+    if (head.table) s->in.push_back(head.table);
+    return s;
+}
+
+} // namespace
+
+const float* head_prep::row(const kernels& k, std::int64_t t, std::int64_t h, float* temp) const {
+    const std::int64_t n = x->dim[2];
+    const float* from = x->f32() + t * x->stride[0] + h * x->stride[1];
+    if (x->stride[2] != 1 && n > 1) {
+        for (std::int64_t i = 0; i < n; ++i)
+            temp[i] = from[i * x->stride[2]];
+        from = temp;
+    }
+    if (norm.on) {
+        k.rms_norm(
+            temp, from, norm.weight ? norm.weight->f32() : nullptr, norm.offset, norm.eps, n
+        );
+        from = temp;
+    }
+    if (!table) return from;
+    const std::int64_t dim = table->last();
+    const float* cos = table->f32() + t * table->stride[0];
+    float* to = temp + n;
+    k.rope(to, from, cos, cos + dim / 2, dim / 2, pairing);
+    if (dim < n) std::memcpy(to + dim, from + dim, static_cast<std::size_t>(n - dim) * 4);
+    return to;
+}
+
+step_ptr make_kv_append(const node& n, const kv_layout& kv, const head_prep& keys) {
+    return with_head(with_tensors(std::make_unique<kv_append_step>(kv, keys), n), keys, 1);
 }
 
 std::uint64_t attention_workspace(
@@ -466,9 +508,15 @@ std::uint64_t attention_workspace(
     return align64(std::min<std::uint64_t>(static_cast<std::uint64_t>(floats) * 4, 64u << 20));
 }
 
-step_ptr
-make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes) {
-    return with_tensors(std::make_unique<attention_step>(kv, n, workspace, bytes), n);
+step_ptr make_attention(
+    const node& n,
+    const kv_layout& kv,
+    const head_prep& queries,
+    std::uint64_t workspace,
+    std::uint64_t bytes
+) {
+    auto s = std::make_unique<attention_step>(kv, n, queries, workspace, bytes);
+    return with_head(with_tensors(std::move(s), n), queries, 0);
 }
 
 result<kv_layout> kv_layout_of(const rlx_state_slot& slot, const program_config& cfg) {

@@ -87,15 +87,39 @@ struct kv_layout {
     }
 };
 
+// An RmsNorm over rows.
+struct norm_args {
+    bool on = false;
+    const tensor* weight = nullptr;
+    float offset = 0;
+    float eps = 0;
+};
+
+// Rows [T, heads, dim] that keys or queries come from, and what is done to a row on the way.
+struct head_prep {
+    const tensor* x = nullptr;
+    norm_args norm;
+    const tensor* table = nullptr; // RopeTable's result, or null
+    std::int64_t pairing = 0;
+
+    // Row (t, h), in x or in temp (2 * dim floats).
+    const float* row(const kernels& k, std::int64_t t, std::int64_t h, float* temp) const;
+};
+
 result<kv_layout> kv_layout_of(const rlx_state_slot& slot, const program_config& cfg);
-step_ptr make_kv_append(const node& n, const kv_layout& kv);
+step_ptr make_kv_append(const node& n, const kv_layout& kv, const head_prep& keys);
 // Shared bytes that attention wants for results of chunks that several threads computed, given the
 // upper bounds.
 std::uint64_t attention_workspace(
     const kv_layout& kv, std::int64_t tokens, std::int64_t heads, std::int64_t keys
 );
-step_ptr
-make_attention(const node& n, const kv_layout& kv, std::uint64_t workspace, std::uint64_t bytes);
+step_ptr make_attention(
+    const node& n,
+    const kv_layout& kv,
+    const head_prep& queries,
+    std::uint64_t workspace,
+    std::uint64_t bytes
+);
 
 // Rows of a checkpoint tensor that stays in its file, or of a tensor in memory (name empty).
 struct gather_source {
@@ -110,14 +134,7 @@ struct gather_source {
 
 step_ptr make_gather_rows(const node& n, const gather_source& source);
 
-// Makes an activation: converts rows of x, after an RmsNorm of them when `norm` is set.
-struct norm_args {
-    bool on = false;
-    const tensor* weight = nullptr;
-    float offset = 0;
-    float eps = 0;
-};
-
+// Makes an activation: converts rows of x, after an RmsNorm of them when `norm` is on.
 step_ptr make_activate(activation* a, const norm_args& norm);
 
 // What happens to a product's tile while it is in cache.

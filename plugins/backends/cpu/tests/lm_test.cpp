@@ -374,6 +374,26 @@ TEST_P(lm, a_ragged_batch_gives_what_single_sequences_give) {
     }
 }
 
+TEST_P(lm, a_decoding_step_waits_only_where_data_is_handed_over) {
+    for (bool qk_norm : {false, true}) {
+        shape s;
+        s.qk_norm = qk_norm;
+        s.dtype = RLX_Q8_0;
+        model m(s), m2(s);
+        runner fused(m, with(true, "auto")), single(m2, with(false, "auto"));
+        fused.feed({5});
+        single.feed({5});
+        // Per layer: q k v | append | attention | o + x | gate up glu | down + x; then norm | row |
+        // head.
+        EXPECT_LE(fused.x.count("barriers"), 6 * s.layers + 3);
+        EXPECT_LE(fused.x.count("steps"), 10 * s.layers + 6);
+        EXPECT_LT(fused.x.count("steps"), single.x.count("steps"));
+        fused.feed(some_tokens(60, 130));
+        EXPECT_LE(fused.x.count("barriers"), 10 * s.layers + 4)
+            << "activations are shared out, too";
+    }
+}
+
 TEST_P(lm, the_plan_counts_every_byte_and_weights_are_released) {
     shape s;
     s.dtype = RLX_Q8_0;

@@ -368,6 +368,13 @@ public:
         return std::string(o.get_string(key).value_or(""));
     }
 
+    std::int64_t count(std::string_view key) {
+        options o;
+        if (rlx_error* e = api_.program_info(device_, program_, o.handle()))
+            ADD_FAILURE() << from_wall(e).message;
+        return o.get_int(key).value_or(-1);
+    }
+
     std::string error;      // of building; empty = ready
     std::uint32_t code = 0; // of the last failing call
     rlx_memory measured{};
