@@ -140,6 +140,7 @@ result<generate_options> generation_of(const arguments& a, std::int64_t default_
 }
 
 result<std::vector<std::int32_t>> parse_ids(std::string_view list) {
+    const std::string_view whole = list;
     std::vector<std::int32_t> ids;
     if (list.find_first_not_of(' ') == std::string_view::npos)
         return usage("--prompt-ids: the prompt is empty");
@@ -157,7 +158,7 @@ result<std::vector<std::int32_t>> parse_ids(std::string_view list) {
                 "--prompt-ids: '{}' in '{}' is no token id; expected numbers with commas between "
                 "them",
                 piece,
-                list
+                whole
             ));
         ids.push_back(id);
         if (comma == std::string_view::npos) return ids;

@@ -48,6 +48,7 @@ std::vector<plugin_catalog::match> backends(const plugin_catalog& catalog) {
 error not_available(const plugin_catalog& catalog, std::string_view name) {
     std::vector<std::string> there, absent;
     std::string why;
+    std::uint32_t code = RLX_UNSUPPORTED;
     for (const device_state& d : known_devices(catalog)) {
         if (d.available)
             there.push_back(d.name);
@@ -55,9 +56,12 @@ error not_available(const plugin_catalog& catalog, std::string_view name) {
             absent.push_back(fmt::format("{} ({})", d.name, d.reason));
         if (d.name == name) why = fmt::format("device '{}' is not available: {}", name, d.reason);
     }
-    if (why.empty()) why = fmt::format("unknown device '{}'", name);
+    if (why.empty()) {
+        why = fmt::format("unknown device '{}'", name);
+        code = RLX_INVALID_ARGUMENT;
+    }
     return {
-        RLX_NOT_FOUND,
+        code,
         fmt::format(
             "{}; available: {}; not available: {}",
             why,
@@ -136,7 +140,7 @@ device::open(plugin_catalog& catalog, const device_options& options) {
                                     wanted.index
                                 );
             if (any) continue;
-            return error{RLX_NOT_FOUND, fmt::format("device '{}': {}", options.name, last)};
+            return error{RLX_UNSUPPORTED, fmt::format("device '{}': {}", options.name, last)};
         }
         std::unique_ptr<device> out(new device);
         out->self_ = p->table().self;
@@ -153,7 +157,7 @@ device::open(plugin_catalog& catalog, const device_options& options) {
             info.get_string("description").value_or(info.get_string("name").value_or(""));
         return out;
     }
-    if (wanted.name == "auto") return error{RLX_NOT_FOUND, fmt::format("no device: {}", last)};
+    if (wanted.name == "auto") return error{RLX_UNSUPPORTED, fmt::format("no device: {}", last)};
     return not_available(catalog, wanted.name);
 }
 

@@ -125,8 +125,10 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
         ));
         return exit_ok;
     }
-    // The prompt first: a mistake in it is reported before the model loads.
+    // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
     auto c = RLX_TRY(open_checkpoint(a));
+    RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)
+    );
     const auto ids = RLX_TRY(prompt_ids(a, *c));
     if (ids.empty()) return error{RLX_INVALID_ARGUMENT, "the prompt is empty: it has no tokens"};
     auto runner = RLX_TRY(load_model(a, catalog, family));

@@ -32,7 +32,8 @@ struct device_options {
 // An opened device of a backend plugin; closed by the destructor.
 class RLX_API device {
 public:
-    // RLX_NOT_FOUND for a name nobody provides: lists what there is and why the others are not.
+    // RLX_INVALID_ARGUMENT for an unknown name, RLX_UNSUPPORTED for a known one that is not
+    // available: both list what there is and why the others are not.
     static result<std::unique_ptr<device>>
     open(plugin_catalog& catalog, const device_options& options);
     ~device();

@@ -173,11 +173,12 @@ TEST_F(runner, a_tier_the_machine_lacks_is_an_error) {
 
 TEST_F(runner, an_unknown_device_gets_the_list_of_all_with_reasons) {
     const error e = failure(builder().device("abacus"));
-    EXPECT_EQ(e.code, RLX_NOT_FOUND);
+    EXPECT_EQ(e.code, RLX_INVALID_ARGUMENT);
     EXPECT_TRUE(contains(
         e.message, "unknown device 'abacus'; available: cpu, fpga; not available: vulkan ("
     )) << e.message;
     const error known = failure(builder().device("metal"));
+    EXPECT_EQ(known.code, RLX_UNSUPPORTED);
     EXPECT_TRUE(contains(known.message, "device 'metal' is not available: Metal is Apple's"))
         << known.message;
     for (const char* name :

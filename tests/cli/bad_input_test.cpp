@@ -17,13 +17,20 @@ struct bad_input : testing::Test {
 
     ~bad_input() override { fs::remove_all(dir); }
 
-    // Runs `rlx-run <args>`; the error must carry the code and all the words, and stdout must be empty.
-    void expect(int code, const std::vector<std::string>& words, std::vector<std::string> args, const run_options& o = {}) {
+    // Runs `rlx-run <args>`; the error must carry the code and all the words, and stdout must be
+    // empty.
+    void expect(
+        int code,
+        const std::vector<std::string>& words,
+        std::vector<std::string> args,
+        const run_options& o = {}
+    ) {
         args.insert(args.begin(), program("rlx-run"));
         const outcome r = run(args, o);
         EXPECT_EQ(r.exit_code, code) << r.err;
         EXPECT_EQ(r.out, "");
-        for (const std::string& w : words) EXPECT_NE(r.err.find(w), std::string::npos) << "no '" << w << "' in: " << r.err;
+        for (const std::string& w : words)
+            EXPECT_NE(r.err.find(w), std::string::npos) << "no '" << w << "' in: " << r.err;
     }
 
     std::string copy_of_model(const std::string& name, std::size_t bytes = SIZE_MAX) {
@@ -33,24 +40,57 @@ struct bad_input : testing::Test {
     }
 };
 
-std::vector<std::string> ask(const std::string& weights, std::vector<std::string> more = {"--prompt", "Hi"}) {
+std::vector<std::string>
+ask(const std::string& weights, std::vector<std::string> more = {"--prompt", "Hi"}) {
     std::vector<std::string> args{"run", "--weights", weights};
     args.insert(args.end(), more.begin(), more.end());
     return args;
 }
 
-TEST_F(bad_input, missing_file_is_named) { expect(3, {dir + "/none.gguf"}, ask(dir + "/none.gguf")); }
+TEST_F(bad_input, missing_file_is_named) {
+    expect(3, {dir + "/none.gguf"}, ask(dir + "/none.gguf"));
+}
 
-TEST_F(bad_input, missing_weights_flag_is_a_usage_error) { expect(2, {"--weights"}, {"run", "--prompt", "Hi"}); }
+TEST_F(bad_input, missing_weights_flag_is_a_usage_error) {
+    expect(2, {"--weights"}, {"run", "--prompt", "Hi"});
+}
 
 TEST_F(bad_input, directory_with_several_ggufs_lists_them_and_hints_at_the_flags) {
     copy_of_model("a-Q8_0.gguf"), copy_of_model("b-Q4_0.gguf");
-    expect(3, {"a-Q8_0.gguf", "b-Q4_0.gguf", "--prefer", "--gguf-index"}, ask(dir));
-    EXPECT_EQ(run({program("rlx-run"), "run", "--weights", dir, "--gguf-index", "1", "--prompt", "Hi", "--max-tokens", "1"}).exit_code, 0);
-    EXPECT_EQ(run({program("rlx-run"), "run", "--weights", dir, "--prefer", "Q4_0", "--prompt", "Hi", "--max-tokens", "1"}).exit_code, 0);
+    expect(2, {"a-Q8_0.gguf", "b-Q4_0.gguf", "--prefer", "--gguf-index"}, ask(dir));
+    EXPECT_EQ(
+        run({program("rlx-run"),
+             "run",
+             "--weights",
+             dir,
+             "--gguf-index",
+             "1",
+             "--prompt",
+             "Hi",
+             "--max-tokens",
+             "1"})
+            .exit_code,
+        0
+    );
+    EXPECT_EQ(
+        run({program("rlx-run"),
+             "run",
+             "--weights",
+             dir,
+             "--prefer",
+             "Q4_0",
+             "--prompt",
+             "Hi",
+             "--max-tokens",
+             "1"})
+            .exit_code,
+        0
+    );
 }
 
-TEST_F(bad_input, empty_directory_says_what_was_expected) { expect(3, {dir, "config.json"}, ask(dir)); }
+TEST_F(bad_input, empty_directory_says_what_was_expected) {
+    expect(3, {dir, "model.safetensors"}, ask(dir));
+}
 
 TEST_F(bad_input, wrong_family_names_the_right_one) {
     expect(4, {"llama32", "qwen3"}, {"llama32", "--weights", stories_model(), "--prompt", "Hi"});
@@ -58,33 +98,56 @@ TEST_F(bad_input, wrong_family_names_the_right_one) {
 
 TEST_F(bad_input, truncated_files_are_refused_wherever_they_end) {
     const auto whole = fs::file_size(stories_model());
-    for (std::size_t bytes : {std::size_t{0}, std::size_t{3}, std::size_t{20}, std::size_t{5000}, static_cast<std::size_t>(whole / 2), static_cast<std::size_t>(whole - 1)}) {
+    for (std::size_t bytes :
+         {std::size_t{0},
+          std::size_t{3},
+          std::size_t{20},
+          std::size_t{5000},
+          static_cast<std::size_t>(whole / 2),
+          static_cast<std::size_t>(whole - 1)}) {
         const std::string name = "cut" + std::to_string(bytes) + ".gguf";
         expect(3, {name}, ask(copy_of_model(name, bytes)));
     }
 }
 
 TEST_F(bad_input, garbage_is_no_model) {
-    std::ofstream(dir + "/x.gguf") << "this is not a model at all, but it is long enough to hold a header";
+    std::ofstream(dir + "/x.gguf")
+        << "this is not a model at all, but it is long enough to hold a header";
     expect(3, {"x.gguf"}, ask(dir + "/x.gguf"));
 }
 
 TEST_F(bad_input, unknown_flag_suggests_the_nearest) {
-    expect(2, {"--max-tokns", "--max-tokens"}, ask(stories_model(), {"--prompt", "Hi", "--max-tokns", "3"}));
-    expect(2, {"--ctx-size", "--max-seq"}, ask(stories_model(), {"--prompt", "Hi", "--ctx-size", "3"}));
+    expect(
+        2,
+        {"--max-tokns", "--max-tokens"},
+        ask(stories_model(), {"--prompt", "Hi", "--max-tokns", "3"})
+    );
+    expect(
+        2, {"--ctx-size", "--max-seq"}, ask(stories_model(), {"--prompt", "Hi", "--ctx-size", "3"})
+    );
 }
 
-TEST_F(bad_input, unknown_command_suggests_the_nearest) { expect(2, {"tokenise", "tokenize"}, {"tokenise"}); }
+TEST_F(bad_input, unknown_command_suggests_the_nearest) {
+    expect(2, {"tokenise", "tokenize"}, {"tokenise"});
+}
 
 TEST_F(bad_input, values_are_checked) {
-    expect(2, {"--max-tokens", "abc"}, ask(stories_model(), {"--prompt", "Hi", "--max-tokens", "abc"}));
-    expect(2, {"--temperature", "-1"}, ask(stories_model(), {"--prompt", "Hi", "--temperature", "-1"}));
+    expect(
+        2, {"--max-tokens", "abc"}, ask(stories_model(), {"--prompt", "Hi", "--max-tokens", "abc"})
+    );
+    expect(
+        2, {"--temperature", "-1"}, ask(stories_model(), {"--prompt", "Hi", "--temperature", "-1"})
+    );
     expect(2, {"--top-p", "1.5"}, ask(stories_model(), {"--prompt", "Hi", "--top-p", "1.5"}));
     expect(2, {"--compute", "f33"}, ask(stories_model(), {"--prompt", "Hi", "--compute", "f33"}));
 }
 
 TEST_F(bad_input, too_long_a_prompt_is_refused_with_both_counts) {
-    expect(2, {"7 tokens", "4"}, ask(stories_model(), {"--prompt-ids", "5,6,7,8,9,10,11", "--max-seq", "4"}));
+    expect(
+        2,
+        {"7 tokens", "4"},
+        ask(stories_model(), {"--prompt-ids", "5,6,7,8,9,10,11", "--max-seq", "4"})
+    );
 }
 
 TEST_F(bad_input, token_ids_are_checked) {
@@ -100,17 +163,36 @@ TEST_F(bad_input, empty_prompts_are_refused) {
 }
 
 TEST_F(bad_input, conflicting_prompts_are_refused) {
-    expect(2, {"--prompt", "--prompt-ids"}, ask(stories_model(), {"--prompt", "Hi", "--prompt-ids", "1"}));
+    expect(
+        2,
+        {"--prompt", "--prompt-ids"},
+        ask(stories_model(), {"--prompt", "Hi", "--prompt-ids", "1"})
+    );
 }
 
 TEST_F(bad_input, broken_messages_are_refused) {
-    expect(2, {"role"}, ask(stories_model(), {"--messages-json", "-"}), {.input = R"([{"content": "Hi"}])"});
+    expect(
+        2,
+        {"role"},
+        ask(stories_model(), {"--messages-json", "-"}),
+        {.input = R"([{"content": "Hi"}])"}
+    );
     expect(2, {"JSON"}, ask(stories_model(), {"--messages-json", "-"}), {.input = "[{"});
     expect(3, {dir + "/m.json"}, ask(stories_model(), {"--messages-json", dir + "/m.json"}));
 }
 
 TEST_F(bad_input, memory_plan_refuses_before_loading_with_the_numbers) {
-    expect(5, {"0.001", "GiB", "max-seq"}, ask(stories_model(), {"--prompt", "Hi", "--max-memory-gb", "0.001"}));
+    // 1 MB is not enough for anything; 8 MB is, for a shorter sequence.
+    expect(
+        5,
+        {"the plan needs", "1.0 MB", "weights"},
+        ask(stories_model(), {"--prompt", "Hi", "--max-memory-gb", "0.001"})
+    );
+    expect(
+        5,
+        {"the plan needs", "8.0 MB", "max_seq"},
+        ask(stories_model(), {"--prompt", "Hi", "--max-memory-gb", "0.008"})
+    );
 }
 
 TEST_F(bad_input, unknown_devices_list_the_known_ones) {
@@ -133,17 +215,35 @@ TEST_F(bad_input, no_plugin_for_the_architecture_says_what_was_searched) {
 }
 
 TEST_F(bad_input, unwritable_cache_is_no_obstacle) {
-    const outcome r = run({program("rlx-run"), "run", "--weights", stories_model(), "--prompt", "Hi", "--max-tokens", "1"},
-                          {.environment = {"RLX_CACHE_DIR=/proc/no/such/place", "XDG_CACHE_HOME=/proc/no/such/place"}});
+    const outcome r = run(
+        {program("rlx-run"),
+         "run",
+         "--weights",
+         stories_model(),
+         "--prompt",
+         "Hi",
+         "--max-tokens",
+         "1"},
+        {.environment = {"RLX_CACHE_DIR=/proc/no/such/place", "XDG_CACHE_HOME=/proc/no/such/place"}}
+    );
     EXPECT_EQ(r.exit_code, 0) << r.err;
 }
 
 TEST_F(bad_input, unwritable_output_is_an_error_and_leaves_nothing) {
-    expect(1, {"/proc/nowhere.npy"}, {"logits", "--weights", stories_model(), "--prompt-ids", "5", "--out", "/proc/nowhere.npy"});
+    expect(
+        1,
+        {"/proc/nowhere.npy"},
+        {"logits", "--weights", stories_model(), "--prompt-ids", "5", "--out", "/proc/nowhere.npy"}
+    );
 }
 
 TEST_F(bad_input, full_disk_on_stdout_is_an_error) {
-    const outcome r = run({"/bin/sh", "-c", program("rlx-run") + " run --weights " + stories_model() + " --prompt Hi --max-tokens 2 >/dev/full"});
+    const outcome r = run(
+        {"/bin/sh",
+         "-c",
+         program("rlx-run") + " run --weights " + stories_model() +
+             " --prompt Hi --max-tokens 2 >/dev/full"}
+    );
     EXPECT_EQ(r.exit_code, 1) << r.err;
     EXPECT_NE(r.err.find("standard output"), std::string::npos) << r.err;
 }

@@ -15,9 +15,11 @@ namespace {
 using json = nlohmann::json;
 
 const std::string rlx_run = program("rlx-run");
-const std::vector<std::string> prompt{"--weights", stories_model(), "--prompt", "Once upon a time,", "--max-tokens", "12"};
+const std::vector<std::string> prompt{
+    "--weights", stories_model(), "--prompt", "Once upon a time,", "--max-tokens", "12"};
 
-std::vector<std::string> command(std::vector<std::string> head, const std::vector<std::string>& tail) {
+std::vector<std::string>
+command(std::vector<std::string> head, const std::vector<std::string>& tail) {
     head.insert(head.end(), tail.begin(), tail.end());
     return head;
 }
@@ -53,7 +55,9 @@ matrix read_npy(const std::string& bytes) {
     EXPECT_NE(text.find("'fortran_order': False"), std::string::npos) << text;
     EXPECT_EQ((10 + header) % 64, 0);
     matrix m;
-    EXPECT_EQ(std::sscanf(text.c_str() + text.find("'shape': (") + 10, "%zu, %zu", &m.rows, &m.cols), 2);
+    EXPECT_EQ(
+        std::sscanf(text.c_str() + text.find("'shape': (") + 10, "%zu, %zu", &m.rows, &m.cols), 2
+    );
     EXPECT_EQ(bytes.size(), 10 + header + m.rows * m.cols * 4);
     m.data.resize(m.rows * m.cols);
     std::memcpy(m.data.data(), bytes.data() + 10 + header, m.data.size() * 4);
@@ -88,14 +92,17 @@ TEST(run, json_is_one_document_with_the_promised_members) {
     EXPECT_TRUE(doc["fallbacks"].empty());
     ASSERT_TRUE(doc["ran_on"].is_object());
     EXPECT_EQ(doc["ran_on"]["device"], "cpu");
-    const std::set<std::string> plugins(doc["ran_on"]["plugins"].begin(), doc["ran_on"]["plugins"].end());
+    const std::set<std::string> plugins(
+        doc["ran_on"]["plugins"].begin(), doc["ran_on"]["plugins"].end()
+    );
     EXPECT_EQ(plugins, (std::set<std::string>{"org.rlx.cpu", "org.rlx.qwen3"}));
 }
 
 TEST(run, loads_exactly_one_family_and_one_backend_plugin) {
     const outcome r = run(command({rlx_run, "run"}, prompt), {.environment = {"LD_DEBUG=files"}});
     std::size_t loaded = 0;
-    for (const std::string& line : lines(r.err)) loaded += line.find("calling init: /proc/self/fd/") != std::string::npos;
+    for (const std::string& line : lines(r.err))
+        loaded += line.find("calling init: /proc/self/fd/") != std::string::npos;
     EXPECT_EQ(loaded, 2u);
 }
 
@@ -117,12 +124,42 @@ TEST(run, jsonl_streams_tokens_and_ends_with_the_result) {
 
 TEST(run, reads_the_prompt_from_stdin_and_as_ids) {
     const json by_text = run_json();
-    const outcome by_stdin = run({rlx_run, "run", "--weights", stories_model(), "--prompt", "-", "--max-tokens", "12", "--json"}, {.input = "Once upon a time,"});
+    const outcome by_stdin =
+        run({rlx_run,
+             "run",
+             "--weights",
+             stories_model(),
+             "--prompt",
+             "-",
+             "--max-tokens",
+             "12",
+             "--json"},
+            {.input = "Once upon a time,"});
     EXPECT_EQ(json::parse(by_stdin.out)["tokens"], by_text["tokens"]);
-    const outcome ids = run({rlx_run, "tokenize", "--weights", stories_model(), "--text", "Once upon a time,", "--json", "--add-special"});
+    const outcome ids = run(
+        {rlx_run,
+         "tokenize",
+         "--weights",
+         stories_model(),
+         "--text",
+         "Once upon a time,",
+         "--json",
+         "--add-special"}
+    );
     std::string list;
-    for (int id : json::parse(ids.out)["ids"]) list += (list.empty() ? "" : ",") + std::to_string(id);
-    const outcome by_ids = run({rlx_run, "run", "--weights", stories_model(), "--prompt-ids", list, "--max-tokens", "12", "--json"});
+    for (int id : json::parse(ids.out)["ids"])
+        list += (list.empty() ? "" : ",") + std::to_string(id);
+    const outcome by_ids = run(
+        {rlx_run,
+         "run",
+         "--weights",
+         stories_model(),
+         "--prompt-ids",
+         list,
+         "--max-tokens",
+         "12",
+         "--json"}
+    );
     EXPECT_EQ(json::parse(by_ids.out)["tokens"], by_text["tokens"]);
 }
 
@@ -130,16 +167,22 @@ TEST(run, is_the_same_through_auto_the_family_command_and_the_family_program) {
     const std::string expected = run(command({rlx_run, "run"}, prompt)).out;
     EXPECT_EQ(run(command({rlx_run, "qwen3"}, prompt)).out, expected);
     EXPECT_EQ(run(command({program("rlx-qwen3")}, prompt)).out, expected);
-    const outcome by_auto = run({rlx_run, "auto", stories_model(), "--prompt", "Once upon a time,", "--max-tokens", "12"});
+    const outcome by_auto = run(
+        {rlx_run, "auto", stories_model(), "--prompt", "Once upon a time,", "--max-tokens", "12"}
+    );
     EXPECT_EQ(by_auto.out, expected);
     EXPECT_NE(by_auto.err.find("qwen3"), std::string::npos) << by_auto.err;
 }
 
 TEST(run, samples_reproducibly_with_a_seed) {
-    const std::vector<std::string> warm{"--json", "--temperature", "1.5", "--top-k", "50", "--seed", "7"};
+    const std::vector<std::string> warm{
+        "--json", "--temperature", "1.5", "--top-k", "50", "--seed", "7"};
     const json first = run_json(warm);
     EXPECT_EQ(first["tokens"], run_json(warm)["tokens"]);
-    EXPECT_NE(first["tokens"], run_json({"--json", "--temperature", "1.5", "--top-k", "50", "--seed", "8"})["tokens"]);
+    EXPECT_NE(
+        first["tokens"],
+        run_json({"--json", "--temperature", "1.5", "--top-k", "50", "--seed", "8"})["tokens"]
+    );
 }
 
 TEST(run, stops_before_a_stop_string_that_spans_tokens) {
@@ -151,43 +194,83 @@ TEST(run, stops_before_a_stop_string_that_spans_tokens) {
 }
 
 TEST(run, gives_the_same_answer_for_any_number_of_threads) {
-    EXPECT_EQ(run_json({"--json", "--threads", "1"})["tokens"], run_json({"--json", "--threads", "2"})["tokens"]);
+    EXPECT_EQ(
+        run_json({"--json", "--threads", "1"})["tokens"],
+        run_json({"--json", "--threads", "2"})["tokens"]
+    );
 }
 
 TEST(run, chat_flag_and_messages_file_render_the_same_prompt) {
     const std::string messages = R"([{"role": "user", "content": "Tell me a story about a fox."}])";
-    const outcome file = run({rlx_run, "run", "--weights", stories_model(), "--messages-json", "-", "--json", "--max-tokens", "8"}, {.input = messages});
-    const outcome chat = run({rlx_run, "run", "--weights", stories_model(), "--chat", "--prompt", "Tell me a story about a fox.", "--json", "--max-tokens", "8"});
+    const outcome file =
+        run({rlx_run,
+             "run",
+             "--weights",
+             stories_model(),
+             "--messages-json",
+             "-",
+             "--json",
+             "--max-tokens",
+             "8"},
+            {.input = messages});
+    const outcome chat = run(
+        {rlx_run,
+         "run",
+         "--weights",
+         stories_model(),
+         "--chat",
+         "--prompt",
+         "Tell me a story about a fox.",
+         "--json",
+         "--max-tokens",
+         "8"}
+    );
     ASSERT_EQ(file.exit_code, 0) << file.err;
     EXPECT_EQ(json::parse(file.out)["tokens"], json::parse(chat.out)["tokens"]);
     EXPECT_EQ(json::parse(file.out)["usage"], json::parse(chat.out)["usage"]);
 }
 
 TEST(render, prints_the_prompt_bytes_and_nothing_else) {
-    const outcome r = run({rlx_run, "render", "--weights", stories_model(), "--messages-json", "-"}, {.input = R"([{"role": "user", "content": "Hi"}])"});
+    const outcome r =
+        run({rlx_run, "render", "--weights", stories_model(), "--messages-json", "-"},
+            {.input = R"([{"role": "user", "content": "Hi"}])"});
     EXPECT_EQ(r.out, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(tokenize, reads_text_or_stdin_and_knows_special_tokens_only_when_asked) {
-    const std::vector<std::string> base{rlx_run, "tokenize", "--weights", stories_model(), "--json"};
+    const std::vector<std::string> base{
+        rlx_run, "tokenize", "--weights", stories_model(), "--json"};
     const json plain = json::parse(run(command(base, {"--text", "A fox."})).out);
     EXPECT_EQ(plain.size(), 1u);
     EXPECT_EQ(json::parse(run(command(base, {"-"}), {.input = "A fox."}).out), plain);
     EXPECT_GT(json::parse(run(command(base, {"--text", "<|im_end|>"})).out)["ids"].size(), 1u);
-    EXPECT_EQ(json::parse(run(command(base, {"--text", "<|im_end|>", "--parse-special"})).out)["ids"], json::parse("[2]"));
+    EXPECT_EQ(
+        json::parse(run(command(base, {"--text", "<|im_end|>", "--parse-special"})).out)["ids"],
+        json::parse("[2]")
+    );
     EXPECT_EQ(json::parse(run(command(base, {"--text", ""})).out)["ids"].size(), 0u);
 }
 
 TEST(logits, writes_one_row_per_token_whatever_the_chunk) {
     const std::string dir = scratch_directory();
-    const std::vector<std::string> base{rlx_run, "logits", "--weights", stories_model(), "--prompt-ids", "5,6,7,8,9,10,11", "--compute", "f32"};
+    const std::vector<std::string> base{
+        rlx_run,
+        "logits",
+        "--weights",
+        stories_model(),
+        "--prompt-ids",
+        "5,6,7,8,9,10,11",
+        "--compute",
+        "f32"};
     ASSERT_EQ(run(command(base, {"--out", dir + "/all.npy"})).exit_code, 0);
     ASSERT_EQ(run(command(base, {"--out", dir + "/chunks.npy", "--chunk", "3"})).exit_code, 0);
-    const matrix all = read_npy(read_file(dir + "/all.npy")), chunks = read_npy(read_file(dir + "/chunks.npy"));
+    const matrix all = read_npy(read_file(dir + "/all.npy")),
+                 chunks = read_npy(read_file(dir + "/chunks.npy"));
     EXPECT_EQ(all.rows, 7u);
     EXPECT_EQ(all.cols, 1024u);
     ASSERT_EQ(all.data.size(), chunks.data.size());
-    for (std::size_t i = 0; i < all.data.size(); i++) ASSERT_NEAR(all.data[i], chunks.data[i], 1e-4) << i;
+    for (std::size_t i = 0; i < all.data.size(); i++)
+        ASSERT_NEAR(all.data[i], chunks.data[i], 1e-4) << i;
     const outcome piped = run(command(base, {"--out", "-"}));
     EXPECT_EQ(piped.out, read_file(dir + "/all.npy"));
     std::filesystem::remove_all(dir);
@@ -219,13 +302,27 @@ TEST(inspect, prints_one_document_and_is_also_a_program) {
 }
 
 TEST(chat, answers_every_line_of_a_pipe_and_nothing_else_reaches_stdout) {
-    const outcome r = run({rlx_run, "chat", "--weights", stories_model(), "--max-tokens", "8"}, {.input = "Tell me a story about a fox.\nTell me a story about a bear.\n"});
+    const outcome r =
+        run({rlx_run, "chat", "--weights", stories_model(), "--max-tokens", "8"},
+            {.input = "Tell me a story about a fox.\nTell me a story about a bear.\n"});
     EXPECT_EQ(r.exit_code, 0) << r.err;
     EXPECT_EQ(lines(r.out).size(), 2u) << r.out;
 }
 
 TEST(help, exists_for_every_documented_command_and_loads_no_plugin) {
-    for (const char* name : {"auto", "run", "chat", "check", "inspect", "plugins", "env", "tokenize", "render", "logits", "qwen3", "llama32"}) {
+    for (const char* name :
+         {"auto",
+          "run",
+          "chat",
+          "check",
+          "inspect",
+          "plugins",
+          "env",
+          "tokenize",
+          "render",
+          "logits",
+          "qwen3",
+          "llama32"}) {
         const outcome r = run({rlx_run, name, "--help"}, {.environment = {"LD_DEBUG=files"}});
         EXPECT_EQ(r.exit_code, 0) << name;
         EXPECT_NE(r.out.find("usage: "), std::string::npos) << name;
@@ -233,23 +330,30 @@ TEST(help, exists_for_every_documented_command_and_loads_no_plugin) {
     }
     const outcome top = run({rlx_run, "--help"});
     EXPECT_EQ(top.exit_code, 0);
-    for (const char* name : {"auto", "chat", "qwen3", "llama32"}) EXPECT_NE(top.out.find(name), std::string::npos) << name;
+    for (const char* name : {"auto", "chat", "qwen3", "llama32"})
+        EXPECT_NE(top.out.find(name), std::string::npos) << name;
     EXPECT_EQ(run({rlx_run, "--version"}).exit_code, 0);
 }
 
 TEST(plugins, lists_families_and_explains_where_it_looked) {
     const json doc = json::parse(run({rlx_run, "plugins", "--json", "--why"}).out);
     std::set<std::string> ids;
-    for (const json& p : doc["plugins"]) ids.insert(p["id"]);
-    EXPECT_TRUE(ids.contains("org.rlx.cpu") && ids.contains("org.rlx.qwen3") && ids.contains("org.rlx.llama32"));
+    for (const json& p : doc["plugins"])
+        ids.insert(p["id"]);
+    EXPECT_TRUE(
+        ids.contains("org.rlx.cpu") && ids.contains("org.rlx.qwen3") &&
+        ids.contains("org.rlx.llama32")
+    );
     EXPECT_FALSE(doc["searched"].empty());
     EXPECT_FALSE(doc["files"].empty());
 }
 
 TEST(env, lists_every_variable_with_its_value) {
-    const json doc = json::parse(run({rlx_run, "env", "--json"}, {.environment = {"RLX_THREADS=1"}}).out);
+    const json doc =
+        json::parse(run({rlx_run, "env", "--json"}, {.environment = {"RLX_THREADS=1"}}).out);
     bool found = false;
-    for (const json& row : doc) found |= row["name"] == "RLX_THREADS" && row["value"] == "1";
+    for (const json& row : doc)
+        found |= row["name"] == "RLX_THREADS" && row["value"] == "1";
     EXPECT_TRUE(found);
 }
 

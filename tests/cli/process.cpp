@@ -26,12 +26,15 @@ struct pipe_pair {
     }
 };
 
-[[noreturn]] void child(const std::vector<std::string>& argv, const run_options& o, int in, int out, int err) {
+[[noreturn]] void
+child(const std::vector<std::string>& argv, const run_options& o, int in, int out, int err) {
     dup2(in, 0), dup2(out, 1), dup2(err, 2);
     if (!o.directory.empty() && chdir(o.directory.c_str()) != 0) _exit(126);
-    for (const std::string& e : o.environment) putenv(const_cast<char*>(e.c_str()));
+    for (const std::string& e : o.environment)
+        putenv(const_cast<char*>(e.c_str()));
     std::vector<char*> args;
-    for (const std::string& a : argv) args.push_back(const_cast<char*>(a.c_str()));
+    for (const std::string& a : argv)
+        args.push_back(const_cast<char*>(a.c_str()));
     args.push_back(nullptr);
     execv(args[0], args.data());
     _exit(127);
@@ -40,12 +43,14 @@ struct pipe_pair {
 // Feeds input, collects both outputs until the child closed them or the time is up.
 class exchange {
 public:
-    exchange(pid_t pid, const run_options& o, int in, int out, int err) : pid_(pid), o_(o), fds_{{in, POLLOUT, 0}, {out, POLLIN, 0}, {err, POLLIN, 0}} {
+    exchange(pid_t pid, const run_options& o, int in, int out, int err)
+        : pid_(pid), o_(o), fds_{{in, POLLOUT, 0}, {out, POLLIN, 0}, {err, POLLIN, 0}} {
         if (o_.input.empty()) shut(0);
     }
 
     outcome finish() {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(o_.timeout_seconds);
+        const auto end =
+            std::chrono::steady_clock::now() + std::chrono::seconds(o_.timeout_seconds);
         while (fds_[1].fd >= 0 || fds_[2].fd >= 0) {
             poll(fds_, 3, 100);
             if (std::chrono::steady_clock::now() > end) kill(pid_, SIGKILL);
@@ -54,7 +59,8 @@ public:
             if (fds_[2].revents) take(2, result_.err);
         }
         int status = 0;
-        while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
+        while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+        }
         result_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         return std::move(result_);
     }
@@ -74,8 +80,10 @@ private:
     void take(int i, std::string& into) {
         char block[65536];
         const ssize_t n = read(fds_[i].fd, block, sizeof block);
-        if (n > 0) into.append(block, static_cast<std::size_t>(n));
-        else shut(i);
+        if (n > 0)
+            into.append(block, static_cast<std::size_t>(n));
+        else
+            shut(i);
         if (i != 1 || into.size() < o_.signal_after) return;
         if (o_.signal && !signalled_) signalled_ = kill(pid_, o_.signal) == 0;
         if (o_.close_stdout_early) shut(1);
@@ -104,15 +112,21 @@ outcome run(const std::vector<std::string>& argv, const run_options& options) {
     return exchange(pid, options, in.write, out.read, err.read).finish();
 }
 
-std::string program(const std::string& name) { return std::string(RLX_BIN_DIR) + "/" + name; }
+std::string program(const std::string& name) {
+    return std::string(RLX_BIN_DIR) + "/" + name;
+}
 
-std::string stories_model() { return std::string(RLX_SOURCE_DIR) + "/families/qwen3/stories/rlx-stories.gguf"; }
+std::string stories_model() {
+    return std::string(RLX_SOURCE_DIR) + "/families/qwen3/stories/rlx-stories.gguf";
+}
 
 std::string smollm2_model() {
     if (const char* given = std::getenv("RLX_SMOLLM2")) return given;
     std::filesystem::path cache;
-    if (const char* base = std::getenv("XDG_CACHE_HOME")) cache = base;
-    else if (const char* home = std::getenv("HOME")) cache = std::filesystem::path(home) / ".cache";
+    if (const char* base = std::getenv("XDG_CACHE_HOME"))
+        cache = base;
+    else if (const char* home = std::getenv("HOME"))
+        cache = std::filesystem::path(home) / ".cache";
     const auto file = cache / "rlx/models/smollm2-135m-instruct-q4_1.gguf";
     return std::filesystem::exists(file) ? file.string() : "";
 }

@@ -13,13 +13,13 @@ struct outcome {
 };
 
 struct run_options {
-    std::string input;                                // standard input
-    std::vector<std::string> environment;             // NAME=value, added
-    std::string directory;                            // working directory, empty = this one
-    int signal = 0;                                   // sent once `signal_after` bytes arrived on stdout
+    std::string input = {};                    // standard input
+    std::vector<std::string> environment = {}; // NAME=value, added
+    std::string directory = {};                // working directory, empty = this one
+    int signal = 0;                            // sent once `signal_after` bytes arrived on stdout
     std::size_t signal_after = 1;
-    bool close_stdout_early = false;                  // reader goes away after the first byte
-    int timeout_seconds = 120;                        // then SIGKILL and exit_code 137
+    bool close_stdout_early = false; // reader goes away after the first byte
+    int timeout_seconds = 120;       // then SIGKILL and exit_code 137
 };
 
 outcome run(const std::vector<std::string>& argv, const run_options& options = {});

@@ -10,7 +10,16 @@ namespace rlx::test {
 namespace {
 
 std::vector<std::string> endless(std::vector<std::string> more = {}) {
-    std::vector<std::string> args{program("rlx-run"), "run", "--weights", stories_model(), "--prompt", "Once upon a time,", "--ignore-eos", "--max-tokens", "500"};
+    std::vector<std::string> args{
+        program("rlx-run"),
+        "run",
+        "--weights",
+        stories_model(),
+        "--prompt",
+        "Once upon a time,",
+        "--ignore-eos",
+        "--max-tokens",
+        "500"};
     args.insert(args.end(), more.begin(), more.end());
     return args;
 }
@@ -24,7 +33,9 @@ TEST(signals, interrupt_keeps_the_partial_text_and_exits_with_130) {
     EXPECT_EQ(whole.out.substr(0, r.out.size() - 1), r.out.substr(0, r.out.size() - 1));
 }
 
-TEST(signals, termination_exits_with_143) { EXPECT_EQ(run(endless(), {.signal = SIGTERM}).exit_code, 143); }
+TEST(signals, termination_exits_with_143) {
+    EXPECT_EQ(run(endless(), {.signal = SIGTERM}).exit_code, 143);
+}
 
 TEST(signals, interrupted_json_is_still_one_document) {
     // Signalled while it streams NDJSON, so there is something to count.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The documents tell the truth: every command in them runs, and the status table is what the plugins say.
+// The documents tell the truth: every command in them runs, and the status table is what the
+// plugins say.
 #include "process.hpp"
 
 #include <algorithm>
@@ -39,15 +40,18 @@ std::vector<std::string> shell_blocks(const std::string& text) {
         if (line == "```sh") {
             inside = true;
             out.emplace_back();
-        } else if (line == "```") inside = false;
-        else if (inside) out.back() += line + "\n";
+        } else if (line == "```")
+            inside = false;
+        else if (inside)
+            out.back() += line + "\n";
     }
     return out;
 }
 
 std::string joined(const json& list) {
     std::string out;
-    for (const auto& item : list) out += (out.empty() ? "" : ", ") + item.get<std::string>();
+    for (const auto& item : list)
+        out += (out.empty() ? "" : ", ") + item.get<std::string>();
     return out;
 }
 
@@ -58,14 +62,19 @@ std::string status_table() {
     for (const json& plugin : doc["plugins"])
         for (const json& p : plugin["provides"])
             if (p["kind"] == "backend") backends.push_back(p["name"]);
-    std::string head = "| family | HF model types | GGUF architectures | formats |", rule = "|---|---|---|---|";
-    for (const std::string& b : backends) head += " " + b + " |", rule += "---|";
+    std::string head = "| family | HF model types | GGUF architectures | formats |",
+                rule = "|---|---|---|---|";
+    for (const std::string& b : backends)
+        head += " " + b + " |", rule += "---|";
     std::string out = head + "\n" + rule + "\n";
     for (const json& plugin : doc["plugins"])
         for (const json& p : plugin["provides"]) {
             if (p["kind"] != "family") continue;
-            out += "| " + p["name"].get<std::string>() + " | " + joined(p["hf_model_types"]) + " | " + joined(p["gguf_arches"]) + " | " + joined(p["formats"]) + " |";
-            for (const std::string& b : backends) out += std::ranges::find(p["devices"], b) != p["devices"].end() ? " yes |" : " no |";
+            out += "| " + p["name"].get<std::string>() + " | " + joined(p["hf_model_types"]) +
+                   " | " + joined(p["gguf_arches"]) + " | " + joined(p["formats"]) + " |";
+            const auto devices = p["devices"].get<std::vector<std::string>>();
+            for (const std::string& b : backends)
+                out += std::ranges::find(devices, b) != devices.end() ? " yes |" : " no |";
             out += "\n";
         }
     return out;
@@ -80,7 +89,9 @@ TEST(docs, the_status_table_is_what_the_manifests_say) {
 }
 
 // bootstrap.sh runs this very test; running it from here would not end.
-bool runs_the_tests(const std::string& line) { return line == "./bootstrap.sh test"; }
+bool runs_the_tests(const std::string& line) {
+    return line == "./bootstrap.sh test";
+}
 
 TEST(docs, every_command_shown_runs) {
     const bool in_preset = fs::path(RLX_BUILD_DIR).parent_path() == source / "build";
@@ -90,13 +101,17 @@ TEST(docs, every_command_shown_runs) {
             std::string script;
             std::istringstream in(block);
             for (std::string line; std::getline(in, line);) {
-                if (runs_the_tests(line) || (!in_preset && line.starts_with("./bootstrap.sh"))) continue;
+                if (runs_the_tests(line) || (!in_preset && line.starts_with("./bootstrap.sh")))
+                    continue;
                 script += line + "\n";
             }
-            const outcome r = run({"/bin/bash", "-euo", "pipefail", "-c", script},
-                                  {.environment = {"PATH=" + std::string(RLX_BIN_DIR) + ":" + std::getenv("PATH"), "RLX_PRESET=" + fs::path(RLX_BUILD_DIR).filename().string()},
-                                   .directory = source,
-                                   .timeout_seconds = 900});
+            const outcome r =
+                run({"/bin/bash", "-euo", "pipefail", "-c", script},
+                    {.environment =
+                         {"PATH=" + std::string(RLX_BIN_DIR) + ":" + std::getenv("PATH"),
+                          "RLX_PRESET=" + fs::path(RLX_BUILD_DIR).filename().string()},
+                     .directory = source,
+                     .timeout_seconds = 900});
             EXPECT_EQ(r.exit_code, 0) << doc << ":\n" << script << "\n" << r.err;
             blocks++;
         }
@@ -106,10 +121,12 @@ TEST(docs, every_command_shown_runs) {
 TEST(docs, links_between_documents_lead_somewhere) {
     for (const fs::path& doc : documents()) {
         const std::string text = read_file(doc);
-        for (std::size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at + 1)) {
+        for (std::size_t at = text.find("]("); at != std::string::npos;
+             at = text.find("](", at + 1)) {
             const std::string target = text.substr(at + 2, text.find(')', at) - at - 2);
             if (target.starts_with("http") || target.starts_with("#")) continue;
-            EXPECT_TRUE(fs::exists(doc.parent_path() / target.substr(0, target.find('#')))) << doc << " -> " << target;
+            EXPECT_TRUE(fs::exists(doc.parent_path() / target.substr(0, target.find('#'))))
+                << doc << " -> " << target;
         }
     }
 }
