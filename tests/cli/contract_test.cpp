@@ -147,7 +147,8 @@ TEST(run, reads_the_prompt_from_stdin_and_as_ids) {
          "--add-special"}
     );
     std::string list;
-    for (int id : json::parse(ids.out)["ids"])
+    const json doc = json::parse(ids.out);
+    for (int id : doc["ids"])
         list += (list.empty() ? "" : ",") + std::to_string(id);
     const outcome by_ids = run(
         {rlx_run,
