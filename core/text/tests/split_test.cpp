@@ -50,16 +50,15 @@ TEST_P(split_pattern_test, cuts_where_the_regular_expression_cuts) {
         std::string text;
         for (std::size_t n = 1 + random() % 12; n > 0; --n)
             append_utf8(text, alphabet[random() % alphabet.size()]);
-        for (std::size_t pos = 0; pos < text.size();) {
-            match_range m;
-            const auto found = expression->search(text, pos, m);
-            ASSERT_TRUE(found.ok() && *found && m.begin == pos) << testing::PrintToString(text);
-            // A matcher sees the text from `pos` on, and so does the expression: it has no
-            // look-behind.
-            ASSERT_EQ(piece_end(*known, text, pos), m.end)
-                << testing::PrintToString(text) << " at " << pos;
-            pos = m.end;
+        const auto expected = expression->matches(text);
+        ASSERT_TRUE(expected.ok());
+        std::size_t pos = 0;
+        for (const match_range& m : *expected) {
+            ASSERT_EQ(m.begin, pos) << testing::PrintToString(text);
+            pos = piece_end(*known, text, pos);
+            ASSERT_EQ(pos, m.end) << testing::PrintToString(text);
         }
+        ASSERT_EQ(pos, text.size());
     }
 }
 

@@ -107,6 +107,18 @@ error word_too_long(std::size_t size) {
 
 } // namespace
 
+bool may_cut_before(const token_table& tokens, std::string_view mark) {
+    if (tokens.find(mark) == no_token) return false;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        const token_table::entry e = tokens.info(static_cast<token_id>(i));
+        if (e.literal || e.type == token_type::absent) continue;
+        const std::string_view t = tokens.bytes(static_cast<token_id>(i));
+        for (std::size_t at = t.find(mark); at != t.npos; at = t.find(mark, at + mark.size()))
+            if (at > 0 && !t.substr(0, at).ends_with(mark)) return false;
+    }
+    return true;
+}
+
 result<bpe_model> bpe_model::make(const token_table& tokens, merge_table merges, options o) {
     bpe_model m;
     m.tokens_ = &tokens;

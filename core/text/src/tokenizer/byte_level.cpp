@@ -44,17 +44,20 @@ std::uint32_t byte_to_char(unsigned char byte) {
     return alphabet[byte];
 }
 
-std::optional<std::string> chars_to_bytes(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
+bool append_bytes(std::string& out, std::string_view text) {
     for (std::size_t i = 0; i < text.size();) {
         const code_point c = decode_at(text, i);
         if (!c.valid || c.value >= reverse_alphabet.size() || reverse_alphabet[c.value] < 0)
-            return std::nullopt;
+            return false;
         out += static_cast<char>(reverse_alphabet[c.value]);
         i += c.size;
     }
-    return out;
+    return true;
+}
+
+std::optional<std::string> chars_to_bytes(std::string_view text) {
+    std::string out;
+    return append_bytes(out, text) ? std::optional(std::move(out)) : std::nullopt;
 }
 
 std::string bytes_to_chars(std::string_view bytes) {

@@ -10,6 +10,9 @@
 namespace rlx::text {
 
 std::uint32_t byte_to_char(unsigned char byte);
+// Appends the bytes that the characters stand for; false, with `out` as far as it got, when one
+// stands for none.
+bool append_bytes(std::string& out, std::string_view text);
 // nullopt when a character is outside the alphabet.
 std::optional<std::string> chars_to_bytes(std::string_view text);
 std::string bytes_to_chars(std::string_view bytes);

@@ -2,6 +2,7 @@
 #include "tokenizer/gguf.hpp"
 
 #include "tokenizer/byte_level.hpp"
+#include "tokenizer/merge_reader.hpp"
 #include "unicode/utf8.hpp"
 
 #include <algorithm>
@@ -9,9 +10,6 @@
 
 namespace rlx::text {
 namespace {
-
-constexpr std::string_view space_mark =
-    "\xE2\x96\x81"; // U+2581, stands for a space in SentencePiece vocabularies
 
 std::string key_of(std::string_view name) {
     return "tokenizer.ggml." + std::string(name);
@@ -90,32 +88,9 @@ result<merge_table> read_merges(const weights& w, const token_table& tokens, boo
     if (!merges) return missing("merges");
     merge_table out;
     out.reserve(merges->size());
-    auto find = [&](std::string_view text) -> token_id {
-        token_id id = no_token;
-        if (!byte_level)
-            id = tokens.find(text);
-        else if (const auto bytes = chars_to_bytes(text))
-            id = tokens.find(*bytes);
-        return id == no_token ? tokens.find(text, true) : id;
-    };
-    for (std::size_t i = 0; i < merges->size(); ++i) {
-        const std::string_view m = (*merges)[i];
-        const std::size_t space = m.find(' ', 1);
-        if (space == m.npos)
-            return error{
-                RLX_CORRUPT_DATA,
-                "merge " + std::to_string(i) + " is \"" + std::string(m) +
-                    "\", expected two tokens with a space between"};
-        const std::string_view left = m.substr(0, space), right = m.substr(space + 1);
-        const token_id l = find(left), r = find(right),
-                       merged = find(std::string(left) + std::string(right));
-        if (l == no_token || r == no_token || merged == no_token)
-            return error{
-                RLX_CORRUPT_DATA,
-                "merge " + std::to_string(i) + " \"" + std::string(m) +
-                    "\" names a token that is not in the vocabulary"};
-        out.insert(l, r, {static_cast<std::uint32_t>(i), merged});
-    }
+    merge_reader reader(tokens, byte_level);
+    for (std::size_t i = 0; i < merges->size(); ++i)
+        RLX_CHECK(reader.add((*merges)[i], static_cast<std::uint32_t>(i), out));
     return out;
 }
 
@@ -162,18 +137,6 @@ result<void> set_raw_tokens(const raw_vocab& v, pipeline& p) {
     return {};
 }
 
-// Can no merge cross the start of a run of space marks? Then text may be cut there.
-bool may_cut_at_spaces(const raw_vocab& v) {
-    for (std::size_t i = 0; i < v.tokens.size(); ++i) {
-        if (is_name(v.types[i])) continue;
-        const std::string_view t = v.tokens[i];
-        for (std::size_t at = t.find(space_mark); at != t.npos;
-             at = t.find(space_mark, at + space_mark.size()))
-            if (at > 0 && !t.substr(0, at).ends_with(space_mark)) return false;
-    }
-    return true;
-}
-
 result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& p) {
     p.kind = "spm";
     const auto scores = w.meta_floats(key_of("scores"));
@@ -199,7 +162,8 @@ result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& 
         p.decoder.strip_start = 1;
     }
     RLX_CHECK(set_raw_tokens(v, p));
-    if (may_cut_at_spaces(v)) p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
+    if (may_cut_before(p.tokens, space_mark))
+        p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
     spm_model::options o;
     if (const auto unk = RLX_TRY(special_id(w, p, "unknown_token_id"))) o.unk = *unk;
     p.model = RLX_TRY(spm_model::make(p.tokens, std::move(priorities), o));
@@ -210,8 +174,9 @@ result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& 
 result<void> load_gemma4(const weights& w, const raw_vocab& v, pipeline& p) {
     p.kind = "bpe/gemma4";
     RLX_CHECK(set_raw_tokens(v, p));
-    p.pre.steps.emplace_back(split_regex{RLX_TRY(regex::compile("\\n+"))});
-    if (may_cut_at_spaces(v)) p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
+    p.pre.steps.emplace_back(split_literal{"\n", split_behavior::contiguous});
+    if (may_cut_before(p.tokens, space_mark))
+        p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
     bpe_model::options o;
     o.byte_fallback = true;
     if (const auto unk = RLX_TRY(special_id(w, p, "unknown_token_id"))) o.unk = *unk;

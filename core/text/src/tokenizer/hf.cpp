@@ -2,112 +2,94 @@
 #include "tokenizer/hf.hpp"
 
 #include "tokenizer/byte_level.hpp"
+#include "tokenizer/hf_tables.hpp"
+#include "tokenizer/merge_reader.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace rlx::text {
 namespace {
 
-// Token ids of a merge's two sides and of their concatenation.
-class merge_reader {
-public:
-    merge_reader(const token_table& tokens, bool byte_level, std::string continuing)
-        : tokens_(tokens), byte_level_(byte_level), continuing_(std::move(continuing)) {}
+// {"token": id, ...}
+result<void> read_vocab(std::string_view table, bool byte_level, token_table& out) {
+    struct item {
+        std::size_t first, size;
+        token_id id;
+    };
 
-    result<void>
-    add(std::string_view left, std::string_view right, std::uint32_t rank, merge_table& out) const {
-        const token_id l = RLX_TRY(id_of(left, rank)), r = RLX_TRY(id_of(right, rank));
-        std::string_view tail = right;
-        if (!continuing_.empty() && tail.starts_with(continuing_))
-            tail.remove_prefix(continuing_.size());
-        const token_id merged = RLX_TRY(id_of(std::string(left) + std::string(tail), rank));
-        out.insert(l, r, {rank, merged});
-        return {};
-    }
-
-private:
-    result<token_id> id_of(std::string_view text, std::uint32_t rank) const {
+    table_reader t(table, "vocab");
+    std::string text, texts;
+    std::vector<item> items;
+    RLX_CHECK(t.expect('{'));
+    while (!RLX_TRY(t.at_end('}', items.empty()))) {
+        RLX_CHECK(t.string(text));
+        RLX_CHECK(t.expect(':'));
+        const std::string_view number = t.scalar();
         token_id id = no_token;
-        if (!byte_level_)
-            id = tokens_.find(text);
-        else if (const auto bytes = chars_to_bytes(text))
-            id = tokens_.find(*bytes);
-        if (id == no_token) id = tokens_.find(text, true);
-        if (id != no_token) return id;
-        return error{
-            RLX_CORRUPT_DATA,
-            "merge " + std::to_string(rank) + " needs the token \"" + std::string(text) +
-                "\", which is not in the vocabulary"};
-    }
-
-    const token_table& tokens_;
-    bool byte_level_;
-    std::string continuing_;
-};
-
-result<void> read_vocab(const json& model, bool byte_level, token_table& out) {
-    const json* vocab = get(model, "vocab");
-    if (!vocab || !vocab->is_object())
-        return error{RLX_CORRUPT_DATA, "\"vocab\" is missing or no object"};
-    RLX_CHECK(out.resize(vocab->size()));
-    for (const auto& [text, id] : vocab->items()) {
-        if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
-            id.get<std::int64_t>() >= static_cast<std::int64_t>(max_vocab_size))
+        const auto r = std::from_chars(number.data(), number.data() + number.size(), id);
+        if (r.ec != std::errc() || r.ptr != number.data() + number.size() || id < 0 ||
+            static_cast<std::size_t>(id) >= max_vocab_size)
             return error{
                 RLX_CORRUPT_DATA,
-                "token \"" + text + "\" has the id " + id.dump() +
+                "token \"" + text + "\" has the id " + std::string(number) +
                     ", expected a whole number below " + std::to_string(max_vocab_size)};
-        const token_id n = id.get<token_id>();
-        if (out.contains(n))
+        items.push_back({texts.size(), text.size(), id});
+        texts += text;
+    }
+    RLX_CHECK(out.resize(items.size()));
+    for (const item& i : items) {
+        const std::string_view token = std::string_view(texts).substr(i.first, i.size);
+        if (out.contains(i.id))
             return error{
                 RLX_CORRUPT_DATA,
-                "two tokens have the id " + std::to_string(n) + ", one is \"" + text + "\""};
-        const auto bytes = byte_level ? chars_to_bytes(text) : std::nullopt;
-        RLX_CHECK(out.set(n, bytes ? *bytes : text, {token_type::normal, byte_level && !bytes}));
+                "two tokens have the id " + std::to_string(i.id) + ", one is \"" +
+                    std::string(token) + "\""};
+        text.clear();
+        const bool bytes = byte_level && append_bytes(text, token);
+        RLX_CHECK(out.set(
+            i.id, bytes ? std::string_view(text) : token, {token_type::normal, byte_level && !bytes}
+        ));
     }
     return {};
 }
 
-result<merge_table> read_merges(const json& model, const merge_reader& reader) {
-    const json* merges = get(model, "merges");
-    if (!merges || !merges->is_array())
-        return error{RLX_CORRUPT_DATA, "\"merges\" is missing or no array"};
+// ["left right", ...] or [["left", "right"], ...]
+result<merge_table> read_merges(std::string_view table, merge_reader reader) {
+    table_reader t(table, "merges");
     merge_table out;
-    out.reserve(merges->size());
-    std::uint32_t rank = 0;
-    for (const json& m : *merges) {
-        if (m.is_string()) {
-            const auto& text = m.get_ref<const std::string&>();
-            const std::size_t space = text.find(' ', 1);
-            if (space == text.npos || text.find(' ', space + 1) != text.npos)
-                return error{
-                    RLX_CORRUPT_DATA,
-                    "merge " + std::to_string(rank) + " is \"" + text +
-                        "\", expected two tokens with a space between"};
-            RLX_CHECK(reader.add(
-                std::string_view(text).substr(0, space),
-                std::string_view(text).substr(space + 1),
-                rank,
-                out
-            ));
-        } else if (m.is_array() && m.size() == 2 && m[0].is_string() && m[1].is_string()) {
-            RLX_CHECK(reader.add(
-                m[0].get_ref<const std::string&>(), m[1].get_ref<const std::string&>(), rank, out
-            ));
-        } else {
+    // Each merge has at least two quotes.
+    out.reserve(static_cast<std::size_t>(std::count(table.begin(), table.end(), '"')) / 2);
+    std::string left, right;
+    RLX_CHECK(t.expect('['));
+    for (std::uint32_t rank = 0; !RLX_TRY(t.at_end(']', rank == 0)); ++rank) {
+        if (t.at_string()) {
+            RLX_CHECK(t.string(left));
+            RLX_CHECK(reader.add(left, rank, out));
+            continue;
+        }
+        const bool pair = t.take('[') && t.at_string();
+        if (pair) RLX_CHECK(t.string(left));
+        if (!pair || !t.take(',') || !t.at_string())
             return error{
                 RLX_CORRUPT_DATA,
                 "merge " + std::to_string(rank) + " is neither a string nor a pair of strings"};
-        }
-        ++rank;
+        RLX_CHECK(t.string(right));
+        if (!t.take(']'))
+            return error{
+                RLX_CORRUPT_DATA,
+                "merge " + std::to_string(rank) + " is neither a string nor a pair of strings"};
+        RLX_CHECK(reader.add(left, right, rank, out));
     }
     return out;
 }
 
-result<void> read_model(const json& model, bool byte_level, pipeline& p) {
+result<void> read_model(const json& model, const hf_tables& tables, bool byte_level, pipeline& p) {
     const std::string type = RLX_TRY(get_string(model, "type")).value_or("BPE");
     if (type != "BPE")
         return error{RLX_UNSUPPORTED, "model \"" + type + "\" is not supported, only BPE is"};
+    if (!tables.vocab) return error{RLX_CORRUPT_DATA, "\"vocab\" is missing or no object"};
+    if (!tables.merges) return error{RLX_CORRUPT_DATA, "\"merges\" is missing or no array"};
     if (const json* dropout = get(model, "dropout");
         dropout && !(dropout->is_number() && dropout->get<double>() == 0))
         return error{RLX_UNSUPPORTED, "BPE dropout is not supported"};
@@ -118,7 +100,7 @@ result<void> read_model(const json& model, bool byte_level, pipeline& p) {
     o.fuse_unk = RLX_TRY(get_bool(model, "fuse_unk", false));
     o.end_of_word = RLX_TRY(get_string(model, "end_of_word_suffix")).value_or("");
     o.continuing = RLX_TRY(get_string(model, "continuing_subword_prefix")).value_or("");
-    RLX_CHECK(read_vocab(model, byte_level, p.tokens));
+    RLX_CHECK(read_vocab(*tables.vocab, byte_level, p.tokens));
     p.tokens.index();
     if (const auto unk = RLX_TRY(get_string(model, "unk_token"))) {
         o.unk = p.tokens.find(*unk);
@@ -126,8 +108,12 @@ result<void> read_model(const json& model, bool byte_level, pipeline& p) {
             return error{
                 RLX_CORRUPT_DATA, "the unknown token \"" + *unk + "\" is not in the vocabulary"};
     }
+    // Text without any pre-tokenizer would be one word of any length.
+    if (!byte_level && o.end_of_word.empty() && o.continuing.empty() &&
+        may_cut_before(p.tokens, space_mark))
+        p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
     merge_table merges =
-        RLX_TRY(read_merges(model, merge_reader(p.tokens, byte_level, o.continuing)));
+        RLX_TRY(read_merges(*tables.merges, merge_reader(p.tokens, byte_level, o.continuing)));
     p.model = RLX_TRY(bpe_model::make(p.tokens, std::move(merges), std::move(o)));
     return {};
 }
@@ -341,7 +327,9 @@ result<void> read_side_files(const hf_files& files, pipeline& p) {
 }
 
 result<void> load_into(const hf_files& files, pipeline& p) {
-    const json root = RLX_TRY(parse_json(files.tokenizer));
+    RLX_CHECK(check_json_depth(files.tokenizer));
+    const hf_tables tables = RLX_TRY(cut_tables(files.tokenizer));
+    const json root = RLX_TRY(parse_json(tables.rest));
     if (!root.is_object()) return error{RLX_CORRUPT_DATA, "not an object"};
     const json* model = get(root, "model");
     if (!model || !model->is_object()) return error{RLX_CORRUPT_DATA, "\"model\" is missing"};
@@ -359,7 +347,7 @@ result<void> load_into(const hf_files& files, pipeline& p) {
             RLX_UNSUPPORTED,
             byte_level ? "a ByteLevel pre-tokenizer without a ByteLevel decoder is not supported"
                        : "a ByteLevel decoder without a ByteLevel pre-tokenizer is not supported"};
-    RLX_CHECK(read_model(*model, byte_level, p).within("model"));
+    RLX_CHECK(read_model(*model, tables, byte_level, p).within("model"));
     RLX_CHECK(read_added_tokens(root, byte_level, p).within("added_tokens"));
     if (const json* n = get(root, "post_processor"))
         RLX_CHECK(read_post_processor(*n, p).within("post_processor"));

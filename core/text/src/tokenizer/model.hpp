@@ -16,6 +16,9 @@
 
 namespace rlx::text {
 
+inline constexpr std::string_view space_mark =
+    "\xE2\x96\x81"; // U+2581, a space in SentencePiece vocabularies
+
 // Buffers of one encode() call, kept between words.
 struct merge_scratch {
     struct symbol {
@@ -34,6 +37,9 @@ struct merge_scratch {
     std::vector<symbol> symbols;
     std::vector<candidate> heap;
 };
+
+// Can no merge cross the start of a run of `mark`? Then text may be cut there before it is merged.
+bool may_cut_before(const token_table& tokens, std::string_view mark);
 
 // Byte-pair encoding by rank of the merge.
 class bpe_model {

@@ -39,20 +39,15 @@ struct apply_step {
     }
 
     result<std::string> operator()(const replace_regex& r) const {
+        if (!is_valid_utf8(text))
+            return error{
+                RLX_INVALID_ARGUMENT, "the text is not valid UTF-8, which this tokenizer needs"};
         std::string out;
-        std::size_t done = 0, from = 0;
-        match_range m;
-        while (from <= text.size() && RLX_TRY(r.pattern.search(text, from, m))) {
+        std::size_t done = 0;
+        for (const match_range& m : RLX_TRY(r.pattern.matches(text))) {
             out += text.substr(done, m.begin - done);
             out += r.to;
             done = m.end;
-            from = m.end;
-            if (m.end == m.begin) { // an empty match: step over one character
-                if (from >= text.size()) break;
-                const std::size_t size = decode_at(text, from).size;
-                out += text.substr(from, size);
-                done = from += size;
-            }
         }
         out += text.substr(done);
         return out;

@@ -78,20 +78,39 @@ struct walker {
 
     result<void> run(const split_regex& s, std::size_t step, std::string_view text, bool first) {
         std::vector<piece_range> found;
-        std::size_t done = 0;
-        match_range m;
-        for (std::size_t from = 0;
-             from < text.size() && RLX_TRY(s.pattern.search(text, from, m));) {
-            if (m.end == m.begin) {
-                from = m.end < text.size() ? m.end + decode_at(text, m.end).size : text.size();
-                continue;
+        std::size_t begin = 0;
+        // Bytes that are no UTF-8 match nothing; between them the expression sees valid text.
+        for (std::size_t i = 0; i < text.size();) {
+            const code_point c = decode_at(text, i);
+            if (!c.valid) {
+                RLX_CHECK(search(s, text, begin, i, found));
+                found.push_back({i, i + c.size, s.invert});
+                begin = i + c.size;
             }
-            if (m.begin > done) found.push_back({done, m.begin, s.invert});
-            found.push_back({m.begin, m.end, !s.invert});
-            from = done = m.end;
+            i += c.size;
         }
-        if (done < text.size()) found.push_back({done, text.size(), s.invert});
+        RLX_CHECK(search(s, text, begin, text.size(), found));
         return emit(arrange(found, s.behavior), step, text, first);
+    }
+
+    // Appends what the expression cuts text[begin, end) into.
+    static result<void> search(
+        const split_regex& s,
+        std::string_view text,
+        std::size_t begin,
+        std::size_t end,
+        std::vector<piece_range>& found
+    ) {
+        if (begin == end) return {};
+        std::size_t done = begin;
+        for (const match_range& m : RLX_TRY(s.pattern.matches(text.substr(begin, end - begin)))) {
+            if (m.begin == m.end) continue;
+            if (begin + m.begin > done) found.push_back({done, begin + m.begin, s.invert});
+            found.push_back({begin + m.begin, begin + m.end, !s.invert});
+            done = begin + m.end;
+        }
+        if (done < end) found.push_back({done, end, s.invert});
+        return {};
     }
 
     result<void> run(const split_literal& s, std::size_t step, std::string_view text, bool first) {

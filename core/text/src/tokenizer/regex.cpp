@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "tokenizer/regex.hpp"
 
+#include "unicode/utf8.hpp"
+
+#include <algorithm>
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -47,8 +51,7 @@ result<regex> regex::compile(std::string_view pattern) {
                 std::to_string(max_pattern_bytes) + " are supported"};
     int code = 0;
     std::size_t offset = 0;
-    const std::uint32_t options =
-        PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
+    const std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
     auto c = std::make_unique<compiled>();
     c->pattern = pattern;
     c->code.reset(pcre2_compile_8(
@@ -71,29 +74,39 @@ result<regex> regex::compile(std::string_view pattern) {
     return regex(std::move(c));
 }
 
-result<bool> regex::search(std::string_view text, std::size_t from, match_range& found) const {
+result<std::vector<match_range>> regex::matches(std::string_view text) const {
     const std::unique_ptr<pcre2_match_data_8, free_pcre2> data(
         pcre2_match_data_create_from_pattern_8(impl_->code.get(), nullptr)
     );
     if (!data) return error{RLX_OUT_OF_MEMORY, "no memory for a regular expression"};
-    const int rc = pcre2_match_8(
-        impl_->code.get(),
-        reinterpret_cast<PCRE2_SPTR8>(text.data()),
-        text.size(),
-        from,
-        0,
-        data.get(),
-        impl_->limits.get()
-    );
-    if (rc == PCRE2_ERROR_NOMATCH) return false;
-    if (rc < 0)
-        return error{
-            RLX_UNSUPPORTED,
-            "regular expression \"" + impl_->pattern + "\" failed at byte " + std::to_string(from) +
-                ": " + message_of(rc)};
     const std::size_t* span = pcre2_get_ovector_pointer_8(data.get());
-    found = {span[0], span[1] < span[0] ? span[0] : span[1]};
-    return true;
+    std::vector<match_range> out;
+    for (std::size_t from = 0; from <= text.size();) {
+        const int rc = pcre2_match_8(
+            impl_->code.get(),
+            reinterpret_cast<PCRE2_SPTR8>(text.data()),
+            text.size(),
+            from,
+            PCRE2_NO_UTF_CHECK,
+            data.get(),
+            impl_->limits.get()
+        );
+        if (rc == PCRE2_ERROR_NOMATCH) break;
+        if (rc < 0)
+            return error{
+                RLX_UNSUPPORTED,
+                "regular expression \"" + impl_->pattern + "\" failed at byte " +
+                    std::to_string(from) + ": " + message_of(rc)};
+        // A look-around with \K can put the end before the start.
+        const match_range m{span[0], std::max(span[0], span[1])};
+        if (m.begin < from) break;
+        out.push_back(m);
+        if (m.end > m.begin)
+            from = m.end;
+        else
+            from = m.end < text.size() ? m.end + decode_at(text, m.end).size : text.size() + 1;
+    }
+    return out;
 }
 
 } // namespace rlx::text

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rlx::text {
 
@@ -23,8 +24,9 @@ public:
     regex& operator=(regex&&) noexcept;
     ~regex();
 
-    // The leftmost match at or after `from`; false when there is none.
-    result<bool> search(std::string_view text, std::size_t from, match_range& found) const;
+    // All matches that do not overlap, from the left; empty ones too. `text` must be valid UTF-8:
+    // nobody checks, as a check at every match would cost a pass over the rest of the text.
+    result<std::vector<match_range>> matches(std::string_view text) const;
 
 private:
     struct compiled;
