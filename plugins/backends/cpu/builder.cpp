@@ -340,9 +340,20 @@ status builder::emit_gather(const node& n) {
         source.n_rows = table.rows();
         source.row = table.last();
         source.rows_per_id = table.dim[0] ? source.n_rows / table.dim[0] : 0;
-        if (is_float(source.dtype)) {
+        if (is_float(source.dtype) && source.n_rows > 0) {
             rlx_bytes view{nullptr, 0};
             RLX_CHECK(check(api->view(source.checkpoint, r.name, &view)));
+            const auto rows = static_cast<std::uint64_t>(source.n_rows);
+            if (view.p && view.n / rows < stored_row_bytes(source.dtype, source.row)) {
+                return fail(
+                    RLX_CORRUPT_DATA,
+                    "'{}' has {} bytes for {} rows of {}",
+                    r.name,
+                    view.n,
+                    rows,
+                    source.row
+                );
+            }
             source.view = static_cast<const char*>(view.p);
         }
         p_.weights.count_mapped(

@@ -162,7 +162,21 @@ sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_
     std::size_t index = 0;
     for (packed_weight& w : packed_) {
         w.mm.data = memory_.data() + w.offset;
-        if (!w.constant) RLX_CHECK(sdk::check(api->view(checkpoint, w.name, &views[index])));
+        if (!w.constant) {
+            RLX_CHECK(sdk::check(api->view(checkpoint, w.name, &views[index])));
+            const mm_weight& d = w.mm.desc;
+            const auto rows = static_cast<std::uint64_t>(w.first_row + d.groups * d.rows);
+            if (views[index].p && views[index].n / w.row_bytes < rows) {
+                return sdk::fail(
+                    RLX_CORRUPT_DATA,
+                    "'{}' has {} bytes, {} rows of {} are needed",
+                    w.name,
+                    views[index].n,
+                    rows,
+                    w.row_bytes
+                );
+            }
+        }
         const std::int64_t unit = w.mm.row_step;
         const auto fit = static_cast<std::int64_t>(piece_bytes / (w.row_bytes ? w.row_bytes : 1));
         const std::int64_t rows = fit / unit > 0 ? fit / unit * unit : unit;

@@ -36,7 +36,6 @@ private:
 struct packed_weight {
     mm_packed mm;
     rlx_str name = {nullptr, 0};
-    std::uint64_t name_rows = 0; // rows of the whole tensor, as a check
     std::int64_t first_row = 0;
     std::uint64_t row_bytes = 0;    // in the file
     const char* constant = nullptr; // source of a graph constant instead of a checkpoint tensor
