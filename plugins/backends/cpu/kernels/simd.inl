@@ -67,6 +67,10 @@ RLX_FN vm less(vf a, vf b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
 
+RLX_FN vm is_nan(vf a) {
+    return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+}
+
 RLX_FN vf select(vm m, vf a, vf b) {
     return _mm512_mask_blend_ps(m, b, a);
 }
@@ -163,6 +167,10 @@ RLX_FN vf round_even(vf a) {
 
 RLX_FN vm less(vf a, vf b) {
     return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
+}
+
+RLX_FN vm is_nan(vf a) {
+    return _mm256_cmp_ps(a, a, _CMP_UNORD_Q);
 }
 
 RLX_FN vf select(vm m, vf a, vf b) {
@@ -262,6 +270,10 @@ RLX_FN vf round_even(vf a) {
 
 RLX_FN vm less(vf a, vf b) {
     return _mm_cmplt_ps(a, b);
+}
+
+RLX_FN vm is_nan(vf a) {
+    return _mm_cmpunord_ps(a, a);
 }
 
 RLX_FN vf select(vm m, vf a, vf b) {

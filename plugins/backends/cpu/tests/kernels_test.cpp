@@ -222,6 +222,16 @@ TEST_P(kernel, extremes_give_what_ieee_says) {
     EXPECT_EQ(y[4], 1);
 }
 
+TEST_P(kernel, maximum_and_minimum_keep_nan_from_either_side) {
+    const float a[] = {NAN, 1, NAN, 2}, b[] = {1, NAN, NAN, 3};
+    for (std::uint32_t kind : {RLX_BINARY_MAX, RLX_BINARY_MIN}) {
+        float y[4];
+        k->binary(kind, y, a, 1, b, 1, 4);
+        EXPECT_TRUE(std::isnan(y[0]) && std::isnan(y[1]) && std::isnan(y[2]));
+        EXPECT_EQ(y[3], kind == RLX_BINARY_MAX ? 3 : 2);
+    }
+}
+
 TEST_P(kernel, binary_ops_broadcast_either_side) {
     for (std::uint32_t kind = RLX_BINARY_ADD; kind <= RLX_BINARY_POW; ++kind) {
         for (int steps = 0; steps < 4; ++steps) {
