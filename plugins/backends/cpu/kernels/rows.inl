@@ -148,148 +148,141 @@ void binary(
         return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) { return x / y; });
     case RLX_BINARY_MAX:
         return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) {
-            return select(is_nan(x), x, vmax(x, y)); // a NaN on either side stays });
-        case RLX_BINARY_MIN:
-            return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) {
-                return select(is_nan(x), x, vmin(x, y));
-            });
-        case RLX_BINARY_POW:
-            for (int64_t i = 0; i < n; ++i)
-                out[i] = powf(a[i * a_step], b[i * b_step]);
-            return;
-        default: break;
+            return select(is_nan(x), x, vmax(x, y));
+        });
+    case RLX_BINARY_MIN:
+        return map_steps(out, a, a_step, b, b_step, n, [](vf x, vf y) {
+            return select(is_nan(x), x, vmin(x, y));
+        });
+    case RLX_BINARY_POW:
+        for (int64_t i = 0; i < n; ++i)
+            out[i] = powf(a[i * a_step], b[i * b_step]);
+        return;
+    default: break;
     }
-    }
+}
 
-    void glu(uint32_t kind, float* out, const float* gate, const float* up, int64_t n) {
-        switch (kind) {
-        case RLX_GLU_SWIGLU: return map2(out, gate, up, n, [](vf g, vf u) { return vsilu(g) * u; });
-        case RLX_GLU_GEGLU_TANH:
-            return map2(out, gate, up, n, [](vf g, vf u) { return vgelu_tanh(g) * u; });
-        case RLX_GLU_GEGLU_ERF:
-            return map2(out, gate, up, n, [](vf g, vf u) { return vgelu(g) * u; });
-        case RLX_GLU_REGLU:
-            return map2(out, gate, up, n, [](vf g, vf u) { return vmax(zero(), g) * u; });
-        case RLX_GLU_SIGMOID:
-            return map2(out, gate, up, n, [](vf g, vf u) { return vsigmoid(g) * u; });
-        default: break;
+void glu(uint32_t kind, float* out, const float* gate, const float* up, int64_t n) {
+    switch (kind) {
+    case RLX_GLU_SWIGLU: return map2(out, gate, up, n, [](vf g, vf u) { return vsilu(g) * u; });
+    case RLX_GLU_GEGLU_TANH:
+        return map2(out, gate, up, n, [](vf g, vf u) { return vgelu_tanh(g) * u; });
+    case RLX_GLU_GEGLU_ERF: return map2(out, gate, up, n, [](vf g, vf u) { return vgelu(g) * u; });
+    case RLX_GLU_REGLU:
+        return map2(out, gate, up, n, [](vf g, vf u) { return vmax(zero(), g) * u; });
+    case RLX_GLU_SIGMOID: return map2(out, gate, up, n, [](vf g, vf u) { return vsigmoid(g) * u; });
+    default: break;
+    }
+}
+
+void affine(float* out, const float* x, int64_t n, float scale, float shift) {
+    const vf s = set1(scale), t = set1(shift);
+    map(out, x, n, [s, t](vf v) { return v * s + t; });
+}
+
+void clamp(float* out, const float* x, int64_t n, float lo, float hi) {
+    const vf l = set1(lo), h = set1(hi);
+    map(out, x, n, [l, h](vf v) { return vmin(h, vmax(l, v)); });
+}
+
+void axpy(float* out, const float* x, float a, int64_t n) {
+    const vf s = set1(a);
+    map2(out, x, out, n, [s](vf v, vf o) { return fma(s, v, o); });
+}
+
+template <class Op, class Scalar>
+RLX_FN float fold(const float* x, int64_t n, float unit, Op op, Scalar one) {
+    vf s = set1(unit);
+    int64_t i = 0;
+    for (; i + W <= n; i += W)
+        s = op(s, load(x + i));
+    float t[W];
+    store(t, s);
+    float r = t[0];
+    for (int j = 1; j < W; ++j)
+        r = one(r, t[j]);
+    for (; i < n; ++i)
+        r = one(r, x[i]);
+    return r;
+}
+
+float reduce(uint32_t kind, const float* x, int64_t n) {
+    switch (kind) {
+    case RLX_REDUCE_MAX:
+        return fold(
+            x,
+            n,
+            -INFINITY,
+            [](vf a, vf b) { return vmax(a, b); },
+            [](float a, float b) { return a > b ? a : b; }
+        );
+    case RLX_REDUCE_MIN:
+        return fold(
+            x,
+            n,
+            INFINITY,
+            [](vf a, vf b) { return vmin(a, b); },
+            [](float a, float b) { return a < b ? a : b; }
+        );
+    case RLX_REDUCE_PROD:
+        return fold(
+            x, n, 1.0f, [](vf a, vf b) { return a * b; }, [](float a, float b) { return a * b; }
+        );
+    case RLX_REDUCE_L2: return sum_squares(x, n);
+    default:
+        return fold(
+            x, n, 0.0f, [](vf a, vf b) { return a + b; }, [](float a, float b) { return a + b; }
+        );
+    }
+}
+
+void rope(
+    float* out, const float* x, const float* cos, const float* sin, int64_t half, int64_t pairing
+) {
+    if (pairing) {
+        for (int64_t i = 0; i < half; ++i) {
+            const float a = x[2 * i], b = x[2 * i + 1];
+            out[2 * i] = a * cos[i] - b * sin[i];
+            out[2 * i + 1] = b * cos[i] + a * sin[i];
+        }
+        return;
+    }
+    int64_t i = 0;
+    for (; i < half; i += W) {
+        const int64_t n = half - i;
+        if (n >= W) {
+            const vf a = load(x + i), b = load(x + half + i), c = load(cos + i), s = load(sin + i);
+            store(out + i, a * c - b * s);
+            store(out + half + i, b * c + a * s);
+        } else {
+            const vf a = load_n(x + i, n), b = load_n(x + half + i, n);
+            const vf c = load_n(cos + i, n), s = load_n(sin + i, n);
+            store_n(out + i, a * c - b * s, n);
+            store_n(out + half + i, b * c + a * s, n);
         }
     }
+}
 
-    void affine(float* out, const float* x, int64_t n, float scale, float shift) {
-        const vf s = set1(scale), t = set1(shift);
-        map(out, x, n, [s, t](vf v) { return v * s + t; });
-    }
+void f16_to_f32(float* out, const uint16_t* x, int64_t n) {
+    int64_t i = 0;
+    for (; i + W <= n; i += W)
+        store(out + i, load_f16(x + i));
+    if (i < n) store_n(out + i, load_f16_n(x + i, n - i), n - i);
+}
 
-    void clamp(float* out, const float* x, int64_t n, float lo, float hi) {
-        const vf l = set1(lo), h = set1(hi);
-        map(out, x, n, [l, h](vf v) { return vmin(h, vmax(l, v)); });
-    }
+void f32_to_f16(uint16_t* out, const float* x, int64_t n) {
+    int64_t i = 0;
+    for (; i + W <= n; i += W)
+        store_f16(out + i, load(x + i));
+    if (i < n) store_f16_n(out + i, load_n(x + i, n - i), n - i);
+}
 
-    void axpy(float* out, const float* x, float a, int64_t n) {
-        const vf s = set1(a);
-        map2(out, x, out, n, [s](vf v, vf o) { return fma(s, v, o); });
-    }
-
-    template <class Op, class Scalar>
-    RLX_FN float fold(const float* x, int64_t n, float unit, Op op, Scalar one) {
-        vf s = set1(unit);
-        int64_t i = 0;
-        for (; i + W <= n; i += W)
-            s = op(s, load(x + i));
-        float t[W];
-        store(t, s);
-        float r = t[0];
-        for (int j = 1; j < W; ++j)
-            r = one(r, t[j]);
-        for (; i < n; ++i)
-            r = one(r, x[i]);
-        return r;
-    }
-
-    float reduce(uint32_t kind, const float* x, int64_t n) {
-        switch (kind) {
-        case RLX_REDUCE_MAX:
-            return fold(
-                x,
-                n,
-                -INFINITY,
-                [](vf a, vf b) { return vmax(a, b); },
-                [](float a, float b) { return a > b ? a : b; }
-            );
-        case RLX_REDUCE_MIN:
-            return fold(
-                x,
-                n,
-                INFINITY,
-                [](vf a, vf b) { return vmin(a, b); },
-                [](float a, float b) { return a < b ? a : b; }
-            );
-        case RLX_REDUCE_PROD:
-            return fold(
-                x, n, 1.0f, [](vf a, vf b) { return a * b; }, [](float a, float b) { return a * b; }
-            );
-        case RLX_REDUCE_L2: return sum_squares(x, n);
-        default:
-            return fold(
-                x, n, 0.0f, [](vf a, vf b) { return a + b; }, [](float a, float b) { return a + b; }
-            );
-        }
-    }
-
-    void rope(
-        float* out,
-        const float* x,
-        const float* cos,
-        const float* sin,
-        int64_t half,
-        int64_t pairing
-    ) {
-        if (pairing) {
-            for (int64_t i = 0; i < half; ++i) {
-                const float a = x[2 * i], b = x[2 * i + 1];
-                out[2 * i] = a * cos[i] - b * sin[i];
-                out[2 * i + 1] = b * cos[i] + a * sin[i];
-            }
-            return;
-        }
-        int64_t i = 0;
-        for (; i < half; i += W) {
-            const int64_t n = half - i;
-            if (n >= W) {
-                const vf a = load(x + i), b = load(x + half + i), c = load(cos + i),
-                         s = load(sin + i);
-                store(out + i, a * c - b * s);
-                store(out + half + i, b * c + a * s);
-            } else {
-                const vf a = load_n(x + i, n), b = load_n(x + half + i, n);
-                const vf c = load_n(cos + i, n), s = load_n(sin + i, n);
-                store_n(out + i, a * c - b * s, n);
-                store_n(out + half + i, b * c + a * s, n);
-            }
-        }
-    }
-
-    void f16_to_f32(float* out, const uint16_t* x, int64_t n) {
-        int64_t i = 0;
-        for (; i + W <= n; i += W)
-            store(out + i, load_f16(x + i));
-        if (i < n) store_n(out + i, load_f16_n(x + i, n - i), n - i);
-    }
-
-    void f32_to_f16(uint16_t * out, const float* x, int64_t n) {
-        int64_t i = 0;
-        for (; i + W <= n; i += W)
-            store_f16(out + i, load(x + i));
-        if (i < n) store_f16_n(out + i, load_n(x + i, n - i), n - i);
-    }
-
-    void bf16_to_f32(float* out, const uint16_t* x, int64_t n) {
-        int64_t i = 0;
-        for (; i + W <= n; i += W)
-            store(out + i, load_bf16(x + i));
-        if (i < n) store_n(out + i, load_bf16_n(x + i, n - i), n - i);
-    }
+void bf16_to_f32(float* out, const uint16_t* x, int64_t n) {
+    int64_t i = 0;
+    for (; i + W <= n; i += W)
+        store(out + i, load_bf16(x + i));
+    if (i < n) store_n(out + i, load_bf16_n(x + i, n - i), n - i);
+}
 
 } // namespace
 
