@@ -32,8 +32,10 @@ void bf16_block(const uint8_t* const* b, const uint8_t* a, int64_t n, float* con
     for (int64_t k = 0; k < n; ++k) {
         __m512bh v[NP];
 #pragma GCC unroll 2
-        for (int i = 0; i < NP; ++i)
+        for (int i = 0; i < NP; ++i) {
+            if constexpr (MR <= max_gemv_rows) __builtin_prefetch(w[i] + k * 64 + stream_ahead);
             v[i] = (__m512bh)_mm512_load_si512(w[i] + k * 64);
+        }
 #pragma GCC unroll 16
         for (int m = 0; m < MR; ++m) {
             const __m512bh x = (__m512bh)bcast_i32(a + 4 * m).a;

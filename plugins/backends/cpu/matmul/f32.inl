@@ -45,17 +45,24 @@ const float* float_tile(const panel_ptr& p, int64_t k0, int64_t n, float* dst) {
     if constexpr (ID == mm_f32) {
         return reinterpret_cast<const float*>(p.codes) + k0 * 16;
     } else if constexpr (ID == mm_f16) {
-        for (int64_t k = 0; k < n; ++k)
+        for (int64_t k = 0; k < n; ++k) {
+            if (k % 2 == 0) __builtin_prefetch(p.codes + (k0 + k) * 32 + stream_ahead);
             store_f(dst + k * 16, load_f16(p.codes + (k0 + k) * 32));
+        }
     } else if constexpr (ID == mm_bf16) {
         for (int64_t k = 0; k < n; k += 2) {
+            __builtin_prefetch(p.codes + (k0 + k) * 32 + stream_ahead);
             const vi pair = load_i(p.codes + (k0 + k) * 32);
             store_f(dst + k * 16, as_f(shl32<16>(pair)));
             store_f(dst + k * 16 + 16, as_f(and_i(pair, set1_i32(static_cast<int>(0xffff0000u)))));
         }
     } else {
         for (int64_t k = 0; k < n; k += block_cols) {
-            dequant_block<ID>(p, (k0 + k) / block_cols, dst + k * 16);
+            const int64_t b = (k0 + k) / block_cols;
+            prefetch_bytes<weight_of<ID>::block_bytes>(
+                p.codes + b * weight_of<ID>::block_bytes + stream_ahead
+            );
+            dequant_block<ID>(p, b, dst + k * 16);
         }
     }
     return dst;
@@ -76,8 +83,11 @@ void f32_block(const float* const* b, const float* a, int64_t n, float* const* c
     for (int64_t k = 0; k < n; ++k) {
         vf v[NP];
 #pragma GCC unroll 2
-        for (int i = 0; i < NP; ++i)
+        for (int i = 0; i < NP; ++i) {
+            // For weights used in place; a tile is in L1 already.
+            if constexpr (MR <= max_gemv_rows) __builtin_prefetch(w[i] + k * 16 + stream_ahead / 4);
             v[i] = load_f(w[i] + k * 16);
+        }
 #pragma GCC unroll 16
         for (int m = 0; m < MR; ++m) {
             const vf x = bcast_f(a + m);

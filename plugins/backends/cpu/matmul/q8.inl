@@ -77,6 +77,9 @@ void q8_block(const panel_ptr* panels, const uint8_t* a, int64_t nb, float* cons
             acc[n][m] = first ? zero_f() : loadu_f(c[m] + 16 * n);
     }
     for (int64_t b = 0; b < nb; ++b) {
+        if constexpr (W::streams) {
+            prefetch_bytes<W::block_bytes>(p[0].codes + b * W::block_bytes + stream_ahead);
+        }
         q8_group<W, MR, NP, 0>(p, a, b, acc);
         if constexpr (W::groups == 2) q8_group<W, MR, NP, 1>(p, a, b, acc);
         a += a_block_bytes(MR, W::groups);
@@ -121,16 +124,17 @@ void q8_few_rows(const mm_packed& p, const mm_tile& t) {
     }
 }
 
-// Unpacks blocks [b0, b0 + nb) of a panel into the planes of `tile` (cast away const: it is
-// workspace).
+// Unpacks blocks [b0, b0 + nb) of a panel, the next of which lies `ahead` bytes on, into the planes
+// of `tile` (cast away const: it is workspace).
 template <class W>
-void q8_unpack(const panel_ptr& p, int64_t b0, int64_t nb, const panel_ptr& tile) {
+void q8_unpack(const panel_ptr& p, int64_t b0, int64_t nb, int64_t ahead, const panel_ptr& tile) {
     constexpr int step = dot_codes_bytes<W::dot_bits>;
     uint8_t* codes = const_cast<uint8_t*>(tile.codes);
     float* scales = reinterpret_cast<float*>(const_cast<uint8_t*>(tile.scales));
     float* minima = reinterpret_cast<float*>(const_cast<uint8_t*>(tile.supers));
     for (int64_t i = 0; i < nb; ++i) {
         const int64_t b = b0 + i;
+        prefetch_block<W>(p, b, ahead);
         uint8_t* block = codes + i * 8 * step;
         dot_store<W::dot_bits>(block, W::template operand<0>(p, b));
         dot_store<W::dot_bits>(block + step, W::template operand<1>(p, b));
@@ -223,7 +227,7 @@ void q8_many_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
                     s.codes[n],
                     reinterpret_cast<const uint8_t*>(s.scales[n]),
                     reinterpret_cast<const uint8_t*>(s.minima[n])};
-                q8_unpack<W>(panel_at(p, t.group, panel), b0, nb, dst);
+                q8_unpack<W>(panel_at(p, t.group, panel), b0, nb, wide * p.panel_bytes, dst);
             }
             q8_rows<W, tile, mr>(t, s, r0, rows, col, nb, b0 == 0);
         }

@@ -168,9 +168,10 @@ RLX_MM_FN void amx_store_code(const panel_ptr& p, int64_t b, uint8_t* block) {
 }
 
 template <class W>
-void amx_unpack(const panel_ptr& p, int64_t b0, int64_t nb, amx_panel& w) {
+void amx_unpack(const panel_ptr& p, int64_t b0, int64_t nb, int64_t ahead, amx_panel& w) {
     for (int64_t i = 0; i < nb; ++i) {
         const int64_t b = b0 + i;
+        prefetch_block<W>(p, b, ahead);
         uint8_t* block = w.codes + i * 512;
         amx_store_code<W, 0>(p, b, block);
         amx_store_code<W, 1>(p, b, block);
@@ -234,7 +235,8 @@ void amx_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
             const int wide = left < amx_wide ? static_cast<int>(left) : amx_wide;
             for (int n = 0; n < wide; ++n) {
                 const int64_t panel = (t.col0 + col) / panel_rows + n;
-                amx_unpack<W>(panel_at(p, t.group, panel), b0, nb, s.panels[n]);
+                const int64_t ahead = amx_wide * static_cast<int64_t>(p.panel_bytes);
+                amx_unpack<W>(panel_at(p, t.group, panel), b0, nb, ahead, s.panels[n]);
             }
             for (int m0 = 0; m0 < rows; m0 += amx_rows) {
                 const int mr = rows - m0 < amx_rows ? rows - m0 : amx_rows;

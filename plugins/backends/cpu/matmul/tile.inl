@@ -27,3 +27,22 @@ inline void fill_zero(const mm_tile& t) {
     for (int64_t r = 0; r < t.n_rows; ++r)
         memset(out_row(t, r), 0, t.n_cols * 4);
 }
+
+// Weights stream from memory in long runs that cross pages, where the processor's own prefetchers
+// stop. Kernels that read them once ask for bytes this far ahead; a run's end touches what follows
+// it, mostly the next panel.
+constexpr int64_t stream_ahead = 4096;
+
+template <int N>
+RLX_MM_FN void prefetch_bytes(const uint8_t* p) {
+#pragma GCC unroll 16
+    for (int i = 0; i < N; i += 64)
+        __builtin_prefetch(p + i);
+}
+
+// Block b of the panel that lies `ahead` bytes on.
+template <class W>
+RLX_MM_FN void prefetch_block(const panel_ptr& p, int64_t b, int64_t ahead) {
+    prefetch_bytes<W::code_bytes>(p.codes + b * W::code_bytes + ahead);
+    __builtin_prefetch(p.scales + b * W::scale_bytes + ahead);
+}

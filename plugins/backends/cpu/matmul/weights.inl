@@ -35,6 +35,7 @@ struct weight_base {
     static constexpr int groups = GROUPS;
     static constexpr bool has_min = MIN;
     static constexpr int offset = OFFSET;
+    static constexpr bool streams = true; // read from memory once, in order
 
     template <int J>
     RLX_MM_FN static vi code(const panel_ptr& p, int64_t b) {
@@ -45,6 +46,9 @@ struct weight_base {
 // float16 scale [and minimum] per block.
 template <int BITS, bool MIN, int OFFSET>
 struct weight_f16 : weight_base<BITS, 1, MIN, OFFSET> {
+    static constexpr int scale_bytes = MIN ? 64 : 32;
+    static constexpr int super_bytes = 0;
+
     RLX_MM_FN static vf scale(const panel_ptr& p, int64_t b, int) {
         return load_f16(p.scales + b * (MIN ? 64 : 32));
     }
@@ -57,6 +61,9 @@ struct weight_f16 : weight_base<BITS, 1, MIN, OFFSET> {
 // Super-blocks of 256 with signed 8-bit sub-scales, one per 32 or 16 columns.
 template <int BITS, int GROUPS, int OFFSET>
 struct weight_super : weight_base<BITS, GROUPS, false, OFFSET> {
+    static constexpr int scale_bytes = 16 * GROUPS;
+    static constexpr int super_bytes = 32;
+
     RLX_MM_FN static vf scale(const panel_ptr& p, int64_t b, int g) {
         const vf d = load_f16(p.supers + b / blocks_per_super * 32);
         return mul_f(d, to_f(load_s8(p.scales + (b * GROUPS + g) * 16)));
@@ -69,6 +76,9 @@ struct weight_super : weight_base<BITS, GROUPS, false, OFFSET> {
 // negated.
 template <int BITS>
 struct weight_super_min : weight_base<BITS, 1, true, 0> {
+    static constexpr int scale_bytes = 32;
+    static constexpr int super_bytes = 64;
+
     RLX_MM_FN static vf scale(const panel_ptr& p, int64_t b, int) {
         const vf d = load_f16(p.supers + b / blocks_per_super * 64);
         return mul_f(d, to_f(load_u8(p.scales + b * 32)));
@@ -82,6 +92,9 @@ struct weight_super_min : weight_base<BITS, 1, true, 0> {
 
 // Q2_K: sub-scale in the low and sub-minimum in the high nibble, per 16 columns.
 struct weight_q2_k : weight_base<2, 2, true, 0> {
+    static constexpr int scale_bytes = 32;
+    static constexpr int super_bytes = 64;
+
     RLX_MM_FN static vf scale(const panel_ptr& p, int64_t b, int g) {
         const vf d = load_f16(p.supers + b / blocks_per_super * 64);
         return mul_f(d, to_f(and_i(load_u8(p.scales + b * 32 + g * 16), set1_i32(15))));
@@ -107,6 +120,10 @@ struct weight_iq4 : BASE {
 // A layout with its codes as operands of a dot product.
 template <class BASE>
 struct weight_operand : BASE {
+    static constexpr int code_bytes = 64 * BASE::bits;
+    static constexpr int block_bytes =
+        code_bytes + BASE::scale_bytes + BASE::super_bytes / blocks_per_super;
+
     template <int J>
     RLX_MM_FN static dot_codes<BASE::dot_bits> operand(const panel_ptr& p, int64_t b) {
         return dot_prepare<BASE::dot_bits>(BASE::template code<J>(p, b));
@@ -156,6 +173,8 @@ struct weight_of<mm_iq4_xs> : weight_operand<weight_iq4<weight_super<4, 1, 128>>
 // [block][group][16] in the planes of a panel_ptr.
 template <int DOT_BITS, int GROUPS, bool MIN>
 struct weight_tile : weight_base<DOT_BITS, GROUPS, MIN, 0> {
+    static constexpr bool streams = false;
+
     template <int J>
     RLX_MM_FN static dot_codes<DOT_BITS> operand(const panel_ptr& p, int64_t b) {
         return dot_load<DOT_BITS>(p.codes + (b * 8 + J) * dot_codes_bytes<DOT_BITS>);
