@@ -132,15 +132,6 @@ RLX_MM_FN vf mul_f(vf x, vf y) {
     return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
 }
 
-RLX_MM_FN vf max_f(vf x, vf y) {
-    return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
-}
-
-RLX_MM_FN vf abs_f(vf x) {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
-}
-
 // x * y + z
 RLX_MM_FN vf fma_f(vf x, vf y, vf z) {
     return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
@@ -158,25 +149,19 @@ RLX_MM_FN vf as_f(vi x) {
     return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)};
 }
 
-RLX_MM_FN float reduce_max(vf x) {
-    const __m256 m = _mm256_max_ps(x.a, x.b);
-    __m128 h = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
-    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
+RLX_MM_FN vi as_i(vf x) {
+    return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)};
 }
 
-RLX_MM_FN float reduce_add(vf x) {
-    const __m256 m = _mm256_add_ps(x.a, x.b);
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+RLX_MM_FN vi max_i32(vi x, vi y) {
+    return {_mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b)};
 }
 
-RLX_MM_FN int reduce_add(vi x) {
-    const __m256i m = _mm256_add_epi32(x.a, x.b);
-    __m128i h = _mm_add_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
-    h = _mm_add_epi32(h, _mm_shuffle_epi32(h, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(h, _mm_shuffle_epi32(h, 0xb1)));
+RLX_MM_FN int reduce_max(vi x) {
+    const __m256i m = _mm256_max_epi32(x.a, x.b);
+    __m128i h = _mm_max_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
+    h = _mm_max_epi32(h, _mm_shuffle_epi32(h, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(h, _mm_shuffle_epi32(h, 0xb1)));
 }
 
 RLX_MM_FN vf load_f16(const void* p) {

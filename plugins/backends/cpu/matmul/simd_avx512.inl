@@ -127,14 +127,6 @@ RLX_MM_FN vf mul_f(vf x, vf y) {
     return {_mm512_mul_ps(x.a, y.a)};
 }
 
-RLX_MM_FN vf max_f(vf x, vf y) {
-    return {_mm512_max_ps(x.a, y.a)};
-}
-
-RLX_MM_FN vf abs_f(vf x) {
-    return {_mm512_abs_ps(x.a)};
-}
-
 // x * y + z
 RLX_MM_FN vf fma_f(vf x, vf y, vf z) {
     return {_mm512_fmadd_ps(x.a, y.a, z.a)};
@@ -152,16 +144,16 @@ RLX_MM_FN vf as_f(vi x) {
     return {_mm512_castsi512_ps(x.a)};
 }
 
-RLX_MM_FN float reduce_max(vf x) {
-    return _mm512_reduce_max_ps(x.a);
+RLX_MM_FN vi as_i(vf x) {
+    return {_mm512_castps_si512(x.a)};
 }
 
-RLX_MM_FN float reduce_add(vf x) {
-    return _mm512_reduce_add_ps(x.a);
+RLX_MM_FN vi max_i32(vi x, vi y) {
+    return {_mm512_max_epi32(x.a, y.a)};
 }
 
-RLX_MM_FN int reduce_add(vi x) {
-    return _mm512_reduce_add_epi32(x.a);
+RLX_MM_FN int reduce_max(vi x) {
+    return _mm512_reduce_max_epi32(x.a);
 }
 
 RLX_MM_FN vf load_f16(const void* p) {

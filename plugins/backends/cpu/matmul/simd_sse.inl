@@ -133,14 +133,6 @@ RLX_MM_FN vf mul_f(vf x, vf y) {
     RLX_MM_EACH(vf, _mm_mul_ps(x.v[i], y.v[i]));
 }
 
-RLX_MM_FN vf max_f(vf x, vf y) {
-    RLX_MM_EACH(vf, _mm_max_ps(x.v[i], y.v[i]));
-}
-
-RLX_MM_FN vf abs_f(vf x) {
-    RLX_MM_EACH(vf, _mm_andnot_ps(_mm_set1_ps(-0.0f), x.v[i]));
-}
-
 // x * y + z, rounded twice
 RLX_MM_FN vf fma_f(vf x, vf y, vf z) {
     RLX_MM_EACH(vf, _mm_add_ps(_mm_mul_ps(x.v[i], y.v[i]), z.v[i]));
@@ -158,22 +150,18 @@ RLX_MM_FN vf as_f(vi x) {
     RLX_MM_EACH(vf, _mm_castsi128_ps(x.v[i]));
 }
 
-RLX_MM_FN float reduce_max(vf x) {
-    __m128 h = _mm_max_ps(_mm_max_ps(x.v[0], x.v[1]), _mm_max_ps(x.v[2], x.v[3]));
-    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
+RLX_MM_FN vi as_i(vf x) {
+    RLX_MM_EACH(vi, _mm_castps_si128(x.v[i]));
 }
 
-RLX_MM_FN float reduce_add(vf x) {
-    __m128 h = _mm_add_ps(_mm_add_ps(x.v[0], x.v[1]), _mm_add_ps(x.v[2], x.v[3]));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+RLX_MM_FN vi max_i32(vi x, vi y) {
+    RLX_MM_EACH(vi, _mm_max_epi32(x.v[i], y.v[i]));
 }
 
-RLX_MM_FN int reduce_add(vi x) {
-    __m128i h = _mm_add_epi32(_mm_add_epi32(x.v[0], x.v[1]), _mm_add_epi32(x.v[2], x.v[3]));
-    h = _mm_add_epi32(h, _mm_shuffle_epi32(h, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(h, _mm_shuffle_epi32(h, 0xb1)));
+RLX_MM_FN int reduce_max(vi x) {
+    __m128i h = _mm_max_epi32(_mm_max_epi32(x.v[0], x.v[1]), _mm_max_epi32(x.v[2], x.v[3]));
+    h = _mm_max_epi32(h, _mm_shuffle_epi32(h, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(h, _mm_shuffle_epi32(h, 0xb1)));
 }
 
 // Half to float: the exponent and mantissa bits moved up and rescaled by 2^112 are right for normal
