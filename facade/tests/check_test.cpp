@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 namespace rlx::test {
 namespace {
@@ -92,8 +93,8 @@ TEST(check, an_unknown_architecture_says_what_is_known) {
 }
 
 TEST(check, weights_without_a_config_have_no_architecture) {
-    const std::filesystem::path path =
-        std::filesystem::path(testing::TempDir()) / "rlx_bare.safetensors";
+    const std::filesystem::path path = std::filesystem::path(testing::TempDir()) /
+                                       ("rlx_bare_" + std::to_string(getpid()) + ".safetensors");
     std::ofstream(path, std::ios::binary) << std::string("\x02\0\0\0\0\0\0\0{}", 10);
     fake_lm lm;
     const fake_catalog catalog(lm);

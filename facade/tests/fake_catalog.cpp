@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <unistd.h>
 
 namespace rlx::test {
 
@@ -99,7 +100,7 @@ void put_string(std::string& out, std::string_view s) {
 gguf_file::gguf_file(const std::vector<std::pair<std::string, gguf_value>>& metadata) {
     static int number = 0;
     path_ = std::filesystem::path(testing::TempDir()) /
-            ("rlx_facade_" + std::to_string(number++) + ".gguf");
+            ("rlx_facade_" + std::to_string(getpid()) + "_" + std::to_string(number++) + ".gguf");
     std::string out = "GGUF";
     put<std::uint32_t>(out, 3);
     put<std::uint64_t>(out, 0);

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 namespace rlx::test {
 namespace {
@@ -27,7 +28,10 @@ error open_error(fake_lm& fake, const lm_options& options) {
 class fake_root {
 public:
     fake_root(std::initializer_list<std::pair<std::string, std::string>> files)
-        : path_(fs::path(testing::TempDir()) / ("rlx_root_" + std::to_string(number_++))) {
+        : path_(
+              fs::path(testing::TempDir()) /
+              ("rlx_root_" + std::to_string(getpid()) + "_" + std::to_string(number_++))
+          ) {
         for (const auto& [name, text] : files) {
             fs::create_directories((path_ / name).parent_path());
             std::ofstream(path_ / name) << text;
