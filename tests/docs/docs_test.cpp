@@ -31,21 +31,48 @@ std::vector<fs::path> documents() {
     return out;
 }
 
-// The ```sh blocks of a document.
+bool names_a_file_that_is_not_here(const std::string& command) {
+    const std::size_t at = command.find(" ~/");
+    if (at == std::string::npos) return false;
+    const char* home = std::getenv("HOME");
+    return !home ||
+           !fs::exists(fs::path(home) / command.substr(at + 3, command.find(' ', at + 1) - at - 3));
+}
+
+// The scripts of a document: ```sh blocks whole, and the commands after "$ " of ```console blocks,
+// which also show what was printed. A transcript of a model that was not fetched is left out.
 std::vector<std::string> shell_blocks(const std::string& text) {
     std::vector<std::string> out;
     std::istringstream in(text);
-    bool inside = false;
+    std::string kind;
+    bool continued = false;
     for (std::string line; std::getline(in, line);) {
-        if (line == "```sh") {
-            inside = true;
-            out.emplace_back();
+        if (line == "```sh" || line == "```console") {
+            kind = line.substr(3);
+            if (kind == "sh") out.emplace_back();
         } else if (line == "```")
-            inside = false;
-        else if (inside)
+            kind.clear();
+        else if (kind == "sh")
             out.back() += line + "\n";
+        else if (kind == "console" && (continued || line.starts_with("$ "))) {
+            if (!continued) out.emplace_back();
+            out.back() += (continued ? line : line.substr(2)) + "\n";
+            continued = line.ends_with("\\");
+            if (!continued && names_a_file_that_is_not_here(out.back())) out.pop_back();
+        }
     }
     return out;
+}
+
+// The documents speak of the release preset; the test runs in any.
+std::string in_this_build(std::string script) {
+    const std::string shown = "build/release";
+    for (std::size_t at = script.find(shown); at != std::string::npos;
+         at = script.find(shown, at + 1))
+        script.replace(
+            at, shown.size(), fs::path(RLX_BUILD_DIR).lexically_relative(source).string()
+        );
+    return script;
 }
 
 std::string joined(const json& list) {
@@ -106,7 +133,7 @@ TEST(docs, every_command_shown_runs) {
                 script += line + "\n";
             }
             const outcome r =
-                run({"/bin/bash", "-euo", "pipefail", "-c", script},
+                run({"/bin/bash", "-euo", "pipefail", "-c", in_this_build(script)},
                     {.environment =
                          {"PATH=" + std::string(RLX_BIN_DIR) + ":" + std::getenv("PATH"),
                           "RLX_PRESET=" + fs::path(RLX_BUILD_DIR).filename().string()},
