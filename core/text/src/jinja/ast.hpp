@@ -97,10 +97,13 @@ struct statement {
     std::vector<expression_ptr> values;
     block body, otherwise;
     bool has_otherwise = false;
+    std::vector<std::string> hidden,
+        hidden_otherwise; // names that body and otherwise hide (hidden_names.hpp)
 };
 
 struct program {
     block body;
+    std::vector<std::string> hidden;
 };
 
 } // namespace rlx::text::jinja

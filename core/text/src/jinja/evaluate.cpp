@@ -86,7 +86,8 @@ result<value> interpreter::eval_list(const expression& e) {
     std::vector<value> items;
     for (const auto& a : e.args)
         items.push_back(RLX_TRY(eval(*a)));
-    return checked(make_list(std::move(items), e.kind == expression_kind::tuple));
+    const bool tuple = e.kind == expression_kind::tuple;
+    return checked(make_list(std::move(items), tuple ? sequence_kind::tuple : sequence_kind::list));
 }
 
 result<value> interpreter::eval_dict(const expression& e) {
@@ -128,6 +129,7 @@ result<value> interpreter::eval_concat(const expression& e) {
     for (const auto& a : e.args) {
         const value v = RLX_TRY(eval(*a));
         RLX_CHECK(charge(v.weight()));
+        if (v.is_generator()) return error{RLX_UNSUPPORTED, "a generator as text is not supported"};
         out += to_text(v);
         if (out.size() > max_string_bytes)
             return error{RLX_CORRUPT_DATA, "a string grows beyond 16 MiB"};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Filters over lists and mappings. Where Jinja gives a generator, a list is given.
+// Filters over lists and mappings.
 #include "jinja/interpreter.hpp"
 #include "unicode/normalize.hpp"
 #include "unicode/utf8.hpp"
@@ -58,11 +58,11 @@ result<value> list(interpreter& in, const value& v, const call_args& args) {
 result<value> items(interpreter&, const value& v, const call_args& args) {
     RLX_TRY(bound_args::bind(args, {}));
     std::vector<value> out;
-    if (v.is_undefined()) return make_list({});
+    if (v.is_undefined()) return make_generator({});
     if (!v.dict()) return bad("a " + std::string(v.type_name()) + " is no mapping");
     for (const auto& [k, item] : v.dict()->items)
-        out.push_back(make_list({k, item}, true));
-    return make_list(std::move(out));
+        out.push_back(make_tuple({k, item}));
+    return make_generator(std::move(out));
 }
 
 // Sorts by keys that are computed once; stable, also in reverse.
@@ -74,6 +74,7 @@ sorted(interpreter& in, std::vector<value> items, const std::vector<value>& keys
         order[i] = i;
     std::optional<error> failed;
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        if (equal(keys[a], keys[b])) return false;
         auto c = reverse ? compare(keys[b], keys[a]) : compare(keys[a], keys[b]);
         if (!c.ok()) failed = c.error();
         return c.ok() && *c < 0;
@@ -93,7 +94,7 @@ result<value> dictsort(interpreter& in, const value& v, const call_args& args) {
     if (!v.dict()) return bad("a " + std::string(v.type_name()) + " is no mapping");
     std::vector<value> pairs, keys;
     for (const auto& [k, item] : v.dict()->items) {
-        pairs.push_back(make_list({k, item}, true));
+        pairs.push_back(make_tuple({k, item}));
         keys.push_back(RLX_TRY(sort_key(in, by == "key" ? k : item, nullptr, b.flag(0, false))));
     }
     return make_list(RLX_TRY(sorted(in, std::move(pairs), keys, b.flag(2, false))));
@@ -121,7 +122,7 @@ result<value> unique(interpreter& in, const value& v, const call_args& args) {
         keys.push_back(std::move(key));
         out.push_back(item);
     }
-    return make_list(std::move(out));
+    return make_generator(std::move(out));
 }
 
 template <bool largest>
@@ -153,12 +154,18 @@ result<value> sum(interpreter& in, const value& v, const call_args& args) {
 
 result<value> first(interpreter& in, const value& v, const call_args& args) {
     RLX_TRY(bound_args::bind(args, {}));
+    if (v.is_generator()) { // takes one item
+        const list_value& l = *v.collection();
+        if (*l.next < l.items.size()) return l.items[(*l.next)++];
+        return value::missing("an empty list has no first item, so it");
+    }
     const auto all = RLX_TRY(in.items_of(v));
     return all.empty() ? value::missing("an empty list has no first item, so it") : all.front();
 }
 
 result<value> last(interpreter& in, const value& v, const call_args& args) {
     RLX_TRY(bound_args::bind(args, {}));
+    if (v.is_generator()) return bad("a generator cannot be reversed");
     const auto all = RLX_TRY(in.items_of(v));
     return all.empty() ? value::missing("an empty list has no last item, so it") : all.back();
 }
@@ -167,7 +174,8 @@ result<value> reverse(interpreter& in, const value& v, const call_args& args) {
     RLX_TRY(bound_args::bind(args, {}));
     auto all = RLX_TRY(in.items_of(v));
     std::reverse(all.begin(), all.end());
-    if (!v.is_string()) return make_list(std::move(all));
+    if (v.is_generator()) return make_list(std::move(all));
+    if (!v.is_string()) return make_generator(std::move(all));
     std::string out;
     for (const value& c : all)
         out += c.string();
@@ -199,14 +207,14 @@ result<value> map(interpreter& in, const value& v, const call_args& args) {
             value found = RLX_TRY(attribute_path(in, item, *b.get(0)));
             out.push_back(found.is_undefined() && b.get(1) ? *b.get(1) : std::move(found));
         }
-        return make_list(std::move(out));
+        return make_generator(std::move(out));
     }
     if (!args.positional[0].is_string()) return bad("the name of a filter is needed");
     const std::string name = args.positional[0].string();
     const call_args rest{{args.positional.begin() + 1, args.positional.end()}, args.keywords};
     for (const value& item : RLX_TRY(in.items_of(v)))
         out.push_back(RLX_TRY(in.apply_filter(name, item, rest)));
-    return make_list(std::move(out));
+    return make_generator(std::move(out));
 }
 
 // select, reject, selectattr, rejectattr
@@ -232,7 +240,7 @@ result<value> choose(interpreter& in, const value& v, const call_args& args) {
             test.empty() ? subject.truthy() : RLX_TRY(in.apply_test(test, subject, rest));
         if (passes == keep) out.push_back(item);
     }
-    return make_list(std::move(out));
+    return make_generator(std::move(out));
 }
 
 result<value> attr(interpreter& in, const value& v, const call_args& args) {

@@ -120,6 +120,7 @@ result<value> replace(interpreter& in, const value& v, const call_args& args) {
 
 result<value> indent(interpreter&, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"width", "first", "blank"}));
+    if (!v.is_string()) return bad("a " + std::string(v.type_name()) + " is no string");
     std::string space;
     if (b.get(0) && b.get(0)->is_string())
         space = b.get(0)->string();
@@ -129,7 +130,7 @@ result<value> indent(interpreter&, const value& v, const call_args& args) {
             ' '
         );
     const bool blank = b.flag(2, false);
-    const auto lines = split_lines(to_text(v) + "\n", false);
+    const auto lines = split_lines(v.string() + "\n", false);
     if (space.size() > max_string_bytes / (lines.size() + 1))
         return bad("a string grows beyond 16 MiB");
     std::string out = b.flag(1, false) ? space : std::string();
@@ -168,6 +169,7 @@ std::optional<double> parse_float(const std::string& text) {
 
 result<value> float_filter(interpreter&, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"default"}));
+    if (v.is_undefined()) return bad(undefined_name(v) + " is undefined");
     if (const auto d = as_number(v)) return value(*d);
     if (v.is_string())
         if (const auto d = parse_float(v.string())) return value(*d);
@@ -176,6 +178,7 @@ result<value> float_filter(interpreter&, const value& v, const call_args& args) 
 
 result<value> int_filter(interpreter&, const value& v, const call_args& args) {
     const bound_args b = RLX_TRY(bound_args::bind(args, {"default", "base"}));
+    if (v.is_undefined()) return bad(undefined_name(v) + " is undefined");
     const std::int64_t base = RLX_TRY(b.integer(1, 10));
     if (base != 10) return error{RLX_UNSUPPORTED, "a base other than 10 is not supported"};
     const value fallback = b.get_or(0, value(std::int64_t{0}));
@@ -201,6 +204,7 @@ result<value> round_filter(interpreter&, const value& v, const call_args& args) 
     if (!d) return bad("a " + std::string(v.type_name()) + " cannot be rounded");
     if (precision < 0 || precision > 15)
         return error{RLX_UNSUPPORTED, "a precision outside 0 to 15 is not supported"};
+    if (method == "common" && as_integer(v)) return value(*as_integer(v));
     if (method == "common") {
         std::array<char, 512> buffer;
         const auto r = std::to_chars(

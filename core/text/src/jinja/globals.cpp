@@ -30,7 +30,9 @@ result<value> range(interpreter& in, const call_args& args) {
         if (__builtin_add_overflow(i, step, &i)) break;
     }
     RLX_CHECK(in.charge(out.size()));
-    return make_list(std::move(out));
+    std::string name = "range(" + std::to_string(first) + ", " + std::to_string(last);
+    if (step != 1) name += ", " + std::to_string(step);
+    return make_list(std::move(out), sequence_kind::range, name + ")");
 }
 
 // namespace({..}, a=1) and dict({..}, a=1): an optional mapping, then keywords.

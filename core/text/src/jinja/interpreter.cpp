@@ -31,6 +31,12 @@ const value* scope::find(std::string_view name) const {
     return nullptr;
 }
 
+scope::scope(std::shared_ptr<scope> outer, const std::vector<std::string>& hidden)
+    : parent(std::move(outer)) {
+    for (const std::string& name : hidden)
+        variables.emplace_back(name, value::missing("\"" + name + "\""));
+}
+
 void scope::set(std::string_view name, value v) {
     for (auto& [n, old] : variables)
         if (n == name) {
@@ -89,7 +95,9 @@ interpreter::~interpreter() {
 }
 
 result<std::string> interpreter::render(scope variables) {
-    scope_ = std::make_shared<scope>(std::move(variables));
+    // The variables lie outside the template's own scope, which may hide them.
+    scope_ =
+        std::make_shared<scope>(std::make_shared<scope>(std::move(variables)), program_.hidden);
     std::string out;
     out_ = &out;
     RLX_TRY(run(program_.body));
@@ -162,6 +170,8 @@ result<interpreter::flow> interpreter::run(const statement& s) {
     case statement_kind::print: {
         const value v = RLX_TRY(eval(*s.value));
         RLX_CHECK(charge(v.weight()));
+        if (v.is_generator())
+            return at_line(s.line, RLX_UNSUPPORTED, "printing a generator is not supported");
         RLX_CHECK(v.is_string() ? emit(v.string()) : emit(to_text(v)));
         break;
     }
@@ -170,9 +180,7 @@ result<interpreter::flow> interpreter::run(const statement& s) {
     case statement_kind::assign: RLX_CHECK(run_assign(s)); break;
     case statement_kind::assign_block:
     case statement_kind::filter_block: {
-        auto inner = std::make_shared<scope>();
-        inner->parent = scope_;
-        value v(RLX_TRY(capture(s.body, std::move(inner))));
+        value v(RLX_TRY(capture(s.body, std::make_shared<scope>(scope_, s.hidden))));
         if (s.value) v = RLX_TRY(eval_filter(*s.value, &v));
         if (s.kind == statement_kind::filter_block)
             RLX_CHECK(emit(to_text(v)));
@@ -183,24 +191,22 @@ result<interpreter::flow> interpreter::run(const statement& s) {
     case statement_kind::macro: RLX_CHECK(run_macro(s)); break;
     case statement_kind::call_block: RLX_CHECK(run_call_block(s)); break;
     case statement_kind::with: {
-        auto inner = std::make_shared<scope>();
-        inner->parent = scope_;
+        auto inner = std::make_shared<scope>(scope_, s.hidden);
         for (std::size_t i = 0; i < s.targets.size(); ++i)
             inner->set(s.targets[i], RLX_TRY(eval(*s.values[i])));
         const restore<std::shared_ptr<scope>> back(scope_, std::move(inner));
         return run(s.body);
     }
-    case statement_kind::scope: return run_in_new_scope(s.body);
+    case statement_kind::scope: return run_in_new_scope(s.body, s.hidden);
     case statement_kind::break_loop: return flow::broken;
     case statement_kind::continue_loop: return flow::continued;
     }
     return flow::normal;
 }
 
-result<interpreter::flow> interpreter::run_in_new_scope(const block& b) {
-    auto inner = std::make_shared<scope>();
-    inner->parent = scope_;
-    const restore<std::shared_ptr<scope>> back(scope_, std::move(inner));
+result<interpreter::flow>
+interpreter::run_in_new_scope(const block& b, const std::vector<std::string>& hidden) {
+    const restore<std::shared_ptr<scope>> back(scope_, std::make_shared<scope>(scope_, hidden));
     return run(b);
 }
 
@@ -246,7 +252,8 @@ result<interpreter::flow> interpreter::run_loop(const statement& s) {
         }
         *items = std::move(kept);
     }
-    if (items->empty()) return s.has_otherwise ? run_in_new_scope(s.otherwise) : flow::normal;
+    if (items->empty())
+        return s.has_otherwise ? run_in_new_scope(s.otherwise, s.hidden_otherwise) : flow::normal;
     loop_value state;
     auto list = std::make_shared<list_value>();
     list->items = std::move(*items);
@@ -254,8 +261,7 @@ result<interpreter::flow> interpreter::run_loop(const statement& s) {
     state.last_changed = std::make_shared<value>();
     for (std::size_t i = 0; i < list->items.size(); ++i) {
         RLX_CHECK(charge(16));
-        auto inner = std::make_shared<scope>();
-        inner->parent = outer;
+        auto inner = std::make_shared<scope>(outer, s.hidden);
         RLX_CHECK(bind_targets(s, list->items[i], *inner));
         state.index0 = i;
         inner->set("loop", std::shared_ptr<const loop_value>(std::make_shared<loop_value>(state)));
@@ -345,8 +351,7 @@ result<value> interpreter::call_macro(
             RLX_CORRUPT_DATA,
             "macros call each other deeper than " + std::to_string(limits_.macro_depth)
         );
-    auto inner = std::make_shared<scope>();
-    inner->parent = defined_in;
+    auto inner = std::make_shared<scope>(defined_in, s.hidden);
     if (args.positional.size() > s.parameters.size())
         return at_line(
             s.line,

@@ -49,6 +49,9 @@ struct scope {
     std::vector<std::pair<std::string, value>> variables;
     std::shared_ptr<scope> parent;
 
+    scope() = default;
+    scope(std::shared_ptr<scope> outer, const std::vector<std::string>& hidden);
+
     const value* find(std::string_view name) const;
     void set(std::string_view name, value v);
 };
@@ -94,7 +97,7 @@ private:
     result<void> run_assign(const statement& s);
     result<void> run_call_block(const statement& s);
     result<void> run_macro(const statement& s);
-    result<flow> run_in_new_scope(const block& b);
+    result<flow> run_in_new_scope(const block& b, const std::vector<std::string>& hidden);
     result<std::string> capture(const block& b, std::shared_ptr<scope> where);
     result<void> emit(std::string_view text);
     result<void> bind_targets(const statement& s, const value& v, scope& where) const;

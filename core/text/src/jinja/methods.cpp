@@ -118,8 +118,8 @@ result<value> partition(interpreter&, const value& v, const call_args& args) {
     const std::size_t at = from_right ? s.rfind(sep) : s.find(sep);
     const value empty{std::string()};
     if (at == s.npos)
-        return from_right ? make_list({empty, empty, v}, true) : make_list({v, empty, empty}, true);
-    return make_list({value(s.substr(0, at)), value(sep), value(s.substr(at + sep.size()))}, true);
+        return from_right ? make_tuple({empty, empty, v}) : make_tuple({v, empty, empty});
+    return make_tuple({value(s.substr(0, at)), value(sep), value(s.substr(at + sep.size()))});
 }
 
 // The part of s that optional start and end arguments (in code points) leave.
@@ -143,7 +143,7 @@ result<value> starts_or_ends(interpreter&, const value& v, const call_args& args
         return at_end ? s.ends_with(affix.string()) : s.starts_with(affix.string());
     };
     const list_value* list = b.get(0)->list();
-    if (!list || !list->tuple) return value(RLX_TRY(matches(*b.get(0))));
+    if (!list || list->kind != sequence_kind::tuple) return value(RLX_TRY(matches(*b.get(0))));
     for (const value& affix : list->items)
         if (RLX_TRY(matches(affix))) return value(true);
     return value(false);
@@ -200,7 +200,7 @@ std::string title_case(std::string_view s) {
     for (std::size_t i = 0; i < s.size();) {
         const code_point c = decode_at(s, i);
         const bool letter = c.valid && (classes_of(c.value) & cls_letter);
-        out += inside ? to_lower(s.substr(i, c.size)) : to_upper(s.substr(i, c.size));
+        out += inside ? to_lower(s.substr(i, c.size)) : to_title(s.substr(i, c.size));
         inside = letter;
         i += c.size;
     }
@@ -284,13 +284,13 @@ result<value> dict_items(interpreter&, const value& v, const call_args& args) {
     RLX_CHECK(no_arguments(args));
     std::vector<value> out;
     for (const auto& [k, item] : v.dict()->items)
-        out.push_back(make_list({k, item}, true));
-    return make_list(std::move(out));
+        out.push_back(make_tuple({k, item}));
+    return make_list(std::move(out), sequence_kind::view, "dict_items");
 }
 
 result<value> dict_keys(interpreter&, const value& v, const call_args& args) {
     RLX_CHECK(no_arguments(args));
-    return make_list(RLX_TRY(iterate(v)));
+    return make_list(RLX_TRY(iterate(v)), sequence_kind::view, "dict_keys");
 }
 
 result<value> dict_values(interpreter&, const value& v, const call_args& args) {
@@ -298,7 +298,7 @@ result<value> dict_values(interpreter&, const value& v, const call_args& args) {
     std::vector<value> out;
     for (const auto& entry : v.dict()->items)
         out.push_back(entry.second);
-    return make_list(std::move(out));
+    return make_list(std::move(out), sequence_kind::view, "dict_values");
 }
 
 result<value> copy(interpreter&, const value& v, const call_args& args) {
@@ -342,7 +342,7 @@ result<value> loop_cycle(interpreter&, const value& v, const call_args& args) {
 
 result<value> loop_changed(interpreter& in, const value& v, const call_args& args) {
     const auto& l = **v.as<std::shared_ptr<const loop_value>>();
-    value now = make_list(args.positional, true);
+    value now = make_tuple(args.positional);
     RLX_CHECK(in.charge(now.weight()));
     if (equal(*l.last_changed, now)) return value(false);
     *l.last_changed = std::move(now);
@@ -439,7 +439,9 @@ constexpr row loop_methods[] = {{"cycle", loop_cycle}, {"changed", loop_changed}
 std::span<const row> methods_of(const value& v) {
     if (v.is_string()) return string_methods;
     if (v.dict()) return dict_methods;
-    if (v.list()) return v.list()->tuple ? std::span<const row>(tuple_methods) : list_methods;
+    if (v.list())
+        return v.list()->kind == sequence_kind::list ? std::span<const row>(list_methods)
+                                                     : tuple_methods;
     if (v.as<std::shared_ptr<const loop_value>>()) return loop_methods;
     return {};
 }

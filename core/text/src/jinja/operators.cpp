@@ -111,7 +111,15 @@ result<value> repeat(const value& v, std::int64_t times) {
     std::vector<value> out;
     for (std::size_t i = 0; i < n && !items.empty(); ++i)
         out.insert(out.end(), items.begin(), items.end());
-    return make_list(std::move(out), v.list()->tuple);
+    return make_list(std::move(out), v.list()->kind);
+}
+
+bool is_plain(const value& v) {
+    return v.list() && v.list()->kind != sequence_kind::range;
+}
+
+bool same_kind(const value& a, const value& b) {
+    return is_plain(a) && is_plain(b) && a.list()->kind == b.list()->kind;
 }
 
 // Position of the code point with this index.
@@ -183,11 +191,11 @@ bool equal(const value& a, const value& b) {
     if (a.raw().index() != b.raw().index()) return false;
     if (a.is_string()) return a.string() == b.string();
     if (a.is_none() || a.is_undefined()) return true;
-    if (a.list()) {
-        const auto &x = *a.list(), &y = *b.list();
-        return x.tuple == y.tuple &&
-               (&x == &y ||
-                std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(), equal));
+    if (a.collection()) {
+        const auto &x = *a.collection(), &y = *b.collection();
+        if (&x == &y) return true;
+        return x.kind == y.kind && x.kind != sequence_kind::generator &&
+               std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(), equal);
     }
     if (a.dict()) {
         const auto &x = *a.dict(), &y = *b.dict();
@@ -214,7 +222,7 @@ result<int> compare(const value& a, const value& b) {
         const int c = a.string().compare(b.string());
         return (c > 0) - (c < 0);
     }
-    if (a.list() && b.list() && a.list()->tuple == b.list()->tuple) {
+    if (same_kind(a, b)) {
         const auto &x = a.list()->items, &y = b.list()->items;
         for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
             if (equal(x[i], y[i])) continue;
@@ -235,13 +243,13 @@ result<value> arithmetic(binary_op op, const value& a, const value& b) {
     if (const auto x = as_number(a), y = as_number(b); x && y) return float_arithmetic(op, *x, *y);
     if (op == binary_op::add && a.is_string() && b.is_string())
         return add_strings(*a.as<text_value>(), *b.as<text_value>());
-    if (op == binary_op::add && a.list() && b.list() && a.list()->tuple == b.list()->tuple) {
+    if (op == binary_op::add && same_kind(a, b)) {
         std::vector<value> items = a.list()->items;
         items.insert(items.end(), b.list()->items.begin(), b.list()->items.end());
-        return make_list(std::move(items), a.list()->tuple);
+        return make_list(std::move(items), a.list()->kind);
     }
-    if (op == binary_op::mul && j && (a.is_string() || a.list())) return repeat(a, *j);
-    if (op == binary_op::mul && i && (b.is_string() || b.list())) return repeat(b, *i);
+    if (op == binary_op::mul && j && (a.is_string() || is_plain(a))) return repeat(a, *j);
+    if (op == binary_op::mul && i && (b.is_string() || is_plain(b))) return repeat(b, *i);
     return no_operator(op_names[static_cast<std::size_t>(op)], a, b);
 }
 
@@ -251,13 +259,20 @@ result<bool> contains(const value& container, const value& item) {
         if (!item.is_string()) return no_operator("in", item, container);
         return container.string().find(item.string()) != std::string::npos;
     }
-    if (container.dict()) return container.dict()->find(item) != nullptr;
-    if (container.list())
-        return std::any_of(
-            container.list()->items.begin(),
-            container.list()->items.end(),
-            [&](const value& v) { return equal(v, item); }
-        );
+    if (container.dict()) {
+        const bool hashable =
+            !item.dict() && !(item.list() && item.list()->kind == sequence_kind::list);
+        if (!hashable) return bad("a " + std::string(item.type_name()) + " cannot be a key");
+        return container.dict()->find(item) != nullptr;
+    }
+    if (const list_value* l = container.collection()) {
+        std::size_t i = l->next ? *l->next : 0;
+        while (i < l->items.size() && !equal(l->items[i], item))
+            ++i;
+        if (l->next)
+            *l->next = std::min(i + 1, l->items.size()); // a generator has been run through so far
+        return i < l->items.size();
+    }
     if (container.is_undefined()) return false;
     return no_operator("in", item, container);
 }
@@ -299,7 +314,10 @@ result<value> get_slice(const value& v, const value& begin, const value& end, co
             RLX_TRY(clamp_slice(begin, end, step, static_cast<std::int64_t>(items.size())));
         std::vector<value> out;
         for_each_index(r, [&](std::size_t i) { out.push_back(items[i]); });
-        return make_list(std::move(out), v.list()->tuple);
+        return make_list(
+            std::move(out),
+            v.list()->kind == sequence_kind::tuple ? sequence_kind::tuple : sequence_kind::list
+        );
     }
     if (v.is_string()) {
         const std::string_view s = v.string();
@@ -318,7 +336,13 @@ result<value> get_slice(const value& v, const value& begin, const value& end, co
 }
 
 result<std::vector<value>> iterate(const value& v) {
-    if (v.list()) return v.list()->items;
+    if (const list_value* l = v.collection()) {
+        if (!l->next) return l->items;
+        const std::size_t first = std::exchange(*l->next, l->items.size());
+        return std::vector<value>(
+            l->items.begin() + static_cast<std::ptrdiff_t>(first), l->items.end()
+        );
+    }
     std::vector<value> out;
     if (v.is_undefined()) return out;
     if (v.dict()) {
@@ -340,7 +364,8 @@ result<std::vector<value>> iterate(const value& v) {
 
 result<std::int64_t> length_of(const value& v) {
     if (v.is_string()) return static_cast<std::int64_t>(count_code_points(v.string()));
-    if (v.list()) return static_cast<std::int64_t>(v.list()->items.size());
+    if (v.collection() && !v.is_generator())
+        return static_cast<std::int64_t>(v.collection()->items.size());
     if (v.dict()) return static_cast<std::int64_t>(v.dict()->items.size());
     if (v.is_undefined()) return 0;
     return bad("a " + std::string(v.type_name()) + " has no length");

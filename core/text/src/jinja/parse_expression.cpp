@@ -442,8 +442,7 @@ result<expression_ptr> expression_parser::test(expression_ptr e) {
     const bool argument_follows =
         t.kind == token_kind::string || t.kind == token_kind::integer ||
         t.kind == token_kind::real || t_.is_op("[") || t_.is_op("{") ||
-        (t.kind == token_kind::name && t.text != "else" && t.text != "or" && t.text != "and" &&
-         t.text != "if" && t.text != "is" && t.text != "not" && t.text != "in");
+        (t.kind == token_kind::name && t.text != "else" && t.text != "or" && t.text != "and");
     if (t_.is_op("("))
         RLX_CHECK(arguments(*x));
     else if (t_.is_name("is"))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
+#include "jinja/hidden_names.hpp"
 #include "jinja/parser.hpp"
 
 #include <algorithm>
@@ -18,6 +19,7 @@ public:
     result<program> run() {
         program p;
         p.body = RLX_TRY(body({}));
+        find_hidden_names(p);
         return p;
     }
 

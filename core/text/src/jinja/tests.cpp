@@ -43,7 +43,7 @@ bool is_sequence(const value& v) {
 }
 
 bool is_iterable(const value& v) {
-    return is_sequence(v);
+    return is_sequence(v) || v.collection();
 }
 
 bool is_boolean(const value& v) {
@@ -71,7 +71,7 @@ bool is_float(const value& v) {
 }
 
 bool is_callable(const value& v) {
-    return v.as<std::shared_ptr<const callable_value>>() != nullptr;
+    return v.is_undefined() || v.as<std::shared_ptr<const callable_value>>() != nullptr;
 }
 
 // Any cased character, and none of the other case.
@@ -110,24 +110,22 @@ result<bool> comparing(interpreter& in, const value& v, const call_args& args) {
     return c >= 0;
 }
 
-result<std::int64_t> rest_of(const value& v, const value& divisor) {
-    const value r = RLX_TRY(arithmetic(binary_op::mod, v, divisor));
-    const auto i = as_integer(r);
-    if (!i) return bad("this test needs whole numbers");
-    return *i;
+// v % divisor == rest, for floats too.
+result<bool> leaves(const value& v, const value& divisor, std::int64_t rest) {
+    return equal(RLX_TRY(arithmetic(binary_op::mod, v, divisor)), value(rest));
 }
 
 result<bool> odd(interpreter&, const value& v, const call_args&) {
-    return RLX_TRY(rest_of(v, value(std::int64_t{2}))) == 1;
+    return leaves(v, value(std::int64_t{2}), 1);
 }
 
 result<bool> even(interpreter&, const value& v, const call_args&) {
-    return RLX_TRY(rest_of(v, value(std::int64_t{2}))) == 0;
+    return leaves(v, value(std::int64_t{2}), 0);
 }
 
 result<bool> divisible_by(interpreter&, const value& v, const call_args& args) {
     RLX_TRY(needs_one(args));
-    return RLX_TRY(rest_of(v, args.positional[0])) == 0;
+    return leaves(v, args.positional[0], 0);
 }
 
 // Identity; for values without one (numbers, strings), type and value.
@@ -135,7 +133,7 @@ result<bool> same_as(interpreter&, const value& v, const call_args& args) {
     RLX_TRY(needs_one(args));
     const value& other = args.positional[0];
     if (v.raw().index() != other.raw().index()) return false;
-    if (v.list()) return v.list() == other.list();
+    if (v.collection()) return v.collection() == other.collection();
     if (v.dict()) return v.dict() == other.dict();
     return equal(v, other);
 }

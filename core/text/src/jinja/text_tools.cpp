@@ -46,7 +46,7 @@ std::string strip_text(std::string_view s, const std::string* chars, bool left, 
 std::string capitalize_text(std::string_view s) {
     if (s.empty()) return {};
     const std::size_t first = decode_at(s, 0).size;
-    return to_upper(s.substr(0, first)) + to_lower(s.substr(first));
+    return to_title(s.substr(0, first)) + to_lower(s.substr(first));
 }
 
 std::vector<std::string> split_lines(std::string_view s, bool keep_ends) {

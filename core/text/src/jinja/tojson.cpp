@@ -61,7 +61,7 @@ public:
             out += std::to_string(*i);
         else if (const auto* d = v.as<double>())
             out += number(*d);
-        else if (v.list())
+        else if (v.list() && v.list()->kind != sequence_kind::range)
             return write_list(*v.list());
         else if (v.dict())
             return write_dict(*v.dict());

@@ -65,13 +65,24 @@ void append_string_repr(std::string& out, std::string_view s) {
 }
 
 void append_list_repr(std::string& out, const list_value& l) {
-    out += l.tuple ? '(' : '[';
+    if (l.kind == sequence_kind::range) {
+        out += l.name;
+        return;
+    }
+    if (l.kind == sequence_kind::generator) {
+        out += "<generator>";
+        return;
+    }
+    const bool tuple = l.kind == sequence_kind::tuple, view = l.kind == sequence_kind::view;
+    if (view) out += l.name + '(';
+    out += tuple ? '(' : '[';
     for (std::size_t i = 0; i < l.items.size(); ++i) {
         if (i) out += ", ";
         append_repr(out, l.items[i]);
     }
-    if (l.tuple && l.items.size() == 1) out += ',';
-    out += l.tuple ? ')' : ']';
+    if (tuple && l.items.size() == 1) out += ',';
+    out += tuple ? ')' : ']';
+    if (view) out += ')';
 }
 
 } // namespace
@@ -82,9 +93,14 @@ value value::missing(std::string what) {
     return v;
 }
 
-const list_value* value::list() const {
+const list_value* value::collection() const {
     const auto* l = as<std::shared_ptr<const list_value>>();
     return l ? l->get() : nullptr;
+}
+
+const list_value* value::list() const {
+    const list_value* l = collection();
+    return l && l->kind <= sequence_kind::range ? l : nullptr;
 }
 
 const dict_value* value::dict() const {
@@ -98,19 +114,19 @@ bool value::truthy() const {
     if (const auto* i = as<std::int64_t>()) return *i != 0;
     if (const auto* d = as<double>()) return *d != 0;
     if (is_string()) return !string().empty();
-    if (list()) return !list()->items.empty();
+    if (collection()) return is_generator() || !collection()->items.empty();
     if (dict()) return !dict()->items.empty();
     return true;
 }
 
 std::uint32_t value::depth() const {
-    if (list()) return list()->depth;
+    if (collection()) return collection()->depth;
     if (dict()) return dict()->depth;
     return 0;
 }
 
 std::uint64_t value::weight() const {
-    if (list()) return list()->weight;
+    if (collection()) return collection()->weight;
     if (dict()) return dict()->weight;
     return is_string() ? 1 + string().size() / 64 : 1;
 }
@@ -128,7 +144,9 @@ std::string_view value::type_name() const {
         "namespace",
         "function",
         "loop"};
-    return list() && list()->tuple ? "tuple" : names[v_.index()];
+    static constexpr std::array<std::string_view, 5> kinds = {
+        "list", "tuple", "range", "dict view", "generator"};
+    return collection() ? kinds[static_cast<std::size_t>(collection()->kind)] : names[v_.index()];
 }
 
 const value* dict_value::find(const value& key) const {
@@ -168,9 +186,11 @@ std::optional<double> as_number(const value& v) {
     return std::nullopt;
 }
 
-value make_list(std::vector<value> items, bool tuple) {
+value make_list(std::vector<value> items, sequence_kind kind, std::string name) {
     auto l = std::make_shared<list_value>();
-    l->tuple = tuple;
+    l->kind = kind;
+    l->name = std::move(name);
+    if (kind == sequence_kind::generator) l->next = std::make_shared<std::size_t>(0);
     for (const value& v : items) {
         l->depth = std::max(l->depth, v.depth() + 1);
         l->weight += v.weight();
@@ -221,8 +241,8 @@ void append_repr(std::string& out, const value& v) {
         out += std::to_string(*i);
     else if (const auto* d = v.as<double>())
         out += float_text(*d);
-    else if (v.list())
-        append_list_repr(out, *v.list());
+    else if (v.collection())
+        append_list_repr(out, *v.collection());
     else if (v.dict()) {
         out += '{';
         bool first = true;

@@ -33,9 +33,19 @@ struct text_value {
     bool safe = false; // |safe: adding an unsafe string escapes that string, as markup does
 };
 
+enum class sequence_kind : std::uint8_t {
+    list,
+    tuple,
+    range,     // indexable like a list, prints as range(..)
+    view,      // items() and its like: has a length, no index
+    generator, // what lazy filters give: true even when empty, and can be run through only once
+};
+
 struct list_value {
     std::vector<value> items;
-    bool tuple = false;
+    sequence_kind kind = sequence_kind::list;
+    std::string name;                  // range: how it prints; view: dict_items etc.
+    std::shared_ptr<std::size_t> next; // generator: the first item not handed out yet
     std::uint32_t depth = 1;
     std::uint64_t weight = 1;
 };
@@ -130,7 +140,13 @@ public:
 
     const std::string& string() const { return *std::get<text_value>(v_).text; } // is_string() only
 
-    const list_value* list() const;
+    const list_value* list() const;       // a list, tuple or range: what has an index
+    const list_value* collection() const; // any kind of sequence
+
+    bool is_generator() const {
+        return collection() && collection()->kind == sequence_kind::generator;
+    }
+
     const dict_value* dict() const;
 
     const variant& raw() const { return v_; }
@@ -151,7 +167,18 @@ std::string undefined_name(const value& v);
 std::optional<std::int64_t> as_integer(const value& v);
 std::optional<double> as_number(const value& v);
 
-value make_list(std::vector<value> items, bool tuple = false);
+value make_list(
+    std::vector<value> items, sequence_kind kind = sequence_kind::list, std::string name = {}
+);
+
+inline value make_tuple(std::vector<value> items) {
+    return make_list(std::move(items), sequence_kind::tuple);
+}
+
+inline value make_generator(std::vector<value> items) {
+    return make_list(std::move(items), sequence_kind::generator);
+}
+
 value make_dict(dict_value d);
 
 // str(v), repr(v) and Python's spelling of a float.

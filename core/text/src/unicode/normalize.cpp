@@ -148,4 +148,15 @@ std::string to_upper(std::string_view text) {
     });
 }
 
+std::string to_title(std::string_view text) {
+    return map_code_points(text, [](std::string& out, std::uint32_t cp) {
+        if (cp == 0xDF)
+            out += "Ss";
+        else
+            append_utf8(
+                out, static_cast<std::uint32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(cp)))
+            );
+    });
+}
+
 } // namespace rlx::text

@@ -18,5 +18,6 @@ result<std::string> normalize(std::string_view text, normal_form form);
 std::string strip_marks(std::string_view text); // without combining marks
 std::string to_lower(std::string_view text);
 std::string to_upper(std::string_view text);
+std::string to_title(std::string_view text); // each character for itself
 
 } // namespace rlx::text
