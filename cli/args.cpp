@@ -55,12 +55,8 @@ error unknown_flag(const command_spec& spec, std::string_view given) {
         for (const flag& f : g.flags)
             names.push_back(f.name);
     if (auto close = nearest(name, names))
-        return usage(
-            fmt::format("unknown flag '{}'; did you mean '--{}'?", given, *close)
-        );
-    return usage(fmt::format(
-        "unknown flag '{}'; --help lists the flags", given
-    ));
+        return usage(fmt::format("unknown flag '{}'; did you mean '--{}'?", given, *close));
+    return usage(fmt::format("unknown flag '{}'; --help lists the flags", given));
 }
 
 result<void> check_value(const flag& f, const std::string& value) {
@@ -134,7 +130,11 @@ result<arguments> arguments::parse(const command_spec& spec, std::span<const std
     const bool many = spec.positional.ends_with("...");
     const std::size_t most = spec.positional.empty() ? 0 : many ? out.positional_.size() : 1;
     if (out.positional_.size() > most && !out.has("help"))
-        return usage(fmt::format("unexpected argument '{}'", out.positional_[most]));
+        return usage(fmt::format(
+            "unexpected argument '{}'{}",
+            out.positional_[most],
+            find_flag(spec, "weights") ? "; a model is given with --weights" : ""
+        ));
     return out;
 }
 

@@ -10,7 +10,7 @@ using enum flag_kind;
 constexpr flag general[] = {
     {"help", 'h', toggle, "", "", "print this help"},
     {"verbose", 'v', toggle, "", "", "say more on stderr (plugins, memory plan, warnings in full)"},
-    {"quiet", 'q', toggle, "", "", "nothing on stderr but errors"},
+    {"quiet", 0, toggle, "", "", "nothing on stderr but errors"},
     {"progress", 0, text, "MODE", "auto", "auto, plain, json or none: progress on stderr"},
 };
 
@@ -32,7 +32,12 @@ constexpr flag weights[] = {
      "of several GGUF files take the one whose name contains TEXT"},
     {"prefer", 0, text, "TEXT", "", "same as --prefer-gguf", "prefer-gguf"},
     {"prefer-quant", 0, text, "TEXT", "", "same as --prefer-gguf", "prefer-gguf"},
-    {"gguf-index", 0, integer, "N", "", "of several GGUF files take number N of the sorted list"},
+    {"gguf-index",
+     0,
+     integer,
+     "N",
+     "",
+     "of several GGUF files take number N of the sorted list, from 0"},
 };
 
 constexpr flag device[] = {
@@ -110,7 +115,7 @@ constexpr flag prompt[] = {
 };
 
 constexpr flag generate[] = {
-    {"max-tokens", 'n', integer, "N", "32", "most tokens to generate"},
+    {"max-tokens", 'n', integer, "N", "32; chat 512", "most tokens to generate"},
     {"temperature", 0, number, "X", "0", "0 takes the most likely token; larger is more random"},
     {"top-k", 0, integer, "N", "0 (off)", "sample among the N most likely tokens"},
     {"top-p", 0, number, "X", "1", "sample among the most likely tokens that sum to probability X"},

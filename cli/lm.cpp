@@ -26,6 +26,35 @@ result<std::string> one_of(
     return usage(fmt::format("--{}: '{}' is none of {}", flag, value, fmt::join(allowed, ", ")));
 }
 
+// What --verbose adds: plugins and the memory plan.
+void print_details(const lm_runner& runner) {
+    const run_facts& f = runner.ran_on();
+    const lm_plan& p = runner.memory();
+    const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+    fmt::print(
+        stderr,
+        "plugins {} {}, {} {} | device {}\n",
+        f.family_plugin,
+        f.family_version,
+        f.backend_plugin,
+        f.backend_version,
+        f.device_description
+    );
+    fmt::print(
+        stderr,
+        "memory {:.1f} MB: weights {:.1f}, mapped {:.1f}, cache {:.1f} for {} tokens, scratch "
+        "{:.1f}\n",
+        mb(p.total()),
+        mb(p.weights),
+        mb(p.mapped),
+        mb(p.state),
+        p.max_seq,
+        mb(p.scratch)
+    );
+    for (const std::string& w : runner.warnings())
+        fmt::print(stderr, "note: {}\n", w);
+}
+
 // A bare name is looked up in RLX_WEIGHTS_DIR when it is no path here.
 std::filesystem::path located(const std::string& given) {
     std::filesystem::path path(given);
@@ -84,6 +113,10 @@ builder_of(const arguments& a, plugin_catalog* catalog, const std::string& famil
             RLX_UNSUPPORTED,
             "--precision f16-lm: a half-precision output layer alone is not offered; auto and f32 "
             "are"};
+    if (a.has("no-packed") && a.has("compute") && compute != "f32")
+        return usage(
+            fmt::format("--no-packed means --compute f32 and contradicts --compute {}", compute)
+        );
     if (a.has("no-packed")) compute = "f32";
     if (a.has("format")) {
         const std::string wanted = RLX_TRY(one_of(a, "format", "", {"gguf", "safetensors"}));
@@ -114,7 +147,9 @@ result<std::unique_ptr<lm_runner>> load_model(
     progress_line line("loading", "bytes", mode);
     b.progress([&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
     if (max_rows > 0) b.max_rows(max_rows);
-    return b.build();
+    auto runner = RLX_TRY(b.build());
+    if (a.has("verbose")) print_details(*runner);
+    return runner;
 }
 
 result<generate_options> generation_of(const arguments& a, std::int64_t default_max_tokens) {
@@ -134,6 +169,8 @@ result<generate_options> generation_of(const arguments& a, std::int64_t default_
     if (a.has("repetition-penalty") && o.sample.repetition_penalty == 0)
         return usage("--repetition-penalty: must be above 0");
     o.stop = a.all("stop");
+    for (const std::string& stop : o.stop)
+        if (stop.empty()) return usage("--stop: an empty text would stop at once");
     o.ignore_eos = a.has("ignore-eos");
     o.cancel = &cancel_flag();
     return o;

@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "commands.hpp"
 
+#include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
 
 #include <fmt/format.h>
 
 namespace rlx::cli {
+
+namespace {
+
+result<std::uint32_t> log_level_of_environment() {
+    const std::string_view name = env_string("RLX_LOG").value_or("warn");
+    constexpr std::string_view names[] = {
+        "error", "warn", "info", "debug"}; // in the order of RLX_LOG_*
+    for (std::uint32_t i = 0; i < std::size(names); i++)
+        if (names[i] == name) return i;
+    return error{
+        RLX_INVALID_ARGUMENT,
+        fmt::format("RLX_LOG: '{}' is none of {}", name, fmt::join(names, ", "))};
+}
+
+} // namespace
 
 int report(std::string_view program, const error& e) {
     std::fflush(stdout);
@@ -36,6 +52,10 @@ int run_command(
         return printed.ok() ? exit_ok : report(program, printed.error());
     }
     log_set_sink(log_stderr_sink, nullptr);
+    if (auto level = log_level_of_environment(); level.ok())
+        log_set_level(*level);
+    else
+        return report(program, level.error());
     if (a.has("verbose")) log_set_level(RLX_LOG_INFO);
     if (a.has("quiet")) log_set_level(RLX_LOG_ERROR);
     auto code = body(a);

@@ -90,12 +90,17 @@ public:
         auto answer = generate();
         if (!answer.ok()) {
             undo();
+            if (answer.error().code == RLX_INVALID_ARGUMENT)
+                answer.error().message +=
+                    "; in this chat /new starts over and /undo takes back the last exchange";
             return answer.error();
         }
         messages_.push_back({{"role", "assistant"}, {"content", answer->text}});
         last_ = std::move(*answer);
         return {};
     }
+
+    bool random() const { return options_.sample.temperature > 0; }
 
     void next_seed() { options_.sample.seed++; }
 
@@ -208,6 +213,7 @@ result<verdict> slash_command(conversation& talk, const std::string& line) {
     else if (name == "/retry") {
         const std::string again = talk.undo();
         talk.next_seed();
+        if (!talk.random()) fmt::print(stderr, "(temperature is 0: the answer will be the same)\n");
         if (again.empty()) return error{RLX_INVALID_ARGUMENT, "/retry: nothing was asked yet"};
         RLX_CHECK(talk.ask(again));
     } else if (name == "/stats" || name == "/save")

@@ -25,7 +25,7 @@ constexpr flag own[] = {
      flag_kind::integer,
      "N",
      "",
-     "of several GGUF files take number N of the sorted list"},
+     "of several GGUF files take number N of the sorted list, from 0"},
     {"json", 0, flag_kind::toggle, "", "", "print one JSON document"},
 };
 

@@ -13,11 +13,6 @@ namespace {
 
 constexpr flag own[] = {{"json", 0, flag_kind::toggle, "", "", "print one JSON document"}};
 
-// Secrets are shown as set, never printed.
-std::string shown(const env_var& v, std::string_view value) {
-    return v.name == "HF_TOKEN" ? "(set)" : std::string(value);
-}
-
 result<int> run(const arguments& a) {
     nlohmann::ordered_json doc = nlohmann::json::array();
     for (const env_var& v : env_vars) {
@@ -25,16 +20,11 @@ result<int> run(const arguments& a) {
         if (a.has("json")) {
             nlohmann::ordered_json row{
                 {"name", v.name}, {"default", v.fallback}, {"doc", v.doc}, {"value", nullptr}};
-            if (value) row["value"] = shown(v, *value);
+            if (value) row["value"] = *value;
             doc.push_back(std::move(row));
         } else {
             RLX_CHECK(print(fmt::format(
-                "{:<18} {}\n{:<18} {} [{}]\n",
-                v.name,
-                value ? shown(v, *value) : "-",
-                "",
-                v.doc,
-                v.fallback
+                "{:<18} {}\n{:<18} {} [{}]\n", v.name, value ? *value : "-", "", v.doc, v.fallback
             )));
         }
     }

@@ -30,7 +30,7 @@ constexpr flag own[] = {
      flag_kind::integer,
      "N",
      "",
-     "of several GGUF files take number N of the sorted list"},
+     "of several GGUF files take number N of the sorted list, from 0"},
     {"tensors", 0, flag_kind::toggle, "", "", "also list every tensor"},
     {"list-formats", 0, flag_kind::toggle, "", "", "list the weight formats rlx reads and exit"},
     {"json", 0, flag_kind::toggle, "", "", "print one JSON document"},
@@ -85,8 +85,8 @@ json document(const weights& w, const summary& s, bool tensors) {
     return doc;
 }
 
-double mib(std::uint64_t bytes) {
-    return static_cast<double>(bytes) / (1024.0 * 1024.0);
+double mb(std::uint64_t bytes) {
+    return static_cast<double>(bytes) / (1e6);
 }
 
 std::string text(const weights& w, const summary& s, bool tensors) {
@@ -101,7 +101,7 @@ std::string text(const weights& w, const summary& s, bool tensors) {
     out +=
         fmt::format("tensors   {}, metadata keys {}\n", w.tensors().size(), w.meta_keys().size());
     out += fmt::format(
-        "size      {:.1f} MiB packed, {:.1f} MiB as f32\n", mib(s.packed_bytes), mib(s.f32_bytes)
+        "size      {:.1f} MB packed, {:.1f} MB as f32\n", mb(s.packed_bytes), mb(s.f32_bytes)
     );
     if (s.mtp_heads > 0) out += fmt::format("draft     {} MTP heads\n", s.mtp_heads);
     out += "dtypes   ";

@@ -41,6 +41,21 @@ result<std::vector<std::int32_t>> prompt_ids(const arguments& a, checkpoint& c) 
                 "{}: exactly one of --prompt, --prompt-ids and --messages-json is needed",
                 given ? "conflicting prompts" : "no prompt"
             )};
+    if (a.has("chat") && !a.has("prompt"))
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "--chat goes with --prompt; --messages-json uses the chat template anyway, "
+            "--prompt-ids never does"};
+    const bool templated = a.has("chat") || a.has("messages-json");
+    for (std::string_view flag : {"no-think", "template-vars"})
+        if (a.has(flag) && !templated)
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format(
+                    "--{} needs --chat or --messages-json: nothing else goes through the chat "
+                    "template",
+                    flag
+                )};
     if (a.has("prompt-ids")) return parse_ids(a.text("prompt-ids"));
     if (a.has("prompt") && !a.has("chat")) {
         if (a.has("system"))

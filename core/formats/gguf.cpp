@@ -159,7 +159,13 @@ result<void> gguf_parser::header() {
     n_tensors_ = RLX_TRY(read<std::uint64_t>("the tensor count"));
     n_entries_ = RLX_TRY(read<std::uint64_t>("the metadata count"));
     if (n_tensors_ > max_tensors || n_tensors_ > left() / min_tensor_bytes) {
-        return corrupt(8, "{} tensors announced in a file of {} bytes", n_tensors_, bytes_.size());
+        return corrupt(
+            8,
+            "{} tensors announced in a file of {} bytes: it is truncated or damaged; fetch it "
+            "again",
+            n_tensors_,
+            bytes_.size()
+        );
     }
     if (n_entries_ > max_entries || n_entries_ > left() / min_entry_bytes) {
         return corrupt(

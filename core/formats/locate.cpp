@@ -217,6 +217,11 @@ result<checkpoint_location> locate_file(const fs::path& file, const open_options
     if (name.ends_with(".safetensors.index.json")) {
         return checkpoint_location{checkpoint_kind::safetensors_index, file, dir};
     }
+    std::error_code ec;
+    if (!fs::is_regular_file(file, ec)) // a pipe would block, a device never end
+        return error{RLX_INVALID_ARGUMENT, file.string() + ": not a regular file"};
+    if (fs::file_size(file, ec) == 0 && !ec)
+        return error{RLX_CORRUPT_DATA, file.string() + ": the file is empty (0 bytes)"};
     char head[9] = {};
     std::ifstream in(file, std::ios::binary);
     if (!in) return error{RLX_IO, file.string() + ": cannot open"};

@@ -143,7 +143,7 @@ void index::save() const {
     auto done =
         replace_file(state_->file, doc.dump(-1, ' ', false, json::error_handler_t::replace));
     if (!done.ok()) {
-        log_debug(
+        log_warn(
             "plugins",
             fmt::format("index {} is not written: {}", state_->file.native(), done.error().message)
         );

@@ -116,6 +116,31 @@ TEST_F(bad_input, garbage_is_no_model) {
     expect(3, {"x.gguf"}, ask(dir + "/x.gguf"));
 }
 
+TEST_F(bad_input, pipes_and_empty_files_are_no_models_and_nothing_hangs) {
+    ASSERT_EQ(mkfifo((dir + "/pipe.gguf").c_str(), 0600), 0);
+    expect(
+        2, {"pipe.gguf", "not a regular file"}, ask(dir + "/pipe.gguf"), {.timeout_seconds = 10}
+    );
+    std::ofstream(dir + "/empty.gguf").close();
+    expect(3, {"empty.gguf", "0 bytes"}, ask(dir + "/empty.gguf"));
+}
+
+TEST_F(bad_input, flags_that_would_have_no_effect_are_refused) {
+    expect(2, {"--chat"}, ask(stories_model(), {"--prompt-ids", "5", "--chat"}));
+    expect(2, {"--no-think"}, ask(stories_model(), {"--prompt", "Hi", "--no-think"}));
+    expect(
+        2,
+        {"--no-packed"},
+        ask(stories_model(), {"--prompt", "Hi", "--no-packed", "--compute", "auto"})
+    );
+    expect(2, {"--stop"}, ask(stories_model(), {"--prompt", "Hi", "--stop", ""}));
+    expect(2, {"--weights"}, {"run", stories_model(), "--prompt", "Hi"});
+}
+
+TEST_F(bad_input, unknown_log_levels_are_refused) {
+    expect(2, {"RLX_LOG", "zzz", "debug"}, ask(stories_model()), {.environment = {"RLX_LOG=zzz"}});
+}
+
 TEST_F(bad_input, unknown_flag_suggests_the_nearest) {
     expect(
         2,
@@ -227,6 +252,7 @@ TEST_F(bad_input, unwritable_cache_is_no_obstacle) {
         {.environment = {"RLX_CACHE_DIR=/proc/no/such/place", "XDG_CACHE_HOME=/proc/no/such/place"}}
     );
     EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_NE(r.err.find("/proc/no/such/place"), std::string::npos) << r.err;
 }
 
 TEST_F(bad_input, unwritable_output_is_an_error_and_leaves_nothing) {

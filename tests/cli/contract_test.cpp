@@ -302,6 +302,42 @@ TEST(inspect, prints_one_document_and_is_also_a_program) {
     EXPECT_GT(doc["f32_bytes"], doc["packed_bytes"]);
 }
 
+TEST(inspect, scans_folders_and_resolves_a_name) {
+    const std::string dir = scratch_directory();
+    std::filesystem::copy_file(stories_model(), dir + "/tiny-Q8_0.gguf");
+    const json found = json::parse(run({program("rlx-inspect"),
+                                        "scan",
+                                        "--root",
+                                        dir,
+                                        "--source",
+                                        "extra",
+                                        "-q",
+                                        "tiny",
+                                        "--sniff",
+                                        "--json"})
+                                       .out);
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0]["path"], dir + "/tiny-Q8_0.gguf");
+    EXPECT_EQ(found[0]["quant_hint"], "Q8_0");
+    EXPECT_EQ(found[0]["arch_hint"], "qwen3");
+    EXPECT_EQ(
+        run({program("rlx-inspect"), "resolve", "tiny", "--root", dir, "--source", "extra"}).out,
+        dir + "/tiny-Q8_0.gguf\n"
+    );
+    EXPECT_EQ(
+        run({program("rlx-inspect"), "resolve", "nothing-like-it", "--root", dir}).exit_code, 3
+    );
+    for (const char* verb : {"scan", "resolve"})
+        EXPECT_EQ(run({program("rlx-inspect"), verb, "--help"}).exit_code, 0);
+    std::filesystem::remove_all(dir);
+}
+
+TEST(run, verbose_names_the_plugins_and_the_memory) {
+    const outcome r = run(command({rlx_run, "run", "--verbose"}, prompt));
+    EXPECT_NE(r.err.find("org.rlx.qwen3"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("memory "), std::string::npos) << r.err;
+}
+
 TEST(chat, answers_every_line_of_a_pipe_and_nothing_else_reaches_stdout) {
     const outcome r =
         run({rlx_run, "chat", "--weights", stories_model(), "--max-tokens", "8"},

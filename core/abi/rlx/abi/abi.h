@@ -12,7 +12,7 @@
 //             rlx_bytes borrow: valid until the call returns unless a comment says otherwise.
 //   control   Nothing throws across the wall; plugins never abort, exit, print, install signal
 //             handlers or read the environment.
-//   threads   Each member carries a tag: [any thread] re-entrant, [one thread per OBJECT] callers
+//   threads   A header or table states its rule; members that differ carry a tag: [any thread] re-entrant, [one thread per OBJECT] callers
 //             serialise calls on that object.
 #pragma once
 
@@ -100,7 +100,7 @@ typedef struct rlx_plugin {
     void* self;    // first argument of every plugin table's members
     rlx_str id;    // must equal the manifest's id
     rlx_str version;
-    // A plugin interface by name ("rlx.family/1", "rlx.backend/1", "rlx.cli/1"), NULL when absent
+    // A plugin interface by name ("rlx.family/1", "rlx.backend/1"), NULL when absent
     // or older than min_minor. [any thread]
     const void* (*iface)(void* self, rlx_str name, uint16_t min_minor);
     // Stops the plugin's own threads at process exit. The library stays mapped. May be NULL.

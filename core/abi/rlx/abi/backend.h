@@ -60,7 +60,7 @@ typedef struct rlx_compile_args {
     const volatile uint32_t* cancel; // may be NULL
 } rlx_compile_args;
 
-// A device may be used by several programs; calls on one program are serialised by the caller.
+// [one thread per device], its programs included, unless tagged otherwise; devices are independent.
 typedef struct rlx_backend_v1 {
     rlx_hdr hdr;
     // Number of devices; never fails, 0 with a reason in the log when the driver is absent. [any thread]

@@ -25,7 +25,7 @@ typedef struct rlx_family_v1 {
     // opts: runtime options that change the model ("rope.scaling" overrides and the like), may be NULL.
     // [any thread]
     rlx_error* (*open)(void* self, rlx_weights* w, const rlx_options* opts, void** model);
-    void (*close)(void* self, void* model);
+    void (*close)(void* self, void* model); // [one thread per model]
     // Facts for the host: "vocab_size", "context_length", "n_layers", "hidden_size" (i64), "name" (str).
     rlx_error* (*info)(void* self, void* model, rlx_options* out);
     // Adds the named graph's nodes to g. [one thread per model]
