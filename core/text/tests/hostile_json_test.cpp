@@ -149,6 +149,15 @@ TEST(tokenizer_json_file, side_files_give_bos_eos_and_stop_ids) {
     EXPECT_EQ((*t)->eos(), 0);
     EXPECT_TRUE((*t)->adds_bos());
     EXPECT_EQ((*t)->stop_ids().size(), 2u);
+    // Flags in tokenizer_config.json replace the post-processor.
+    EXPECT_EQ((*t)->encode("", {.add_special = true})->size(), 2u);
+    w.files["tokenizer_config.json"] = R"({"bos_token": "<|begin|>", "add_bos_token": true})";
+    EXPECT_EQ(
+        *(*library().open_tokenizer(w))->encode("", {.add_special = true}),
+        (std::vector<std::int32_t>{1})
+    );
+    w.files["tokenizer_config.json"] = R"({"bos_token": "<|begin|>", "add_bos_token": false})";
+    EXPECT_TRUE((*library().open_tokenizer(w))->encode("", {.add_special = true})->empty());
     w.files["tokenizer_config.json"] = R"({"bos_token": "<nowhere>"})";
     const auto bad = library().open_tokenizer(w);
     ASSERT_FALSE(bad.ok());

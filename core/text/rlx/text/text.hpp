@@ -27,9 +27,10 @@ struct encode_options {
 class stream_decoder {
 public:
     virtual ~stream_decoder() = default;
-    virtual result<std::string> push(std::int32_t id
-    ) = 0;                            // text that is complete now, may be empty
-    virtual std::string finish() = 0; // what is left; incomplete bytes become U+FFFD
+    // The text that is complete now, may be empty.
+    virtual result<std::string> push(std::int32_t id) = 0;
+    // What is left; incomplete bytes become U+FFFD. The next push starts a new text.
+    virtual std::string finish() = 0;
 };
 
 // [any thread]
@@ -54,8 +55,7 @@ public:
     virtual std::string_view source() const = 0; // "tokenizer.json" | "gguf"
     virtual std::string_view kind() const = 0;   // "bpe/qwen2", "spm", ...
 
-    // Named special tokens as chat templates see them: {"bos_token", "<s>"}, {"eos_token", ...},
-    // ...
+    // Named special tokens as chat templates see them: {"bos_token", "<s>"}, {"eos_token", ..}, ..
     virtual std::vector<std::pair<std::string, std::string>> special_tokens() const { return {}; }
 
     // A new stream; it borrows the tokenizer.
@@ -64,9 +64,8 @@ public:
 
 struct render_options {
     bool add_generation_prompt = true;
-    std::string
-        extra_json; // object merged into the template's variables ("enable_thinking", "tools", ...)
-    std::string now; // YYYY-MM-DD for strftime_now, empty = today
+    std::string extra_json; // object of more variables: "enable_thinking", "tools", "documents", ..
+    std::string now;        // YYYY-MM-DD [HH:MM:SS] for strftime_now, empty = the clock
 };
 
 // [any thread]
@@ -82,14 +81,18 @@ public:
 class text_library {
 public:
     virtual ~text_library() = default;
-    // From tokenizer.json beside the weights, else from the GGUF's own vocabulary. `file` forces a
-    // tokenizer.json.
+    // A GGUF's own vocabulary, else tokenizer.json beside the weights. `file` is a tokenizer.json
+    // to use instead (with the side files in its folder). Errors name the component that is missing
+    // or not supported.
     virtual result<std::unique_ptr<tokenizer>>
     open_tokenizer(const weights& w, const std::string& file = {}) const = 0;
     virtual std::unique_ptr<stream_decoder> stream(const tokenizer& t) const = 0;
-    // The checkpoint's own template; RLX_MISSING_METADATA when it has none.
+    // The checkpoint's own template: GGUF metadata, chat_template.jinja, tokenizer_config.json.
+    // RLX_MISSING_METADATA when it has none, RLX_UNSUPPORTED for constructs that are not supported;
+    // never another template.
     virtual result<std::unique_ptr<chat_template>>
     open_template(const weights& w, const tokenizer& t) const = 0;
+    // An empty bos or eos leaves the variable undefined.
     virtual result<std::unique_ptr<chat_template>>
     parse_template(std::string_view source, std::string_view bos, std::string_view eos) const = 0;
 };

@@ -76,6 +76,7 @@ std::array<token_id, 256> byte_tokens(const token_table& tokens, bool byte_level
         constexpr const char* digits = "0123456789ABCDEF";
         const std::string name = {'<', '0', 'x', digits[b >> 4], digits[b & 15], '>'};
         ids[b] = tokens.find(byte_level ? std::string_view(&one, 1) : std::string_view(name));
+        if (ids[b] == no_token && !byte_level) ids[b] = tokens.find(name, true);
     }
     return ids;
 }

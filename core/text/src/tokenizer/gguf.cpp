@@ -126,9 +126,9 @@ result<void> set_raw_tokens(const raw_vocab& v, pipeline& p) {
                 RLX_CORRUPT_DATA,
                 "byte token " + std::to_string(i) + " is \"" + std::string(v.tokens[i]) +
                     "\", expected <0x00> to <0xFF>"};
-        RLX_CHECK(
-            p.tokens.set(static_cast<token_id>(i), v.tokens[i], {v.types[i], is_name(v.types[i])})
-        );
+        // Byte tokens are reached by falling back to them, never by their spelling.
+        const bool literal = is_name(v.types[i]) || v.types[i] == token_type::byte;
+        RLX_CHECK(p.tokens.set(static_cast<token_id>(i), v.tokens[i], {v.types[i], literal}));
     }
     p.tokens.index();
     p.decoder.byte_fallback = true;
@@ -154,9 +154,8 @@ result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& 
                 RLX_CORRUPT_DATA, "the score of token " + std::to_string(i) + " is not finite"};
         priorities.push_back(static_cast<float>((*scores)[i]));
     }
-    for (const char* flag : {"remove_extra_whitespaces"})
-        if (w.meta_bool(key_of(flag)).value_or(false))
-            return error{RLX_UNSUPPORTED, key_of(flag) + " is not supported"};
+    if (w.meta_bool(key_of("remove_extra_whitespaces")).value_or(false))
+        return error{RLX_UNSUPPORTED, key_of("remove_extra_whitespaces") + " is not supported"};
     if (w.meta_bool(key_of("add_space_prefix")).value_or(true)) {
         p.norm.steps.emplace_back(prepend{" "});
         p.decoder.strip_start = 1;

@@ -290,19 +290,34 @@ result<void> read_generation_config(const json& j, pipeline& p) {
     return {};
 }
 
+// add_bos_token and add_eos_token, where tokenizer_config.json states one of them, replace the
+// post-processor.
+result<void> read_add_flags(const json& config, pipeline& p) {
+    if (!config.contains("add_bos_token") && !config.contains("add_eos_token")) return {};
+    p.prefix.clear();
+    p.suffix.clear();
+    if (RLX_TRY(get_bool(config, "add_bos_token", false)) && p.bos) p.prefix.push_back(*p.bos);
+    if (RLX_TRY(get_bool(config, "add_eos_token", false)) && p.eos) p.suffix.push_back(*p.eos);
+    return {};
+}
+
+result<json> parse_object(const std::string& text) {
+    json j = RLX_TRY(parse_json(text));
+    if (!j.is_object()) return error{RLX_CORRUPT_DATA, "not an object"};
+    return j;
+}
+
 result<void> read_side_files(const hf_files& files, pipeline& p) {
-    if (files.config)
-        RLX_CHECK(read_special_names(
-                      RLX_TRY(parse_json(*files.config).within("tokenizer_config.json")), p
-        )
-                      .within("tokenizer_config.json"));
-    if (files.special_tokens_map)
-        RLX_CHECK(
-            read_special_names(
-                RLX_TRY(parse_json(*files.special_tokens_map).within("special_tokens_map.json")), p
-            )
-                .within("special_tokens_map.json")
-        );
+    json config = json::object();
+    if (files.config) {
+        config = RLX_TRY(parse_object(*files.config).within("tokenizer_config.json"));
+        RLX_CHECK(read_special_names(config, p).within("tokenizer_config.json"));
+    }
+    if (files.special_tokens_map) {
+        const json map =
+            RLX_TRY(parse_object(*files.special_tokens_map).within("special_tokens_map.json"));
+        RLX_CHECK(read_special_names(map, p).within("special_tokens_map.json"));
+    }
     for (const auto& [key, text] : p.special_tokens) {
         if (key != "bos_token" && key != "eos_token") continue;
         token_id id = p.tokens.find(text, true);
@@ -316,13 +331,12 @@ result<void> read_side_files(const hf_files& files, pipeline& p) {
         (key == "bos_token" ? p.bos : p.eos) = id;
     }
     if (p.eos) add_stop(p, *p.eos);
-    if (files.generation_config)
-        RLX_CHECK(
-            read_generation_config(
-                RLX_TRY(parse_json(*files.generation_config).within("generation_config.json")), p
-            )
-                .within("generation_config.json")
-        );
+    RLX_CHECK(read_add_flags(config, p).within("tokenizer_config.json"));
+    if (files.generation_config) {
+        const json generation =
+            RLX_TRY(parse_object(*files.generation_config).within("generation_config.json"));
+        RLX_CHECK(read_generation_config(generation, p).within("generation_config.json"));
+    }
     return {};
 }
 

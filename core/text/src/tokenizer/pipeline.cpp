@@ -23,6 +23,11 @@ struct model_sink final : word_sink {
     }
 };
 
+// No text of its own unless asked for.
+bool is_special(token_type t) {
+    return t == token_type::control || t == token_type::unknown;
+}
+
 class pipeline_stream final : public stream_decoder {
 public:
     explicit pipeline_stream(const pipeline_tokenizer& t) : tokenizer_(&t), state_(t.rules()) {}
@@ -102,7 +107,7 @@ result<void> pipeline_tokenizer::check(std::int32_t id) const {
 result<std::string> pipeline_tokenizer::piece(std::int32_t id, bool special) const {
     RLX_CHECK(check(id));
     const token_table::entry e = p_->tokens.info(id);
-    if (e.type == token_type::control && !special) return std::string();
+    if (is_special(e.type) && !special) return std::string();
     return token_bytes(p_->decoder, p_->tokens.bytes(id), e.literal);
 }
 
@@ -110,7 +115,7 @@ result<void>
 pipeline_tokenizer::push(detokenizer& d, std::int32_t id, bool special, std::string& out) const {
     RLX_CHECK(check(id));
     const token_table::entry e = p_->tokens.info(id);
-    if (e.type != token_type::control || special) d.push(p_->tokens.bytes(id), e.literal, out);
+    if (!is_special(e.type) || special) d.push(p_->tokens.bytes(id), e.literal, out);
     return {};
 }
 
