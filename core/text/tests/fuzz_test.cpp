@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 namespace rlx::text_test {
@@ -113,7 +113,7 @@ TEST(fuzz, mutated_templates_end_in_time) {
     ASSERT_TRUE(whole.ok()) << whole.error().message;
     const auto unharmed = (*whole)->render(messages);
     ASSERT_TRUE(unharmed.ok()) << unharmed.error().message;
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     int parsed = 0, rendered = 0;
     for (int round = 0; round < 6000; ++round) {
         const auto t = library().parse_template(mutate(random, source), "<s>", "</s>");
@@ -130,7 +130,7 @@ TEST(fuzz, mutated_templates_end_in_time) {
     }
     EXPECT_GT(parsed, 500);
     EXPECT_GT(rendered, 100);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+    EXPECT_LT(std::clock() - start, 60 * CLOCKS_PER_SEC);
 }
 
 } // namespace

@@ -2,7 +2,7 @@
 // Templates that would run, recurse or grow without end are stopped, quickly.
 #include "fake_weights.hpp"
 
-#include <chrono>
+#include <ctime>
 
 namespace rlx::text_test {
 namespace {
@@ -10,15 +10,14 @@ namespace {
 void expect_stopped(
     const std::string& source, const std::string& part, const std::string& messages = "[]"
 ) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock(); // processor time: the machine may be busy
     const auto t = library().parse_template(source, "", "");
     const std::string message = t.ok() ? [&] {
         const auto r = (*t)->render(messages);
         return r.ok() ? "rendered " + std::to_string(r->size()) + " bytes" : r.error().message;
     }() : t.error().message;
     EXPECT_NE(message.find(part), std::string::npos) << source.substr(0, 200) << "\n" << message;
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20))
-        << source.substr(0, 200);
+    EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC) << source.substr(0, 200);
 }
 
 std::string repeated(const std::string& s, int n) {
