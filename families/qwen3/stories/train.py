@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-only
 """Trains the bundled model (Qwen3 architecture, about 2.2 M parameters) on stories of make_stories.py and writes
-rlx-stories.gguf (Q8_0). Needs torch, transformers, tokenizers, gguf. About an hour on two cores.
+rlx-stories.gguf (Q8_0). Needs torch, transformers, tokenizers, gguf; the README beside it has the commands.
 
     make_stories.py --out stories.jsonl
     train.py --stories stories.jsonl --out rlx-stories.gguf [--hf DIR]
