@@ -13,23 +13,56 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <memory>
+#include <utility>
+
+#include <sys/mman.h>
 
 namespace rlx::cpu::test {
 namespace {
 
-struct free_deleter {
-    void operator()(void* p) const { std::free(p); }
+// Memory that ends, rounded up to `align`, at a page nobody may touch: the kernels are built
+// without sanitizers.
+class guarded {
+public:
+    guarded() = default;
+
+    explicit guarded(std::uint64_t bytes, std::uint64_t align = 64) {
+        constexpr std::uint64_t page = 4096;
+        const std::uint64_t used = (bytes + align - 1) / align * align;
+        mapped_ = (used + page - 1) / page * page + page;
+        void* p =
+            mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) std::abort();
+        base_ = static_cast<std::uint8_t*>(p);
+        if (mprotect(base_ + mapped_ - page, page, PROT_NONE) != 0) std::abort();
+        data_ = base_ + mapped_ - page - used;
+        std::memset(data_, 0xcd, used);
+    }
+
+    guarded(guarded&& o) noexcept { swap(o); }
+
+    guarded& operator=(guarded&& o) noexcept {
+        swap(o);
+        return *this;
+    }
+
+    ~guarded() {
+        if (base_) munmap(base_, mapped_);
+    }
+
+    std::uint8_t* get() const { return data_; }
+
+private:
+    void swap(guarded& o) {
+        std::swap(base_, o.base_);
+        std::swap(data_, o.data_);
+        std::swap(mapped_, o.mapped_);
+    }
+
+    std::uint8_t* base_ = nullptr;
+    std::uint8_t* data_ = nullptr;
+    std::uint64_t mapped_ = 0;
 };
-
-using aligned_buffer = std::unique_ptr<std::uint8_t, free_deleter>;
-
-aligned_buffer make_buffer(std::uint64_t bytes) {
-    const std::uint64_t n = (bytes + 64) / 64 * 64;
-    void* p = std::aligned_alloc(64, n);
-    std::memset(p, 0xcd, n);
-    return aligned_buffer(static_cast<std::uint8_t*>(p));
-}
 
 bool machine_has(tier t) {
     switch (t) {
@@ -114,14 +147,14 @@ problem make_problem(
 // A packed weight with its memory.
 struct weight {
     mm_packed packed;
-    aligned_buffer data;
+    guarded data;
 };
 
 weight pack(const mm_config& cfg, const problem& p, std::int64_t rows_per_call = 48) {
     weight w;
     const char* reason = nullptr;
     EXPECT_TRUE(mm_layout(cfg, {p.dtype, p.groups, p.out, p.in}, &w.packed, &reason)) << reason;
-    w.data = make_buffer(w.packed.bytes);
+    w.data = guarded(w.packed.bytes);
     w.packed.data = w.data.get();
     const dtype_info& info = info_of(p.dtype);
     const std::int64_t row_bytes = p.in / info.cols * info.bytes;
@@ -149,13 +182,16 @@ struct cut {
 // untouched.
 std::vector<float> multiply(const mm_config& cfg, const weight& w, const problem& p, cut c = {}) {
     const std::uint64_t stride = act_row_bytes(w.packed.form, p.in);
-    aligned_buffer act = make_buffer(stride * static_cast<std::uint64_t>(p.rows));
+    const guarded act(stride * static_cast<std::uint64_t>(p.rows));
     for (std::int64_t t = 0; t < p.rows; ++t) {
         act_make(cfg, w.packed.form, p.x.data() + t * p.in, p.in, act.get() + stride * t);
     }
     const std::int64_t out_stride = p.out + 3;
-    std::vector<float> y(static_cast<std::size_t>(p.rows * out_stride), canary);
-    aligned_buffer space = make_buffer(mm_workspace(w.packed));
+    const std::int64_t out_floats = p.rows * out_stride;
+    const guarded out(static_cast<std::uint64_t>(out_floats) * 4, 4);
+    auto* y = reinterpret_cast<float*>(out.get());
+    std::fill(y, y + out_floats, canary);
+    const guarded space(mm_workspace(w.packed));
     const mm_tiling size = mm_tile_size(w.packed, p.rows, c.threads);
     const std::int64_t tile_rows = c.rows ? c.rows : size.tile_rows;
     const std::int64_t tile_cols = c.cols ? c.cols : size.tile_cols;
@@ -164,7 +200,7 @@ std::vector<float> multiply(const mm_config& cfg, const weight& w, const problem
             mm_tile t;
             t.act = act.get() + stride * r;
             t.act_stride = stride;
-            t.out = y.data() + r * out_stride + col;
+            t.out = y + r * out_stride + col;
             t.out_stride = out_stride;
             t.n_rows = std::min(tile_rows, p.rows - r);
             t.col0 = col;
@@ -175,7 +211,7 @@ std::vector<float> multiply(const mm_config& cfg, const weight& w, const problem
     }
     std::vector<float> dense;
     for (std::int64_t t = 0; t < p.rows; ++t) {
-        const float* row = y.data() + t * out_stride;
+        const float* row = y + t * out_stride;
         dense.insert(dense.end(), row, row + p.out);
         for (std::int64_t i = p.out; i < out_stride; ++i)
             EXPECT_EQ(row[i], canary) << "row " << t;
@@ -400,11 +436,11 @@ TEST_P(matmul, rows_and_outputs_may_be_scattered_and_weights_grouped) {
         p.out = 21;
         const weight w = pack(cfg, p);
         const std::uint64_t stride = act_row_bytes(w.packed.form, p.in);
-        aligned_buffer act = make_buffer(stride * 9);
+        const guarded act(stride * 9);
         for (int t = 0; t < 9; ++t) {
             act_make(cfg, w.packed.form, p.x.data() + t * p.in, p.in, act.get() + stride * t);
         }
-        aligned_buffer space = make_buffer(mm_workspace(w.packed));
+        const guarded space(mm_workspace(w.packed));
         using list = std::vector<std::int32_t>;
         // Activation rows may repeat, output rows may not; row 3 is nobody's output.
         const std::pair<list, list> cases[] = {
