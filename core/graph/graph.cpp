@@ -91,6 +91,10 @@ graph_impl::extents(std::span<const std::pair<std::string_view, std::int64_t>> n
     return out;
 }
 
+result<void> graph_impl::check_extents(std::span<const std::int64_t> in_symbol_order) const {
+    return m.dims.check(in_symbol_order);
+}
+
 } // namespace ir
 
 } // namespace rlx

@@ -27,6 +27,7 @@ public:
     std::vector<rlx_value> states() const override;
     result<std::vector<std::int64_t>>
     extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const override;
+    result<void> check_extents(std::span<const std::int64_t> in_symbol_order) const override;
 
     // Error once finish() was called.
     result<void> writable() const;

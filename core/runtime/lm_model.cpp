@@ -243,6 +243,7 @@ result<void> loaded_lm::run(float* logits, const std::atomic<std::uint32_t>* can
     lm_.extents[lm_.symbols[symbol_b]] = step_.n_sequences;
     lm_.extents[lm_.symbols[symbol_p]] = step_.n_pages;
     lm_.extents[lm_.symbols[symbol_r]] = step_.n_rows;
+    RLX_CHECK(lm_.g->check_extents(lm_.extents));
     rlx_run_args args{};
     args.size = sizeof(args);
     args.n_extents = static_cast<std::uint32_t>(lm_.extents.size());

@@ -122,6 +122,14 @@ rlx_error* family_build(void* self, void*, rlx_str, rlx_graph* g) {
         table{n_rows, self_of(self).vocab};
     using fb = fake_builder;
     const rlx_value x = b.add(RLX_OP_Cast, {tokens}, {fb::number(RLX_ATTR_dtype, RLX_F32)});
+    if (const std::int64_t n = self_of(self).min_step; n > 0)
+        b.add(
+            RLX_OP_Slice,
+            {x},
+            {fb::number(RLX_ATTR_axis, 0),
+             fb::number(RLX_ATTR_start, 0),
+             fb::number(RLX_ATTR_stop, n)}
+        );
     const rlx_value k = b.add(RLX_OP_Reshape, {x}, {fb::list(RLX_ATTR_dims, cube)});
     const rlx_value s = b.add(RLX_OP_KvAppend, {state, k, k, b.input("slots", 1)}, {});
     const rlx_value a = b.add(

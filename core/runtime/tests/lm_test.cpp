@@ -309,6 +309,20 @@ TEST(lm, a_run_that_fails_half_way_feeds_nothing) {
     EXPECT_EQ(feed(*model, *s, std::span(all).subspan(60)), fake_logits(all));
 }
 
+TEST(lm, a_condition_the_graph_left_open_is_checked_for_every_step) {
+    fake_lm fake;
+    fake.min_step = 3;
+    const auto model = open_fake(fake);
+    const auto s = sequence(*model);
+    const ids all = some_ids(5);
+    EXPECT_EQ(feed(*model, *s, first(all, 3)), fake_logits(first(all, 3)));
+    const error e = feed_error(*model, *s, std::span(all).subspan(3));
+    EXPECT_EQ(e.code, RLX_INVALID_ARGUMENT);
+    EXPECT_TRUE(contains(e.message, "T = 2")) << e.message;
+    EXPECT_EQ(s->length(), 3);
+    EXPECT_EQ(fake.runs, 1);
+}
+
 TEST(lm, the_cancel_flag_stops_between_and_inside_steps) {
     fake_lm fake;
     std::atomic<std::uint32_t> stop{0};

@@ -79,6 +79,8 @@ public:
     // module it comes from.
     virtual result<std::vector<std::int64_t>>
     extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const = 0;
+    // The same checks for numbers in symbol order. Allocates nothing when no condition was left open.
+    virtual result<void> check_extents(std::span<const std::int64_t> in_symbol_order) const = 0;
 };
 
 // "rlx.graph/1", offered to plugins from the first call (or graph::create) on.
