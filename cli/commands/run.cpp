@@ -120,13 +120,12 @@ result<generate_result> stream(
     return r;
 }
 
-result<int> generate(const arguments& a, plugin_catalog* catalog, const std::string& family) {
-    catch_signals();
-    if (a.has("json") && a.has("jsonl"))
-        return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
-    generate_options options = RLX_TRY(generation_of(a, 32));
-    if (a.has("plan")) {
-        const lm_plan p = RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan());
+// What a plan that does not fit says goes to stderr, behind the numbers.
+result<int> show_plan(const arguments& a, const lm_plan& p) {
+    const auto line = [](std::string_view what, std::uint64_t bytes) {
+        return fmt::format("{:<10}{:>12.1f} MB\n", what, static_cast<double>(bytes) / 1e6);
+    };
+    if (a.has("json"))
         RLX_CHECK(print(
             dump(
                 {{"weights_bytes", p.weights},
@@ -134,12 +133,27 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
                  {"state_bytes", p.state},
                  {"scratch_bytes", p.scratch},
                  {"total_bytes", p.total()},
-                 {"max_seq", p.max_seq}}
+                 {"max_seq", p.max_seq},
+                 {"fits", p.refused.empty()}}
             ) +
             "\n"
         ));
-        return exit_ok;
-    }
+    else
+        RLX_CHECK(print(
+            line("weights", p.weights) + line("mapped", p.mapped) + line("cache", p.state) +
+            line("scratch", p.scratch) + line("total", p.total()) +
+            fmt::format("cache for {} tokens\n", p.max_seq)
+        ));
+    if (p.refused.empty()) return exit_ok;
+    return error{RLX_OUT_OF_MEMORY, p.refused};
+}
+
+result<int> generate(const arguments& a, plugin_catalog* catalog, const std::string& family) {
+    catch_signals();
+    if (a.has("json") && a.has("jsonl"))
+        return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
+    generate_options options = RLX_TRY(generation_of(a, 32));
+    if (a.has("plan")) return show_plan(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()));
     // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
     auto c = RLX_TRY(open_checkpoint(a));
     RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)

@@ -12,7 +12,9 @@
 namespace rlx {
 
 result<lm_plan> lm_model::plan(const parts& p, const lm_options& options) {
-    return RLX_TRY(build_lm_graph(p, options)).plan;
+    lm_graph lm = RLX_TRY(build_lm_graph(p, options));
+    if (auto fits = check_memory(lm, p); !fits) lm.plan.refused = fits.error().message;
+    return std::move(lm.plan);
 }
 
 result<std::unique_ptr<lm_model>> lm_model::open(const parts& p, const lm_options& options) {

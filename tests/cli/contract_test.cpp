@@ -338,6 +338,29 @@ TEST(run, verbose_names_the_plugins_and_the_memory) {
     EXPECT_NE(r.err.find("memory "), std::string::npos) << r.err;
 }
 
+TEST(run, shows_the_memory_plan_to_people_and_as_json) {
+    const outcome text = run(command({rlx_run, "run"}, {"--weights", stories_model(), "--plan"}));
+    ASSERT_EQ(text.exit_code, 0) << text.err;
+    EXPECT_EQ(text.out.substr(0, 8), "weights ");
+    EXPECT_NE(text.out.find("total"), std::string::npos) << text.out;
+    const outcome r =
+        run(command({rlx_run, "run"}, {"--weights", stories_model(), "--plan", "--json"}));
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    const json plan = json::parse(r.out);
+    EXPECT_EQ(
+        plan["total_bytes"].get<std::uint64_t>(),
+        plan["weights_bytes"].get<std::uint64_t>() + plan["mapped_bytes"].get<std::uint64_t>() +
+            plan["state_bytes"].get<std::uint64_t>() + plan["scratch_bytes"].get<std::uint64_t>()
+    );
+    EXPECT_TRUE(plan["fits"].get<bool>());
+    const outcome tight = run(
+        {rlx_run, "run", "--weights", stories_model(), "--plan", "--json", "--max-memory-gb", "0.008"}
+    );
+    EXPECT_EQ(tight.exit_code, 5);
+    EXPECT_FALSE(json::parse(tight.out)["fits"].get<bool>());
+    EXPECT_NE(tight.err.find("max_seq"), std::string::npos) << tight.err;
+}
+
 TEST(chat, answers_every_line_of_a_pipe_and_nothing_else_reaches_stdout) {
     const outcome r =
         run({rlx_run, "chat", "--weights", stories_model(), "--max-tokens", "8"},

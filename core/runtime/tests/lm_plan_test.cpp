@@ -168,6 +168,12 @@ TEST(lm_plan, more_than_max_memory_gb_is_refused_before_compiling_with_what_woul
     EXPECT_EQ(fake.compiles, 0);
     EXPECT_TRUE(lm_model::open(fake.parts(), {.max_seq = 640, .max_memory_gb = limit}));
     EXPECT_EQ(open_error(fake, {.max_seq = 641, .max_memory_gb = limit}).code, RLX_OUT_OF_MEMORY);
+    // The plan alone says the same, as a fact.
+    EXPECT_EQ(lm_model::plan(fake.parts(), {.max_seq = 640, .max_memory_gb = limit})->refused, "");
+    EXPECT_EQ(
+        lm_model::plan(fake.parts(), {.max_seq = 1 << 24, .max_memory_gb = limit})->refused,
+        e.message
+    );
 }
 
 TEST(lm_plan, a_model_whose_weights_alone_do_not_fit_says_so) {

@@ -43,6 +43,7 @@ struct lm_plan {
     std::uint64_t scratch = 0; // activations, workspaces, logits
     std::int64_t max_seq = 0, max_sequences = 0; // what state is for
     std::uint64_t state_per_token = 0;
+    std::string refused = {}; // plan() only: why open() would say RLX_OUT_OF_MEMORY; empty = it fits
 
     std::uint64_t total() const { return weights + mapped + state + scratch; }
 };
@@ -74,8 +75,8 @@ public:
         std::uint32_t device_index = 0; // what device_info knows it by
     };
 
-    // Builds and verifies the graph and sizes it, reading no weights and refusing nothing for its
-    // size.
+    // Builds and verifies the graph and sizes it, reading no weights. A size over a limit is no error
+    // here: see lm_plan::refused.
     static result<lm_plan> plan(const parts&, const lm_options&);
     // RLX_OUT_OF_MEMORY, before any weight is read, when the plan is over a limit; the message has
     // the plan, the limit and the largest max_seq that would fit.
