@@ -19,6 +19,13 @@ extern "C" {
 //            same name, dtype and rank returns the declared value.
 #define RLX_GRAPH_LM "lm"
 
+// "embed" is the same model read for its hidden state: the inputs and symbols of "lm", rows i32 [R] being the
+// tokens whose state is wanted, and
+//   output   hidden f32 [R, hidden_size]: what the head of "lm" would be given, after the final norm
+// The head's weights are not asked for. Pooling and normalising are the host's. A family that has no such graph
+// says RLX_UNSUPPORTED.
+#define RLX_GRAPH_EMBED "embed"
+
 typedef struct rlx_family_v1 {
     rlx_hdr hdr;
     // Parses config and tensor shapes into *model. Errors name the key or tensor and what was expected.
