@@ -145,12 +145,10 @@ __asm__(".pushsection .note.rlx,\"a\",@note\n"
     LIBRARY_OUTPUT_DIRECTORY "${RLX_PLUGIN_OUTPUT_DIRECTORY}")
   configure_file("${manifest}" "${RLX_PLUGIN_OUTPUT_DIRECTORY}/${target}.so.rlx.json" COPYONLY)
 
-  if(NOT A_NO_ENTRY)
-    set_property(GLOBAL APPEND PROPERTY RLX_PLUGIN_TARGETS ${target})
-  endif()
   if(RLX_PLUGIN_NO_INSTALL)
     return()
   endif()
+  set_property(GLOBAL APPEND PROPERTY RLX_PLUGIN_TARGETS ${target})
   if(TARGET rlx_runtime)
     add_dependencies(rlx_runtime ${target})
   endif()

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The forward, module by module as transformers' modeling_llama and modeling_qwen2 name them.
+#include "config.hpp"
+
+namespace rlx::llama32 {
+namespace {
+
+using sdk::scope;
+using sdk::tensor;
+
+struct step {
+    const config& c;
+    sdk::lm_inputs in;
+    tensor rope; // [T, head_dim]
+};
+
+tensor attention(scope m, tensor x, const step& s, std::int64_t layer) {
+    const config& c = s.c;
+    const sdk::linear_options q_rows{.out = c.n_heads * c.head_dim, .bias = c.qkv_bias};
+    const sdk::linear_options kv_rows{.out = c.n_kv_heads * c.head_dim, .bias = c.qkv_bias};
+    const tensor q = split_heads(m, linear(m["q_proj"], x, q_rows), c.n_heads);
+    const tensor k = split_heads(m, linear(m["k_proj"], x, kv_rows), c.n_kv_heads);
+    const tensor v = split_heads(m, linear(m["v_proj"], x, kv_rows), c.n_kv_heads);
+    x = cached_attention(
+        m, rope(m, q, s.rope), rope(m, k, s.rope), v, s.in, {.window = c.window(layer)}
+    );
+    return linear(m["o_proj"], merge_heads(m, x), {.out = c.hidden, .bias = c.o_bias});
+}
+
+tensor decoder_layer(scope m, tensor x, const step& s, std::int64_t layer) {
+    const config& c = s.c;
+    tensor h = rms_norm(m["input_layernorm"], x, c.norm_eps);
+    x = add(m, x, attention(m["self_attn"], h, s, layer));
+    h = rms_norm(m["post_attention_layernorm"], x, c.norm_eps);
+    h = gated_mlp(m["mlp"], h, {.width = c.inner, .kind = c.act, .bias = c.mlp_bias});
+    return add(m, x, h);
+}
+
+} // namespace
+
+void build_lm(sdk::graph_builder& g, const config& c) {
+    const scope root(g);
+    const scope model = root["model"];
+    step s{.c = c, .in = sdk::find_lm_inputs(g), .rope = {}};
+    s.rope = rope_table(root, s.in, c.rope);
+    tensor x = embedding(model["embed_tokens"], s.in.tokens, c.vocab, c.hidden);
+    for (std::int64_t i = 0; i < c.n_layers; ++i) {
+        x = decoder_layer(model["layers"][i], x, s, i);
+    }
+    lm_head(root, x, s.in, c);
+}
+
+} // namespace rlx::llama32

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Stable numbers of ops, attribute keys and attribute values. Semantics: rlx/abi/ops.def.
+#pragma once
+
+#include <stdint.h>
+
+enum {
+#define RLX_OP(id, name, version, min_in, max_in, n_out, kind, rule) RLX_OP_##name = id,
+#define RLX_OP_ATTR(op, attr, kind, required)
+#include "rlx/abi/ops.def"
+#undef RLX_OP
+#undef RLX_OP_ATTR
+    RLX_OP_NONE = 0
+};
+
+// Attribute keys (shared by all ops).
+enum {
+    RLX_ATTR_dims = 1,
+    RLX_ATTR_perm = 2,
+    RLX_ATTR_axis = 3,
+    RLX_ATTR_start = 4,
+    RLX_ATTR_stop = 5,
+    RLX_ATTR_dtype = 6,
+    RLX_ATTR_value = 7,
+    RLX_ATTR_n = 8,
+    RLX_ATTR_k = 9,
+    RLX_ATTR_kind = 10,
+    RLX_ATTR_lo = 11,
+    RLX_ATTR_hi = 12,
+    RLX_ATTR_scale = 13,
+    RLX_ATTR_shift = 14,
+    RLX_ATTR_keep = 15,
+    RLX_ATTR_eps = 16,
+    RLX_ATTR_weight_offset = 17,
+    RLX_ATTR_normalise = 18,
+    RLX_ATTR_dim = 19,
+    RLX_ATTR_base = 20,
+    RLX_ATTR_scaling = 21,
+    RLX_ATTR_factor = 22,
+    RLX_ATTR_original_max = 23,
+    RLX_ATTR_low_freq_factor = 24,
+    RLX_ATTR_high_freq_factor = 25,
+    RLX_ATTR_beta_fast = 26,
+    RLX_ATTR_beta_slow = 27,
+    RLX_ATTR_truncate = 28,
+    RLX_ATTR_attention_factor = 29,
+    RLX_ATTR_pairing = 30,
+    RLX_ATTR_window = 31,
+    RLX_ATTR_softcap = 32
+};
+
+enum {
+    RLX_UNARY_NEG = 1,
+    RLX_UNARY_ABS = 2,
+    RLX_UNARY_EXP = 3,
+    RLX_UNARY_LOG = 4,
+    RLX_UNARY_SQRT = 5,
+    RLX_UNARY_RSQRT = 6,
+    RLX_UNARY_RECIPROCAL = 7,
+    RLX_UNARY_SIN = 8,
+    RLX_UNARY_COS = 9,
+    RLX_UNARY_TANH = 10,
+    RLX_UNARY_SIGMOID = 11,
+    RLX_UNARY_SILU = 12,
+    RLX_UNARY_GELU = 13,      // exact, erf
+    RLX_UNARY_GELU_TANH = 14, // tanh form
+    RLX_UNARY_RELU = 15
+};
+enum {
+    RLX_BINARY_ADD = 1,
+    RLX_BINARY_SUB = 2,
+    RLX_BINARY_MUL = 3,
+    RLX_BINARY_DIV = 4, // i32: truncates toward zero
+    RLX_BINARY_MAX = 5,
+    RLX_BINARY_MIN = 6,
+    RLX_BINARY_POW = 7
+};
+enum {
+    RLX_COMPARE_EQ = 1,
+    RLX_COMPARE_NE = 2,
+    RLX_COMPARE_LT = 3,
+    RLX_COMPARE_LE = 4,
+    RLX_COMPARE_GT = 5,
+    RLX_COMPARE_GE = 6
+};
+enum { RLX_GLU_SWIGLU = 1, RLX_GLU_GEGLU_TANH = 2, RLX_GLU_GEGLU_ERF = 3, RLX_GLU_REGLU = 4, RLX_GLU_SIGMOID = 5 };
+enum {
+    RLX_REDUCE_SUM = 1,
+    RLX_REDUCE_MEAN = 2,
+    RLX_REDUCE_MAX = 3,
+    RLX_REDUCE_MIN = 4,
+    RLX_REDUCE_PROD = 5,
+    RLX_REDUCE_L2 = 6 // sqrt of the sum of squares
+};
+enum { RLX_ROPE_NONE = 0, RLX_ROPE_LINEAR = 1, RLX_ROPE_LLAMA3 = 2, RLX_ROPE_YARN = 3, RLX_ROPE_DYNAMIC = 4 };
