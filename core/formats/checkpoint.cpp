@@ -285,6 +285,8 @@ result<void> checkpoint::index_names() {
                 tensors_[at->second].file.string()
             )};
     }
+    bare_names_ = !gguf_ && by_name_.contains("embed_tokens.weight") &&
+                  !by_name_.contains("model.embed_tokens.weight");
     return {};
 }
 

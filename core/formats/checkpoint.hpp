@@ -119,6 +119,7 @@ private:
     std::vector<mapped_file> files_;
     std::optional<gguf_file> gguf_; // of part 1; borrows from files_
     json_flat config_;              // config.json, plus "__metadata__.*" of safetensors files
+    bool bare_names_ = false;       // saved without its head: "layers.0..." for "model.layers.0..."
     bool explicit_config_ = false;  // open_options.config: wins over GGUF metadata
     std::vector<tensor_info> tensors_;
     std::vector<std::uint32_t> file_of_; // [tensors_.size()]

@@ -20,7 +20,10 @@ std::string shape_text(const std::vector<std::int64_t>& dims) {
 } // namespace
 
 std::optional<std::uint32_t> checkpoint::stored(std::string_view name) const {
+    constexpr std::string_view base = "model.";
     auto at = by_name_.find(name);
+    if (at == by_name_.end() && bare_names_ && name.starts_with(base))
+        at = by_name_.find(name.substr(base.size()));
     return at == by_name_.end() ? std::nullopt : std::optional(at->second);
 }
 

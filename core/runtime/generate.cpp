@@ -163,6 +163,14 @@ result<generate_result> generation::run(std::span<const std::int32_t> prompt) {
 }
 
 result<void> check_prompt(const lm_model& model, std::span<const std::int32_t> prompt) {
+    if (model.graph() != RLX_GRAPH_LM)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format(
+                "the model was opened for '{}' and has no logits; open it for '{}'",
+                model.graph(),
+                RLX_GRAPH_LM
+            )};
     if (prompt.empty())
         return error{RLX_INVALID_ARGUMENT, "the prompt is empty: at least one token is needed"};
     if (static_cast<std::int64_t>(prompt.size()) > model.max_seq())

@@ -44,6 +44,14 @@ result<void> check_tables(const lm_model::parts& p) {
     return {};
 }
 
+bool embeds(const lm_graph& lm) {
+    return lm.options.graph == RLX_GRAPH_EMBED;
+}
+
+std::string_view output_name(const lm_graph& lm) {
+    return embeds(lm) ? "hidden" : "logits";
+}
+
 // The family's model, closed when the graph is built.
 class family_model {
 public:
@@ -69,8 +77,8 @@ public:
         return out;
     }
 
-    result<void> build(rlx_graph* g) const {
-        return check_wall(parts_.family->build(parts_.family_self, model_, str(RLX_GRAPH_LM), g));
+    result<void> build(std::string_view name, rlx_graph* g) const {
+        return check_wall(parts_.family->build(parts_.family_self, model_, str(name), g));
     }
 
 private:
@@ -84,10 +92,14 @@ private:
 // Fills in the defaults and checks every number against the others.
 result<void> settle(lm_graph& lm) {
     lm_options& o = lm.options;
+    if (o.graph != RLX_GRAPH_LM && o.graph != RLX_GRAPH_EMBED)
+        return error{
+            RLX_INVALID_ARGUMENT, fmt::format("graph is '{}', expected 'lm' or 'embed'", o.graph)};
     if (o.max_seq == 0)
         o.max_seq =
             lm.context_length > 0 ? std::min(lm.context_length, default_max_seq) : default_max_seq;
-    if (o.max_rows == 0) o.max_rows = o.max_sequences;
+    // Pooling wants every token's row, and hidden states are small.
+    if (o.max_rows == 0) o.max_rows = embeds(lm) ? o.max_batch : o.max_sequences;
     if (o.max_seq < 1 || o.max_seq > max_extent)
         return out_of_range("max_seq", o.max_seq, 1, max_extent);
     if (o.max_batch < 1 || o.max_batch > (1 << 20))
@@ -186,29 +198,34 @@ result<void> finish(lm_graph& lm, const lm_model::parts& p) {
         return {};
     };
     RLX_CHECK(lm.g->finish(claims));
-    lm.logits = lm.g->find_output("logits");
+    lm.output = lm.g->find_output(output_name(lm));
     lm.states = lm.g->states();
     lm.nodes.resize(graph_table()->node_count(lm.g->handle()));
     std::iota(lm.nodes.begin(), lm.nodes.end(), 0U);
     return {};
 }
 
-// The output is f32 [R, vocab], whatever the family meant to build.
+// The output is f32 [R, row_size], whatever the family meant to build.
 result<void> check_output(const lm_graph& lm) {
-    if (lm.logits == 0)
-        return error{RLX_INTERNAL, "the family's 'lm' graph has no output 'logits'"};
-    rlx_value_info info{};
-    info.size = sizeof(info);
-    RLX_CHECK(check_wall(graph_table()->value(lm.g->handle(), lm.logits, &info)));
-    if (info.dtype != RLX_F32 || info.rank != 2 || info.dims[1] != lm.vocab_size)
+    if (lm.output == 0)
         return error{
             RLX_INTERNAL,
             fmt::format(
-                "the family's output 'logits' has dtype {} and rank {}{}, expected f32 [R, {}]",
+                "the family's '{}' graph has no output '{}'", lm.options.graph, output_name(lm)
+            )};
+    rlx_value_info info{};
+    info.size = sizeof(info);
+    RLX_CHECK(check_wall(graph_table()->value(lm.g->handle(), lm.output, &info)));
+    if (info.dtype != RLX_F32 || info.rank != 2 || info.dims[1] != lm.row_size)
+        return error{
+            RLX_INTERNAL,
+            fmt::format(
+                "the family's output '{}' has dtype {} and rank {}{}, expected f32 [R, {}]",
+                output_name(lm),
                 info.dtype,
                 info.rank,
                 info.rank == 2 ? fmt::format(" with {} columns", info.dims[1]) : "",
-                lm.vocab_size
+                lm.row_size
             )};
     return {};
 }
@@ -267,11 +284,15 @@ result<void> measure(lm_graph& lm, const lm_model::parts& p) {
     if (!state) return too_large("KV cache");
     lm.plan.state = *state;
     lm.plan.state_per_token = pool_page / page_tokens;
-    // 2^20 rows of 2^31 floats are below 2^64; the arena's own size was checked by the planner.
-    const std::uint64_t logits = static_cast<std::uint64_t>(lm.options.max_rows) *
-                                 static_cast<std::uint64_t>(lm.vocab_size) * sizeof(float);
+    // What eval() returns; an embedding may ask for the rows of a whole sequence.
+    const std::int64_t n_rows =
+        embeds(lm) ? std::max(lm.options.max_rows, lm.options.max_seq) : lm.options.max_rows;
+    const auto rows = checked_mul(
+        static_cast<std::uint64_t>(n_rows), static_cast<std::uint64_t>(lm.row_size) * sizeof(float)
+    );
+    if (!rows) return too_large("rows of results");
     const auto arena = checked_add(lm.g->scratch_bytes(), m.scratch);
-    const auto scratch = arena ? checked_add(*arena, logits) : std::nullopt;
+    const auto scratch = arena ? checked_add(*arena, *rows) : std::nullopt;
     if (!scratch) return too_large("scratch arena");
     lm.plan.scratch = *scratch;
     return {};
@@ -280,6 +301,11 @@ result<void> measure(lm_graph& lm, const lm_model::parts& p) {
 void list_unused(lm_graph& lm, const weights& w) {
     constexpr std::size_t listed = 8;
     std::vector<std::string> names = w.unused();
+    // An embedding has no use for the head; that is no news.
+    if (embeds(lm))
+        std::erase_if(names, [](const std::string& name) {
+            return name == "lm_head.weight" || name == "output.weight";
+        });
     if (names.empty()) return;
     const std::size_t n = names.size();
     names.resize(std::min(n, listed));
@@ -301,6 +327,11 @@ result<void> read_info(lm_graph& lm, const family_model& model) {
         return error{
             RLX_INTERNAL, fmt::format("the family reports a vocab_size of {}", vocab.value_or(0))};
     lm.vocab_size = *vocab;
+    lm.hidden_size = info.get_int("hidden_size").value_or(0);
+    lm.row_size = embeds(lm) ? lm.hidden_size : lm.vocab_size;
+    if (lm.row_size < 1 || lm.row_size > max_extent)
+        return error{
+            RLX_INTERNAL, fmt::format("the family reports a hidden_size of {}", lm.hidden_size)};
     lm.context_length = info.get_int("context_length").value_or(0);
     return {};
 }
@@ -327,7 +358,7 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     RLX_CHECK(read_info(lm, model));
     RLX_CHECK(settle(lm));
     RLX_CHECK(declare(lm));
-    RLX_CHECK(model.build(lm.g->handle()));
+    RLX_CHECK(model.build(options.graph, lm.g->handle()));
     RLX_CHECK(finish(lm, parts));
     RLX_CHECK(check_output(lm));
     RLX_CHECK(find_symbols(lm));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The "lm" graph of a family, declared, built, finished and sized; nothing loaded yet.
+// The "lm" or "embed" graph of a family, declared, built, finished and sized; nothing loaded yet.
 #pragma once
 
 #include "rlx/base/options.hpp"
@@ -29,10 +29,11 @@ enum lm_input : std::size_t {
 struct lm_graph {
     std::unique_ptr<graph> g;
     lm_options options; // nothing left at 0 or "auto" but compute
-    std::int64_t vocab_size = 0, context_length = 0;
+    std::int64_t vocab_size = 0, hidden_size = 0, context_length = 0;
+    std::int64_t row_size = 0; // floats per row of the output
     std::int64_t pages_per_sequence = 0, n_pages = 0;
     std::array<rlx_value, n_inputs> inputs{};
-    rlx_value logits = 0;
+    rlx_value output = 0; // "logits" or "hidden"
     std::vector<rlx_value> states;
     std::vector<std::int64_t> extents;              // [graph symbols] fixed ones filled in
     std::array<std::uint32_t, n_symbols> symbols{}; // places of T, B, P, R in extents

@@ -118,7 +118,7 @@ result<void> loaded_lm::allocate() {
     }
     step_.sequences.reserve(sequences);
     sequences_.reserve(sequences);
-    bindings_.push_back({lm_.logits, 0, nullptr, nullptr, 0});
+    bindings_.push_back({lm_.output, 0, nullptr, nullptr, 0});
     for (std::size_t i = 0; i < lm_.states.size(); ++i) {
         const std::uint64_t bytes = lm_.page_bytes[i] * static_cast<std::uint64_t>(lm_.n_pages);
         states_.push_back(RLX_TRY(device_buffer::make(parts_, bytes)));
@@ -226,7 +226,7 @@ result<void> loaded_lm::reserve_pages(lm_sequence_impl& s, std::int64_t new_leng
     return {};
 }
 
-result<void> loaded_lm::run(float* logits, const std::atomic<std::uint32_t>* cancel) {
+result<void> loaded_lm::run(float* rows, const std::atomic<std::uint32_t>* cancel) {
     const std::int64_t counts[n_inputs] = {
         step_.n_tokens,
         step_.n_tokens,
@@ -238,9 +238,9 @@ result<void> loaded_lm::run(float* logits, const std::atomic<std::uint32_t>* can
         step_.n_rows};
     for (std::size_t i = 0; i < n_inputs; ++i)
         bindings_[i].bytes = static_cast<std::uint64_t>(counts[i]) * sizeof(std::int32_t);
-    bindings_[n_inputs].host = logits;
+    bindings_[n_inputs].host = rows;
     bindings_[n_inputs].bytes =
-        static_cast<std::uint64_t>(step_.n_rows * lm_.vocab_size) * sizeof(float);
+        static_cast<std::uint64_t>(step_.n_rows * lm_.row_size) * sizeof(float);
     lm_.extents[lm_.symbols[symbol_t]] = step_.n_tokens;
     lm_.extents[lm_.symbols[symbol_b]] = step_.n_sequences;
     lm_.extents[lm_.symbols[symbol_p]] = step_.n_pages;

@@ -54,7 +54,13 @@ public:
     static result<std::unique_ptr<lm_model>> load(lm_graph&& built, const parts& p);
     ~loaded_lm() override;
 
+    std::string_view graph() const override { return lm_.options.graph; }
+
     std::int64_t vocab_size() const override { return lm_.vocab_size; }
+
+    std::int64_t hidden_size() const override { return lm_.hidden_size; }
+
+    std::int64_t row_size() const override { return lm_.row_size; }
 
     std::int64_t max_seq() const override { return lm_.options.max_seq; }
 
@@ -101,7 +107,7 @@ private:
     void finish_step();
     result<void> reserve_pages(lm_sequence_impl& sequence, std::int64_t new_length);
     result<void> own_page(std::uint32_t& page);
-    result<void> run(float* logits, const std::atomic<std::uint32_t>* cancel);
+    result<void> run(float* rows, const std::atomic<std::uint32_t>* cancel);
     void truncate(lm_sequence_impl& sequence, std::int64_t tokens);
 
     lm_graph lm_;
@@ -113,8 +119,8 @@ private:
     std::vector<device_buffer> states_;        // [lm_.states]
     device_buffer scratch_;
     step_arrays step_;
-    std::vector<rlx_binding> bindings_; // inputs, logits, states
-    std::vector<float> logits_;         // [rows of the last call, vocab]
+    std::vector<rlx_binding> bindings_; // inputs, output, states
+    std::vector<float> rows_;           // [rows of the last call, row_size]
     std::vector<std::int64_t> before_;  // [items] lengths before the call
 };
 

@@ -65,15 +65,15 @@ loaded_lm::eval(std::span<const lm_batch_item> items, const eval_options& option
         tokens += static_cast<std::int64_t>(item.tokens.size());
         rows += item.all_rows ? static_cast<std::int64_t>(item.tokens.size()) : 1;
     }
-    const auto n_logits = static_cast<std::size_t>(rows) * static_cast<std::size_t>(lm_.vocab_size);
-    if (logits_.size() < n_logits) logits_.resize(n_logits);
+    const auto n_floats = static_cast<std::size_t>(rows) * static_cast<std::size_t>(lm_.row_size);
+    if (rows_.size() < n_floats) rows_.resize(n_floats);
     result<void> fed = feed(items, tokens, options);
     if (!fed) {
         for (std::size_t i = 0; i < items.size(); ++i)
             truncate(static_cast<lm_sequence_impl&>(*items[i].sequence), before_[i]);
         return std::move(fed.error());
     }
-    return std::span<const float>(logits_.data(), n_logits);
+    return std::span<const float>(rows_.data(), n_floats);
 }
 
 result<void> loaded_lm::feed(
@@ -91,7 +91,7 @@ result<void> loaded_lm::feed(
             step_.in[input_rows][0] = static_cast<std::int32_t>(step_.n_tokens - 1);
             step_.n_rows = 1;
         }
-        RLX_CHECK(run(logits_.data() + rows * lm_.vocab_size, cancel));
+        RLX_CHECK(run(rows_.data() + rows * lm_.row_size, cancel));
         rows += wanted;
         done += step_.n_tokens;
         if (options.progress && *options.progress) (*options.progress)(done, total);

@@ -24,12 +24,10 @@ public:
     }
 
     sdk::status build(std::string_view graph, rlx_graph* g) const {
-        if (graph != RLX_GRAPH_LM) {
-            return sdk::fail(RLX_UNSUPPORTED, "llama32 has no graph '{}' (known: lm)", graph);
-        }
+        RLX_CHECK(sdk::check_decoder_graph("llama32", graph));
         sdk::sticky errors;
         sdk::graph_builder builder(g, errors);
-        llama32::build_lm(builder, config_);
+        llama32::build(builder, config_, graph);
         return errors.done();
     }
 

@@ -24,7 +24,7 @@ void add_names(const sdk::checkpoint& c);
 // Errors are left in c.errors() and name the key or the tensor.
 config read_config(const sdk::checkpoint& c);
 
-// Adds the "lm" graph.
-void build_lm(sdk::graph_builder& g, const config& c);
+// Adds the nodes of the graph "lm" or "embed".
+void build(sdk::graph_builder& g, const config& c, std::string_view graph);
 
 } // namespace rlx::qwen3

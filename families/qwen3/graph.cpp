@@ -41,7 +41,7 @@ tensor decoder_layer(scope m, tensor x, const step& s, std::int64_t layer) {
 
 } // namespace
 
-void build_lm(sdk::graph_builder& g, const config& c) {
+void build(sdk::graph_builder& g, const config& c, std::string_view graph) {
     const scope root(g);
     const scope model = root["model"];
     step s{.c = c, .in = sdk::find_lm_inputs(g), .rope = {}};
@@ -50,7 +50,7 @@ void build_lm(sdk::graph_builder& g, const config& c) {
     for (std::int64_t i = 0; i < c.n_layers; ++i) {
         x = decoder_layer(model["layers"][i], x, s, i);
     }
-    lm_head(root, x, s.in, c);
+    decoder_head(root, graph, x, s.in, c);
 }
 
 } // namespace rlx::qwen3

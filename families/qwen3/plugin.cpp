@@ -24,12 +24,10 @@ public:
     }
 
     sdk::status build(std::string_view graph, rlx_graph* g) const {
-        if (graph != RLX_GRAPH_LM) {
-            return sdk::fail(RLX_UNSUPPORTED, "qwen3 has no graph '{}' (known: lm)", graph);
-        }
+        RLX_CHECK(sdk::check_decoder_graph("qwen3", graph));
         sdk::sticky errors;
         sdk::graph_builder builder(g, errors);
-        qwen3::build_lm(builder, config_);
+        qwen3::build(builder, config_, graph);
         return errors.done();
     }
 

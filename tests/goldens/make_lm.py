@@ -3,7 +3,7 @@
 """Writes tests/goldens/lm: tiny random language models in the real formats and what transformers
 computes with them. Needs torch, transformers >= 5, safetensors, gguf, numpy.
 
-    python tests/goldens/make_lm.py [name ...]
+    python tests/goldens/make_lm.py [--hidden] [name ...]
 
 Per case NAME:
     NAME/hf/{config.json, model.safetensors}  as save_pretrained writes them (every parameter random)
@@ -12,6 +12,8 @@ Per case NAME:
                            for llama, experts stacked; the tokens are placeholders
     NAME/ids.npy           int32 [T]
     NAME/logits.npy        float32 [T, vocab], full prefill in f32 with eager attention
+    NAME/hidden.npy        float32 [T, hidden], last_hidden_state of AutoModel: the same without the head
+                           (--hidden writes only these, from the checkpoints that are there)
 """
 
 import json
@@ -290,12 +292,32 @@ def make(name, config):
     print(f"{name}: seed {seed}, logits rms {spread:.3f}, margin {margin(logits):.4f}")
 
 
+def make_hidden(name):
+    """The final hidden states of a fixture that is there, from the model without its head."""
+    folder = OUT / name
+    model = transformers.AutoModel.from_pretrained(
+        folder / "hf", attn_implementation="eager", dtype=torch.float32)
+    if hasattr(model.config, "num_experts_per_tok"):
+        model.set_experts_implementation("eager")
+    model.eval()
+    ids = torch.from_numpy(np.load(folder / "ids.npy").astype(np.int64))
+    with torch.no_grad():
+        hidden = model(ids[None]).last_hidden_state[0]
+    assert torch.isfinite(hidden).all()
+    np.save(folder / "hidden.npy", hidden.numpy().astype(np.float32))
+    print(f"{name}: hidden {tuple(hidden.shape)}")
+
+
 def main():
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    names = sys.argv[1:] or list(CASES)
+    arguments = sys.argv[1:]
+    hidden_only = "--hidden" in arguments
+    names = [a for a in arguments if a != "--hidden"] or list(CASES)
     for name in names:
-        make(name, CASES[name]())
+        if not hidden_only:
+            make(name, CASES[name]())
+        make_hidden(name)
 
 
 if __name__ == "__main__":

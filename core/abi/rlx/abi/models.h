@@ -51,8 +51,8 @@ typedef struct rlx_model_options {
 
 // Bytes a model needs, exact, known before anything is loaded.
 typedef struct rlx_memory_plan {
-    uint32_t size; // sizeof(rlx_memory_plan)
-    uint32_t reserved;
+    uint32_t size; // sizeof(rlx_memory_plan), set by the caller
+    uint32_t fits; // 1: opening would not refuse it for its size
     uint64_t weights;         // resident after loading
     uint64_t mapped;          // read in place from the file, shared with other processes
     uint64_t state;           // the cache for max_seq tokens; committed as it fills

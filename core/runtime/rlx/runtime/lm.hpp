@@ -20,11 +20,12 @@
 namespace rlx {
 
 struct lm_options {
-    std::int64_t max_seq = 0;       // tokens per sequence; 0 = min(model context, 4096)
-    std::int64_t max_batch = 512;   // tokens per step; longer prompts are fed in chunks
-    std::int64_t max_sequences = 1; // at the same time
-    std::int64_t max_rows =
-        0; // rows of logits per step; 0 = max_sequences; all_rows items are fed this many at a time
+    std::string graph = RLX_GRAPH_LM; // or RLX_GRAPH_EMBED: rows are hidden states then
+    std::int64_t max_seq = 0;         // tokens per sequence; 0 = min(model context, 4096)
+    std::int64_t max_batch = 512;     // tokens per step; longer prompts are fed in chunks
+    std::int64_t max_sequences = 1;   // at the same time
+    std::int64_t max_rows = 0;        // rows of results per step; 0 = max_sequences (graph "embed":
+                               // max_batch); all_rows items are fed this many at a time
     std::string compute = "auto"; // "auto" | "f32" (exact)
     std::string kv = "auto";      // "auto" (f16; f32 in exact mode) | "f16" | "f32"
     double max_memory_gb =
@@ -40,10 +41,11 @@ struct lm_plan {
     std::uint64_t weights = 0; // resident after loading
     std::uint64_t mapped = 0;  // read in place from the file
     std::uint64_t state = 0;   // KV pages of max_sequences full sequences; committed as they fill
-    std::uint64_t scratch = 0; // activations, workspaces, logits
+    std::uint64_t scratch = 0; // activations, workspaces, rows of results
     std::int64_t max_seq = 0, max_sequences = 0; // what state is for
     std::uint64_t state_per_token = 0;
-    std::string refused = {}; // plan() only: why open() would say RLX_OUT_OF_MEMORY; empty = it fits
+    std::string refused =
+        {}; // plan() only: why open() would say RLX_OUT_OF_MEMORY; empty = it fits
 
     std::uint64_t total() const { return weights + mapped + state + scratch; }
 };
@@ -53,7 +55,7 @@ class lm_sequence; // one sequence's cache: length, block table; made by lm_mode
 struct lm_batch_item {
     lm_sequence* sequence;
     std::span<const std::int32_t> tokens;
-    bool all_rows = false; // logits of every token, not only of the last
+    bool all_rows = false; // a row for every token, not only for the last
 };
 
 struct eval_options {
@@ -75,15 +77,19 @@ public:
         std::uint32_t device_index = 0; // what device_info knows it by
     };
 
-    // Builds and verifies the graph and sizes it, reading no weights. A size over a limit is no error
-    // here: see lm_plan::refused.
+    // Builds and verifies the graph and sizes it, reading no weights. A size over a limit is no
+    // error here: see lm_plan::refused.
     static result<lm_plan> plan(const parts&, const lm_options&);
     // RLX_OUT_OF_MEMORY, before any weight is read, when the plan is over a limit; the message has
     // the plan, the limit and the largest max_seq that would fit.
     static result<std::unique_ptr<lm_model>> open(const parts&, const lm_options&);
     virtual ~lm_model() = default;
 
+    virtual std::string_view graph() const = 0; // RLX_GRAPH_LM or RLX_GRAPH_EMBED
     virtual std::int64_t vocab_size() const = 0;
+    virtual std::int64_t hidden_size() const = 0; // 0 when the family does not say
+    // Floats per row that eval() returns: vocab_size for "lm", hidden_size for "embed".
+    virtual std::int64_t row_size() const = 0;
     virtual std::int64_t max_seq() const = 0;
     virtual std::int64_t context_length() const = 0; // what the checkpoint was trained for
     virtual const lm_plan& memory() const = 0;
@@ -99,12 +105,12 @@ public:
     virtual result<std::unique_ptr<lm_sequence>> new_sequence() = 0;
     // A sequence with the same history; the pages are shared until one of the two writes to them.
     virtual result<std::unique_ptr<lm_sequence>> fork(const lm_sequence&) = 0;
-    // Feeds tokens to one or more sequences and returns the wanted rows of logits, item by item,
-    // [rows, vocab_size]; valid until the next call. More than max_batch tokens are fed in several
-    // steps with the same result ("lengths" is the length after the whole call in all of them). An
-    // id outside the vocabulary, or a sequence that would outgrow max_seq, is RLX_INVALID_ARGUMENT
-    // with the numbers. After any error nothing was fed. Allocates nothing once sizes have been
-    // seen.
+    // Feeds tokens to one or more sequences and returns the wanted rows of logits (or of hidden
+    // states), item by item, [rows, row_size]; valid until the next call. More than max_batch
+    // tokens are fed in several steps with the same result ("lengths" is the length after the whole
+    // call in all of them). An id outside the vocabulary, or a sequence that would outgrow max_seq,
+    // is RLX_INVALID_ARGUMENT with the numbers. After any error nothing was fed. Allocates nothing
+    // once sizes have been seen.
     virtual result<std::span<const float>>
     eval(std::span<const lm_batch_item> items, const eval_options& options) = 0;
 

@@ -336,12 +336,36 @@ inline void read_windows(const checkpoint& c, decoder_config& d) {
 
 // ---- the ends of the graph ----
 
-// Final norm over the wanted rows, then the head: "logits" [R, vocab].
-inline void lm_head(scope root, tensor x, const lm_inputs& in, const decoder_config& d) {
+// The graphs a decoder is built as; they differ in their end only.
+inline status check_decoder_graph(std::string_view family, std::string_view graph) {
+    if (graph == RLX_GRAPH_LM || graph == RLX_GRAPH_EMBED) return {};
+    return fail(RLX_UNSUPPORTED, "{} has no graph '{}' (known: lm, embed)", family, graph);
+}
+
+// Final norm over the wanted rows: [R, hidden].
+inline tensor final_norm(scope root, tensor x, const lm_inputs& in, const decoder_config& d) {
     const scope model = root["model"];
-    x = rms_norm(model["norm"], take_rows(model, x, in.rows), d.norm_eps);
-    const scope head = d.tied ? model["embed_tokens"] : root["lm_head"];
+    return rms_norm(model["norm"], take_rows(model, x, in.rows), d.norm_eps);
+}
+
+// Final norm and head: "logits" [R, vocab].
+inline void lm_head(scope root, tensor x, const lm_inputs& in, const decoder_config& d) {
+    x = final_norm(root, x, in, d);
+    const scope head = d.tied ? root["model"]["embed_tokens"] : root["lm_head"];
     root.graph().output("logits", linear(head, x, {.out = d.vocab}));
+}
+
+// Final norm alone: "hidden" [R, hidden].
+inline void embed_head(scope root, tensor x, const lm_inputs& in, const decoder_config& d) {
+    root.graph().output("hidden", final_norm(root, x, in, d));
+}
+
+// The end that the graph's name asks for.
+inline void decoder_head(
+    scope root, std::string_view graph, tensor x, const lm_inputs& in, const decoder_config& d
+) {
+    if (graph == RLX_GRAPH_EMBED) return embed_head(root, x, in, d);
+    lm_head(root, x, in, d);
 }
 
 // The facts every language model family reports through info().
