@@ -30,6 +30,11 @@ builder& builder::gguf_index(std::size_t index) {
     return *this;
 }
 
+builder& builder::task(lm_task t) {
+    lm_.graph = t == lm_task::embed ? RLX_GRAPH_EMBED : RLX_GRAPH_LM;
+    return *this;
+}
+
 builder& builder::family(std::string name) {
     family_ = std::move(name);
     return *this;

@@ -105,12 +105,20 @@ lm_runner::lm_runner(std::unique_ptr<state> s) : state_(std::move(s)) {}
 
 lm_runner::~lm_runner() = default;
 
+lm_task lm_runner::task() const {
+    return state_->model->graph() == RLX_GRAPH_EMBED ? lm_task::embed : lm_task::generate;
+}
+
 std::string_view lm_runner::family() const {
     return state_->facts.family;
 }
 
 std::int64_t lm_runner::vocab_size() const {
     return state_->model->vocab_size();
+}
+
+std::int64_t lm_runner::hidden_size() const {
+    return state_->model->hidden_size();
 }
 
 std::int64_t lm_runner::max_seq() const {
@@ -158,6 +166,9 @@ result<void> lm_runner::logits(
     std::span<const std::int32_t> ids, std::int64_t chunk, const rows_callback& rows
 ) {
     lm_model& model = *state_->model;
+    if (task() != lm_task::generate)
+        return error{
+            RLX_INVALID_ARGUMENT, "the model was opened to embed; open it to generate for logits"};
     if (ids.empty()) return error{RLX_INVALID_ARGUMENT, "no ids: at least one is needed"};
     if (chunk < 0)
         return error{RLX_INVALID_ARGUMENT, fmt::format("chunk is {}, expected 0 or more", chunk)};
@@ -217,6 +228,51 @@ result<generate_result> lm_runner::generate(
 ) {
     const auto ids = RLX_TRY(tokenize(prompt, {.add_special = true}));
     return generate(std::span<const std::int32_t>(ids), options, callback, keep_cache);
+}
+
+result<embedding>
+lm_runner::embed(std::span<const std::int32_t> ids, const embed_options& options) {
+    lm_model& model = *state_->model;
+    if (task() != lm_task::embed)
+        return error{
+            RLX_INVALID_ARGUMENT, "the model was opened to generate; open it to embed for vectors"};
+    if (ids.empty())
+        return error{RLX_INVALID_ARGUMENT, "nothing to embed: at least one token is needed"};
+    const auto all = static_cast<std::int64_t>(ids.size());
+    if (all > model.max_seq() && !options.truncate)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format(
+                "{} tokens to embed, max_seq is {}; raise max_seq, shorten the text or ask for "
+                "truncation",
+                all,
+                model.max_seq()
+            )};
+    const auto read = ids.first(static_cast<std::size_t>(std::min(all, model.max_seq())));
+    embedding out;
+    out.tokens = static_cast<std::int64_t>(read.size());
+    out.dropped = all - out.tokens;
+    out.pooling = options.pooling != pooling::from_checkpoint
+                      ? options.pooling
+                      : RLX_TRY(checkpoint_pooling(state_->files->weights()));
+    const auto sequence = RLX_TRY(model.new_sequence());
+    const lm_batch_item item{sequence.get(), read, out.pooling == pooling::mean};
+    const auto rows = RLX_TRY(model.eval({&item, 1}, {.cancel = options.cancel}));
+    out.values = pool_rows(rows, static_cast<std::size_t>(model.row_size()), out.pooling);
+    if (options.normalise) scale_to_unit(out.values);
+    return out;
+}
+
+result<embedding> lm_runner::embed(std::string_view text, const embed_options& options) {
+    const auto whole = RLX_TRY(tokenize(text, {.add_special = true}));
+    const std::int64_t most = state_->model->max_seq();
+    if (!options.truncate || static_cast<std::int64_t>(whole.size()) <= most)
+        return embed(std::span<const std::int32_t>(whole), options);
+    const auto plain = RLX_TRY(tokenize(text));
+    const auto cut = RLX_TRY(truncate_ids(whole, plain, most));
+    embedding out = RLX_TRY(embed(std::span<const std::int32_t>(cut), options));
+    out.dropped = static_cast<std::int64_t>(whole.size() - cut.size());
+    return out;
 }
 
 result<std::vector<std::int32_t>>
