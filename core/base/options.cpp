@@ -103,8 +103,28 @@ rlx_error* set_str(rlx_options* o, rlx_str key, rlx_str value) {
     return set_as(o, key, [&] { return option_value(std::string(view(value))); });
 }
 
+rlx_error* create(rlx_options** out) {
+    return guarded([&]() -> rlx_error* {
+        if (!out) return wall_error(RLX_INVALID_ARGUMENT, "options: null argument");
+        *out = new rlx_options;
+        return nullptr;
+    });
+}
+
+void destroy(rlx_options* o) {
+    delete o;
+}
+
 constexpr rlx_options_v1 table{
-    {sizeof(rlx_options_v1), 1, 0}, get_i64, get_f64, get_str, set_i64, set_f64, set_str};
+    {sizeof(rlx_options_v1), 1, 1},
+    get_i64,
+    get_f64,
+    get_str,
+    set_i64,
+    set_f64,
+    set_str,
+    create,
+    destroy};
 
 } // namespace
 

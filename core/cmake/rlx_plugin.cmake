@@ -119,15 +119,10 @@ rlx_error* rlx_plugin_entry_v1(const rlx_host* host, rlx_plugin* out) { return $
   endif()
   file(CONFIGURE OUTPUT "${gen}/entry.c" @ONLY CONTENT [=[
 #include "rlx/abi/abi.h"
+#include "rlx/abi/note.h"
 
 @forward@
-__asm__(".pushsection .note.rlx,\"a\",@note\n"
-        ".balign 4\n"
-        ".long 4, 2f - 1f, 0x584c5201\n"
-        ".asciz \"RLX\"\n"
-        "1: .incbin \"@manifest@\"\n"
-        "2: .balign 4\n"
-        ".popsection\n");
+RLX_EMBED_MANIFEST("@manifest@");
 ]=])
   file(CONFIGURE OUTPUT "${gen}/exports.map" CONTENT "{ global: rlx_plugin_entry_v1; local: *; };\n")
   set_source_files_properties("${gen}/entry.c" PROPERTIES OBJECT_DEPENDS "${manifest}")

@@ -48,6 +48,10 @@ chain::open(const std::filesystem::path& checkpoint, const chain_options& o) {
         .backend_self = backend.self,
         .device = nullptr,
     };
+    if (o.family != nullptr) {
+        c->parts_.family = o.family;
+        c->parts_.family_self = nullptr;
+    }
     options device;
     if (!o.tier.empty()) device.set_string("tier", o.tier);
     RLX_CHECK(

@@ -19,6 +19,7 @@ struct chain_options {
     // max_rows: logits of that many tokens per step, else the whole prompt is fed one by one.
     lm_options lm{.max_seq = 128, .max_rows = 64, .compute = "f32"};
     open_options files;
+    const rlx_family_v1* family = nullptr; // instead of the catalog's plugin; self is NULL
 };
 
 class chain {

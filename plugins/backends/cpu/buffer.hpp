@@ -2,13 +2,11 @@
 // What rlx_buffer is in this backend: anonymous memory.
 #pragma once
 
+#include "rlx/sdk/backend.hpp"
 #include "store.hpp"
 
 namespace rlx::cpu {
 
-struct buffer {
-    arena memory;
-    std::uint64_t bytes = 0;
-};
+using buffer = sdk::host_buffer<arena>;
 
 } // namespace rlx::cpu

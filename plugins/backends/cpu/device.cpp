@@ -8,21 +8,6 @@ namespace rlx::cpu {
 
 namespace {
 
-buffer& as_buffer(rlx_buffer* b) {
-    return *reinterpret_cast<buffer*>(b);
-}
-
-// Bytes [off, off + n) of b, or an error with the numbers.
-result<char*> range_of(rlx_buffer* b, std::uint64_t off, std::uint64_t n) {
-    buffer& have = as_buffer(b);
-    if (off > have.bytes || n > have.bytes - off) {
-        return fail(
-            RLX_INVALID_ARGUMENT, "cpu: {} bytes at {} of a buffer of {}", n, off, have.bytes
-        );
-    }
-    return have.memory.data() + off;
-}
-
 result<tier> parse_tier(std::string_view name, const cpu_features& f) {
     for (int i = 0; i < n_tiers; ++i) {
         const tier t = static_cast<tier>(i);
@@ -155,42 +140,6 @@ result<std::uint64_t> device::page_bytes(const rlx_compile_args& args, rlx_value
     RLX_CHECK(check(sdk::service<rlx_graph_v1>()->value(args.graph, state, &info)));
     const kv_layout kv = RLX_TRY(kv_layout_of(info.slot, cfg));
     return static_cast<std::uint64_t>(kv.page_bytes());
-}
-
-// ---- memory
-// ----------------------------------------------------------------------------------------
-
-result<rlx_buffer*> device::alloc(std::uint64_t bytes) {
-    auto b = std::make_unique<buffer>();
-    b->bytes = bytes;
-    if (!b->memory.make(bytes ? bytes : 1))
-        return fail(RLX_OUT_OF_MEMORY, "cpu: no memory for a buffer of {} bytes", bytes);
-    return reinterpret_cast<rlx_buffer*>(b.release());
-}
-
-void device::free(rlx_buffer* b) {
-    delete &as_buffer(b);
-}
-
-status device::copy(
-    rlx_buffer* dst, std::uint64_t dst_off, rlx_buffer* src, std::uint64_t src_off, std::uint64_t n
-) {
-    char* to = RLX_TRY(range_of(dst, dst_off, n));
-    const char* from = RLX_TRY(range_of(src, src_off, n));
-    std::memmove(to, from, n);
-    return {};
-}
-
-status device::upload(rlx_buffer* dst, std::uint64_t off, rlx_bytes src) {
-    char* to = RLX_TRY(range_of(dst, off, src.n));
-    if (src.n) std::memcpy(to, src.p, src.n);
-    return {};
-}
-
-status device::download(rlx_buffer* src, std::uint64_t off, void* dst, std::uint64_t n) {
-    const char* from = RLX_TRY(range_of(src, off, n));
-    if (n) std::memcpy(dst, from, n);
-    return {};
 }
 
 } // namespace rlx::cpu

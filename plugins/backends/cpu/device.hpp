@@ -8,7 +8,7 @@
 
 namespace rlx::cpu {
 
-class device {
+class device : public sdk::host_buffers<arena> {
 public:
     using program = rlx::cpu::program;
 
@@ -30,18 +30,6 @@ public:
     status program_info(program& p, sdk::options_writer out);
     status run(program& p, const rlx_run_args& args);
     result<std::uint64_t> page_bytes(const rlx_compile_args& args, rlx_value state);
-
-    result<rlx_buffer*> alloc(std::uint64_t bytes);
-    void free(rlx_buffer* b);
-    status copy(
-        rlx_buffer* dst,
-        std::uint64_t dst_off,
-        rlx_buffer* src,
-        std::uint64_t src_off,
-        std::uint64_t n
-    );
-    status upload(rlx_buffer* dst, std::uint64_t off, rlx_bytes src);
-    status download(rlx_buffer* src, std::uint64_t off, void* dst, std::uint64_t n);
 
     cpu_features features;
     tier isa = tier::baseline;

@@ -53,7 +53,9 @@ typedef struct rlx_compile_args {
     const uint32_t* nodes; // indices of the nodes to run, in execution order
     uint64_t n_nodes;
     // "compute": "f32" = exact mode: weights dequantised on the fly, f32 activations and accumulation;
-    // "auto" = the fastest kernels (int8 or bf16 activations). "kv": "f32" or "f16".
+    // "auto" = the fastest kernels (int8 or bf16 activations); "f16", "bf16" = products in that type; one that the
+    // backend has no kernels for is RLX_UNSUPPORTED, never another. "kv": "f32" or "f16". "fuse" (i64): 0 = every
+    // node on its own, no fusion of neighbours; absent or 1: as the backend likes.
     const rlx_options* options;
     rlx_progress_fn progress; // may be NULL
     void* progress_ctx;

@@ -29,7 +29,10 @@ extern "C" {
 typedef struct rlx_family_v1 {
     rlx_hdr hdr;
     // Parses config and tensor shapes into *model. Errors name the key or tensor and what was expected.
-    // opts: runtime options that change the model ("rope.scaling" overrides and the like), may be NULL.
+    // opts: what the run was asked for; NULL from hosts before ABI minor 1. A family uses what it has a use for
+    // and ignores the rest. Keys a host sets: "compute" (str: "auto", "f32", "f16", "bf16"), "kv" (str: "auto",
+    // "f16", "f32"), "max_seq" (i64, 0 = the host's default), "infer.mode" (str: "production", "parity"),
+    // "profile" (str: where the compile profile came from).
     // [any thread]
     rlx_error* (*open)(void* self, rlx_weights* w, const rlx_options* opts, void** model);
     void (*close)(void* self, void* model); // [one thread per model]

@@ -11,6 +11,7 @@ extern "C" {
 // "rlx.options/1". Getters write *out and *found = 1, or leave *out alone and set *found = 0 when the
 // key is absent; a value of another kind is RLX_INVALID_ARGUMENT naming the key. Strings are borrowed
 // until the bag is changed or freed. [one thread per bag for setters, any thread for getters]
+// Minor 1 added create and destroy.
 typedef struct rlx_options_v1 {
     rlx_hdr hdr;
     rlx_error* (*get_i64)(const rlx_options* o, rlx_str key, int64_t* out, uint32_t* found);
@@ -19,6 +20,10 @@ typedef struct rlx_options_v1 {
     rlx_error* (*set_i64)(rlx_options* o, rlx_str key, int64_t value);
     rlx_error* (*set_f64)(rlx_options* o, rlx_str key, double value);
     rlx_error* (*set_str)(rlx_options* o, rlx_str key, rlx_str value);
+    // An empty bag that belongs to the caller, who ends it with destroy. [any thread]
+    rlx_error* (*create)(rlx_options** out);
+    // o came from create, or is NULL; bags that the host passes as arguments are the host's. [one thread per bag]
+    void (*destroy)(rlx_options* o);
 } rlx_options_v1;
 
 // Body of a parallel region; runs once on every thread of the team, thread in [0, n_threads).

@@ -3,7 +3,7 @@
 // Names and shapes are those of the PyTorch checkpoint, outermost first.
 #pragma once
 
-#include "rlx/sdk/graph.hpp"
+#include "rlx/sdk/state.hpp"
 
 #include <cmath>
 
@@ -242,19 +242,13 @@ inline tensor cached_attention(
         m.fail(RLX_INTERNAL, "keys and values must be [T, heads, head_dim] with equal heads");
         return {};
     }
-    rlx_state_slot slot{};
-    slot.size = sizeof slot;
-    slot.kind = RLX_STATE_KV;
-    slot.n_heads = ks.dims[1];
-    slot.k_dim = ks.dims[2];
-    slot.v_dim = vs.dims[2];
-    const tensor empty = m.graph().state(m["kv"].path(), slot);
-    const tensor cache = m.op(RLX_OP_KvAppend, {empty, k, v, in.slots});
+    kv_state cache(m, "kv", ks.dims[1], ks.dims[2], vs.dims[2]);
+    cache.append(m, k, v, in.slots);
     const double head_scale =
-        o.scale > 0 ? o.scale : 1.0 / std::sqrt(static_cast<double>(slot.k_dim));
+        o.scale > 0 ? o.scale : 1.0 / std::sqrt(static_cast<double>(cache.k_dim()));
     return m.op(
         RLX_OP_AttentionState,
-        {q, cache, in.cu_seqlens, in.kv_lengths, in.block_table},
+        {q, cache.newest(), in.cu_seqlens, in.kv_lengths, in.block_table},
         {attr_real(RLX_ATTR_scale, head_scale),
          attr(RLX_ATTR_window, o.window),
          attr_real(RLX_ATTR_softcap, o.softcap)}

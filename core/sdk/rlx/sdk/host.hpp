@@ -167,6 +167,44 @@ private:
     status status_;
 };
 
+// A key/value bag of the plugin's own, for calls that take one. Move-only; ends with the object.
+// [one thread per object]
+class options {
+public:
+    // RLX_VERSION_MISMATCH on a host whose rlx.options/1 has minor 0.
+    static result<options> create() {
+        const rlx_options_v1* table = service<rlx_options_v1>();
+        if (!RLX_HAS(table, create) || !RLX_HAS(table, destroy))
+            return fail(RLX_VERSION_MISMATCH, "this host makes no options (rlx.options/1 minor 1)");
+        options out;
+        RLX_CHECK(check(table->create(&out.bag_)));
+        return out;
+    }
+
+    options(options&& other) noexcept : bag_(std::exchange(other.bag_, nullptr)) {}
+
+    options& operator=(options&& other) noexcept {
+        std::swap(bag_, other.bag_);
+        return *this;
+    }
+
+    ~options() {
+        if (bag_) service<rlx_options_v1>()->destroy(bag_);
+    }
+
+    // Borrowed: valid while this object lives and is not moved from.
+    rlx_options* raw() const { return bag_; }
+
+    options_view read() const { return {bag_}; }
+
+    options_writer write() { return {bag_}; }
+
+private:
+    options() = default;
+
+    rlx_options* bag_ = nullptr;
+};
+
 // Threads of the host's team; 1 on a host without one.
 inline std::uint32_t team_size() {
     const rlx_par_v1* par = service<rlx_par_v1>();
