@@ -172,6 +172,8 @@ std::string help_text(std::string_view program, const command_spec& spec) {
         spec.positional.empty() ? "" : " ",
         spec.positional
     );
+    for (const subcommand& sub : spec.subcommands)
+        out += fmt::format("       {} {:<8} {}\n", program, sub.name, sub.summary);
     for (const flag_group& g : spec.groups) {
         out += fmt::format("\n{}:\n", g.title);
         for (const flag& f : g.flags) {
@@ -183,6 +185,7 @@ std::string help_text(std::string_view program, const command_spec& spec) {
             for (const flag& a : g.flags)
                 if (a.alias_of == f.name) right += fmt::format("; also --{}", a.name);
             if (!f.fallback.empty()) right += fmt::format(" [{}]", f.fallback);
+            if (left.size() > 28) left += fmt::format("\n{:30}", "");
             out += fmt::format("  {:<28}  {}\n", left, right);
         }
     }

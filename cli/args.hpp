@@ -15,6 +15,12 @@
 
 namespace rlx::cli {
 
+// A first word that makes it another command with flags of its own.
+struct subcommand {
+    std::string name;
+    std::string summary;
+};
+
 // What a command accepts and how its help reads.
 struct command_spec {
     std::string name;
@@ -22,6 +28,7 @@ struct command_spec {
     std::string positional; // "<path>", empty = none; ends in "..." = any number
     std::vector<flag_group> groups;
     std::string notes = {}; // printed at the end of --help
+    std::vector<subcommand> subcommands = {};
 };
 
 class arguments {

@@ -26,6 +26,26 @@ int run_command(
 );
 int report(std::string_view program, const error& e);
 
+// What a command would print as its help: `run` is called with `args` and ends in run_command(),
+// which hands the flags over instead of working. nullopt when it never gets there.
+struct described {
+    std::string program; // what help and errors call it
+    command_spec spec;
+};
+
+std::optional<described> describe(int (*run)(arg_span), arg_span args);
+described describe_family(std::string_view family);
+
+struct builtin {
+    const char* name;
+    const char* description;
+    int (*run)(arg_span);
+};
+
+std::span<const builtin> builtin_commands();
+// What rlx-run --help prints.
+std::string top_help();
+
 // "rlx 0.1.0 ..." with what this build is made for.
 std::string version_text();
 
@@ -40,5 +60,6 @@ int cmd_check(arg_span args);
 int cmd_inspect(arg_span args);
 int cmd_plugins(arg_span args);
 int cmd_env(arg_span args);
+int cmd_help(arg_span args);
 
 } // namespace rlx::cli

@@ -4,6 +4,8 @@
 
 #include "rlx/base/result.hpp"
 
+#include <string_view>
+
 namespace rlx::cli {
 
 enum exit_code : int {
@@ -16,6 +18,21 @@ enum exit_code : int {
     exit_network = 6,
     exit_interrupted = 130,
     exit_terminated = 143,
+};
+
+struct exit_meaning {
+    std::string_view codes, meaning;
+};
+
+inline constexpr exit_meaning exit_meanings[] = {
+    {"0", "ok"},
+    {"1", "failed"},
+    {"2", "usage"},
+    {"3", "bad input file"},
+    {"4", "model or feature unsupported"},
+    {"5", "not enough memory"},
+    {"6", "network"},
+    {"130 and 143", "interrupted"},
 };
 
 inline int exit_code_of(const error& e) {

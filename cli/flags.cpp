@@ -11,7 +11,7 @@ constexpr flag general[] = {
     {"help", 'h', toggle, "", "", "print this help"},
     {"verbose", 'v', toggle, "", "", "say more on stderr (plugins, memory plan, warnings in full)"},
     {"quiet", 0, toggle, "", "", "nothing on stderr but errors"},
-    {"progress", 0, text, "MODE", "auto", "auto, plain, json or none: progress on stderr"},
+    {"progress", 0, text, "auto|plain|json|none", "auto", "how progress is shown on stderr"},
 };
 
 constexpr flag weights[] = {
@@ -41,32 +41,22 @@ constexpr flag weights[] = {
 };
 
 constexpr flag device[] = {
-    {"device", 'd', text, "NAME", "cpu", "cpu or auto"},
+    {"device", 'd', text, "DEVICE", "cpu", "cpu or auto"},
     {"threads",
      't',
      integer,
      "N",
      "physical cores within affinity and quota",
      "threads that compute"},
-    {"tier",
-     0,
-     text,
-     "NAME",
-     "best the machine has",
-     "cpu kernels: baseline, avx2, avx512 or avx512_vnni"},
+    {"tier", 0, text, "baseline|avx2|avx512|avx512_vnni", "best the machine has", "cpu kernels"},
     {"compute",
      0,
      text,
-     "MODE",
+     "auto|f32",
      "auto",
      "auto: fastest kernels (int8 or bf16 activations); f32: exact"},
-    {"precision", 0, text, "MODE", "", "same as --compute", "compute"},
-    {"kv",
-     0,
-     text,
-     "TYPE",
-     "f16, f32 with --compute f32",
-     "element type of the KV cache: f16 or f32"},
+    {"precision", 0, text, "auto|f32", "", "same as --compute", "compute"},
+    {"kv", 0, text, "f16|f32", "f16, f32 with --compute f32", "element type of the KV cache"},
     {"max-seq",
      0,
      integer,
@@ -162,6 +152,15 @@ const flag_group output_flags{"Output", output};
 
 std::span<const absent_flag> absent_flags() {
     return absent;
+}
+
+completion completion_of(const flag& f) {
+    if (f.value.empty()) return completion::none;
+    if (f.value.find('|') != std::string_view::npos) return completion::words;
+    if (f.value == "FILE" || f.value == "PATH") return completion::file;
+    if (f.value == "DIR") return completion::directory;
+    if (f.value == "DEVICE") return completion::device;
+    return completion::free;
 }
 
 } // namespace rlx::cli

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The one table of command-line flags. Parsing, --help, suggestions for typing errors all come from
-// it.
+// The one table of command-line flags. Parsing, --help, suggestions for typing errors, manual pages
+// and shell completion all come from it.
 #pragma once
 
 #include <span>
@@ -19,11 +19,17 @@ struct flag {
     std::string_view name;
     char letter; // 0 = none
     flag_kind kind;
-    std::string_view value;    // placeholder in the help, "FILE"
+    std::string_view value;    // placeholder in the help, or the values to choose from: "f16|f32"
     std::string_view fallback; // default as people read it; empty = none
     std::string_view help;
     std::string_view alias_of = {}; // another spelling of that flag
 };
+
+// What a shell offers after the flag, from its placeholder: FILE and PATH are files, DIR
+// directories, DEVICE what the plugins offer, "a|b" these words.
+enum class completion { none, free, file, directory, device, words };
+
+completion completion_of(const flag& f);
 
 struct flag_group {
     std::string_view title;

@@ -13,12 +13,6 @@ namespace rlx::cli {
 
 namespace {
 
-struct builtin {
-    const char* name;
-    const char* description;
-    int (*run)(arg_span);
-};
-
 constexpr builtin builtins[] = {
     {"auto", "find the family of a checkpoint and run its command", cmd_auto},
     {"run", "generate text", cmd_run},
@@ -30,6 +24,7 @@ constexpr builtin builtins[] = {
     {"tokenize", "text to token ids", cmd_tokenize},
     {"render", "messages to prompt text", cmd_render},
     {"logits", "logits of every token as an .npy file", cmd_logits},
+    {"help", "explain a command; manual pages and shell completion", cmd_help},
 };
 
 struct registry {
@@ -80,10 +75,10 @@ std::string top_help(const plugin_catalog* catalog) {
         out += fmt::format("  {:<10} {}\n", name, summary);
     out +=
         "\n'rlx-run <command> --help' explains a command; 'rlx-run --version' prints the version.\n"
-        "Exit codes: 0 ok, 1 failed, 2 usage, 3 bad input file, 4 model or feature unsupported, 5 "
-        "not enough\n"
-        "memory, 6 network, 130 and 143 interrupted.\n";
-    return out;
+        "Exit codes:";
+    for (const exit_meaning& e : exit_meanings)
+        out += fmt::format("{} {} {}", &e == exit_meanings ? "" : ",", e.codes, e.meaning);
+    return out + ".\n";
 }
 
 int print_all(const std::string& text) {
@@ -109,6 +104,15 @@ int unknown_command(std::string_view name, const plugin_catalog* catalog) {
 
 } // namespace
 
+std::span<const builtin> builtin_commands() {
+    return builtins;
+}
+
+std::string top_help() {
+    auto catalog = plugin_catalog::open();
+    return top_help(catalog.ok() ? catalog->get() : nullptr);
+}
+
 void register_cli(std::string name, std::string description, command_fn run) {
     registry& r = the_registry();
     const std::lock_guard lock(r.mutex);
@@ -131,7 +135,7 @@ std::optional<int> run_registered(std::string_view name, std::span<const std::st
 
 int dispatch(std::span<const std::string> args) {
     if (!args.empty() && args[0] == "--version") return print_all(version_text());
-    const bool help = args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help";
+    const bool help = args.empty() || args[0] == "--help" || args[0] == "-h";
     if (!help) {
         if (auto code = run_registered(args[0], args.subspan(1))) return *code;
     }

@@ -21,7 +21,27 @@ result<std::uint32_t> log_level_of_environment() {
         fmt::format("RLX_LOG: '{}' is none of {}", name, fmt::join(names, ", "))};
 }
 
+// Set while describe() runs a command on this thread.
+thread_local std::optional<described>* description = nullptr;
+
+std::optional<described> description_of(const std::function<int()>& run) {
+    std::optional<described> out;
+    description = &out;
+    run();
+    description = nullptr;
+    return out;
+}
+
 } // namespace
+
+std::optional<described> describe(int (*run)(arg_span), arg_span args) {
+    return description_of([&] { return run(args); });
+}
+
+described describe_family(std::string_view family) {
+    const std::string program = fmt::format("rlx-{}", family);
+    return *description_of([&] { return cmd_family(family, program, {}); });
+}
 
 int report(std::string_view program, const error& e) {
     std::fflush(stdout);
@@ -44,6 +64,10 @@ int run_command(
     arg_span args,
     const std::function<result<int>(const arguments&)>& body
 ) {
+    if (description) {
+        *description = described{std::string(program), spec};
+        return exit_ok;
+    }
     auto parsed = arguments::parse(spec, args);
     if (!parsed.ok()) return report(program, parsed.error());
     const arguments& a = parsed.value();

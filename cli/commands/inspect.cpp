@@ -161,9 +161,9 @@ int cmd_inspect(arg_span args) {
          "Shows what a weight file holds.",
          "<path>",
          {general_flags, {"Inspect", own}, plugin_flags},
-         "rlx-inspect scan lists model files on this machine; rlx-inspect resolve <query> prints "
-         "the path of the\n"
-         "one that matches. Both have their own --help."},
+         "The subcommands have their own --help.",
+         {{"scan", "list model files on this machine"},
+          {"resolve", "print the path of the one that matches"}}},
         args,
         run
     );

@@ -381,6 +381,7 @@ TEST(help, exists_for_every_documented_command_and_loads_no_plugin) {
           "tokenize",
           "render",
           "logits",
+          "help",
           "qwen3",
           "llama32"}) {
         const outcome r = run({rlx_run, name, "--help"}, {.environment = {"LD_DEBUG=files"}});

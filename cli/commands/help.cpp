@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// rlx-run help: a command's help as text, manual page or completion script, and all of them as
+// files.
+#include "../catalog.hpp"
+#include "../commands.hpp"
+#include "../manual.hpp"
+
+#include "rlx/cli/cli.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace rlx::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr flag top_own[] = {
+    {"help", 'h', flag_kind::toggle, "", "", "print the commands"},
+    {"version", 0, flag_kind::toggle, "", "", "print the version"},
+};
+
+constexpr flag own[] = {
+    {"format",
+     0,
+     flag_kind::text,
+     "text|man|bash|zsh|fish",
+     "text",
+     "as text, as manual page, or as completion script of the program"},
+    {"list",
+     0,
+     flag_kind::text,
+     "commands|families|devices",
+     "",
+     "what there is on this machine: a name, a tab and a description per line"},
+    {"write",
+     0,
+     flag_kind::text,
+     "DIR",
+     "",
+     "write all manual pages and completion scripts into DIR, laid out as below /usr/share"},
+    {"launcher",
+     0,
+     flag_kind::text,
+     "NAME",
+     "",
+     "with --write: also those of the program rlx-NAME (may be repeated)"},
+};
+
+// With its subcommands, called as `program` says.
+manual_entry entry_of(const builtin& b, std::string program) {
+    auto d = describe(b.run, {});
+    manual_entry out{
+        program, d ? std::move(d->spec) : command_spec{b.name, b.description, "", {}, {}, {}}};
+    for (const subcommand& s : out.spec.subcommands) {
+        const std::string args[] = {s.name};
+        if (auto below = describe(b.run, args))
+            out.below.push_back({program + " " + s.name, std::move(below->spec)});
+    }
+    return out;
+}
+
+manual_entry whole_program() {
+    manual_entry top{
+        "rlx-run",
+        {"rlx-run", "Runs models from local files.", "<command>", {{"General", top_own}}}};
+    for (const builtin& b : builtin_commands())
+        top.below.push_back(entry_of(b, fmt::format("rlx-run {}", b.name)));
+    manual_entry family{"rlx-run family", describe_family("family").spec};
+    family.spec.summary = "Generates text with a checkpoint of that family.";
+    family.any_other = true;
+    top.below.push_back(std::move(family));
+    return top;
+}
+
+// What the program rlx-NAME is: a command of its own, or a family's.
+manual_entry launcher(const std::string& name) {
+    const std::string program = "rlx-" + name;
+    for (const builtin& b : builtin_commands())
+        if (b.name == name) return entry_of(b, program);
+    return {program, describe_family(name).spec};
+}
+
+result<manual_entry> entry_named(std::span<const std::string> path) {
+    for (const manual_entry& e : whole_program().below)
+        if (!e.any_other && word_of(e) == path[0]) {
+            if (path.size() == 1) return e;
+            for (const manual_entry& sub : e.below)
+                if (path.size() == 2 && word_of(sub) == path[1]) return sub;
+            return error{
+                RLX_INVALID_ARGUMENT, fmt::format("{} has no subcommand '{}'", path[0], path[1])};
+        }
+    auto catalog = RLX_TRY(plugin_catalog::open());
+    if (path.size() == 1 && catalog->find("family", path[0]).ok()) return launcher(path[0]);
+    return error{
+        RLX_INVALID_ARGUMENT,
+        fmt::format("no command or family '{}'; 'rlx-run help' lists them", path[0])};
+}
+
+result<std::string> formatted(std::span<const std::string> path, std::string_view format) {
+    if (path.empty() && format == "text") return top_help();
+    if (format == "text" || format == "man") {
+        const manual_entry e = path.empty() ? whole_program() : RLX_TRY(entry_named(path));
+        return format == "man" ? man_page(e) : help_text(e.program, e.spec);
+    }
+    manual_entry e = whole_program();
+    if (!path.empty()) {
+        RLX_TRY(entry_named(path));
+        e = launcher(path[0]);
+    }
+    if (format == "bash") return bash_completion(e);
+    if (format == "zsh") return zsh_completion(e);
+    if (format == "fish") return fish_completion(e);
+    return error{
+        RLX_INVALID_ARGUMENT,
+        fmt::format("--format: '{}' is none of text, man, bash, zsh, fish", format)};
+}
+
+// A name goes into shell scripts' word lists, so only names that are nothing but words count.
+void add_line(std::string& out, std::string_view name, std::string_view what) {
+    constexpr std::string_view letters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:+-";
+    if (name.empty() || name.find_first_not_of(letters) != std::string_view::npos) return;
+    std::string plain(what);
+    std::ranges::replace_if(
+        plain, [](unsigned char c) { return c < ' ' || c == 127; }, ' '
+    );
+    out += fmt::format("{}\t{}\n", name, plain);
+}
+
+result<std::string> listed(std::string_view what) {
+    auto catalog = RLX_TRY(plugin_catalog::open());
+    std::string out;
+    if (what == "commands")
+        for (const command& c : registered())
+            add_line(out, c.name, c.description);
+    if (what == "commands" || what == "families") {
+        for (const auto& m : catalog->all("family"))
+            add_line(out, m.entry->name, m.entry->summary);
+    } else if (what == "devices") {
+        add_line(out, "auto", "the best device that is there");
+        for (const auto& m : catalog->all("backend"))
+            add_line(out, m.entry->name, m.entry->summary);
+    } else {
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("--list: '{}' is none of commands, families, devices", what)};
+    }
+    return out;
+}
+
+result<void> write_below(const fs::path& file, const std::string& text) {
+    std::error_code failed;
+    fs::create_directories(file.parent_path(), failed);
+    if (failed)
+        return error{
+            RLX_IO,
+            fmt::format("cannot make {}: {}", file.parent_path().string(), failed.message())};
+    return write_file(file.string(), text);
+}
+
+result<void> write_program(const fs::path& share, const manual_entry& e) {
+    const std::string& name = e.program;
+    RLX_CHECK(write_below(share / "man/man1" / (name + ".1"), man_page(e)));
+    RLX_CHECK(write_below(share / "bash-completion/completions" / name, bash_completion(e)));
+    RLX_CHECK(write_below(share / "zsh/site-functions" / ("_" + name), zsh_completion(e)));
+    return write_below(share / "fish/vendor_completions.d" / (name + ".fish"), fish_completion(e));
+}
+
+result<void> write_all(const fs::path& share, std::span<const std::string> launchers) {
+    const manual_entry top = whole_program();
+    RLX_CHECK(write_program(share, top));
+    for (const manual_entry& e : top.below)
+        if (!e.any_other)
+            RLX_CHECK(write_below(share / "man/man1" / (page_name(e) + ".1"), man_page(e)));
+    for (const std::string& name : launchers)
+        RLX_CHECK(write_program(share, launcher(name)));
+    return {};
+}
+
+result<int> help(const arguments& a) {
+    if (a.has("write"))
+        RLX_CHECK(write_all(a.text("write"), a.all("launcher")));
+    else if (a.has("list"))
+        RLX_CHECK(print(RLX_TRY(listed(a.text("list")))));
+    else
+        RLX_CHECK(print(RLX_TRY(formatted(a.positional(), a.text("format", "text")))));
+    return exit_ok;
+}
+
+} // namespace
+
+int cmd_help(arg_span args) {
+    return run_command(
+        "rlx-run help",
+        {"help",
+         "Explains a command: as text, manual page or completion script.",
+         "[command]...",
+         {{"Help", own}, general_flags}},
+        args,
+        help
+    );
+}
+
+} // namespace rlx::cli
