@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Composites in terms of primitives. A decomposition is the meaning of its op: the same values on
 // every input, all -inf rows and empty axes included. Results must not be views.
-#include "build.hpp"
-#include "passes.hpp"
+#include "emitter.hpp"
 
 #include <cfloat>
 #include <cmath>
@@ -11,91 +10,6 @@
 namespace rlx::ir {
 
 namespace {
-
-// Emits nodes with a sticky error, so that a decomposition reads like its formula.
-class emitter {
-public:
-    emitter(module& m, std::vector<node>& sink, const node& n)
-        : m_(m), sink_(sink), origin_(n.origin) {}
-
-    dim_table& dims() { return m_.dims; }
-
-    const value& at(rlx_value v) const { return m_.at(v); }
-
-    result<void> status() const { return error_.message.empty() ? result<void>() : error_; }
-
-    static rlx_attr i64(std::uint16_t key, std::int64_t v) {
-        return {key, RLX_ATTR_I64, 1, v, 0, nullptr, 0};
-    }
-
-    static rlx_attr f64(std::uint16_t key, double v) {
-        return {key, RLX_ATTR_F64, 1, 0, v, nullptr, 0};
-    }
-
-    static rlx_attr list(std::uint16_t key, const std::vector<dim>& v) {
-        return {key, RLX_ATTR_LIST, 1, 0, 0, v.data(), v.size()};
-    }
-
-    std::vector<rlx_value>
-    node_of(std::uint32_t op, std::vector<rlx_value> in, std::vector<rlx_attr> attrs) {
-        const op_desc& desc = *op_info(op);
-        if (!error_.message.empty()) return std::vector<rlx_value>(desc.n_outputs, 1);
-        auto r = emit_node(m_, sink_, op, in, attrs, origin_);
-        if (r) return std::move(*r);
-        error_ = r.error();
-        return std::vector<rlx_value>(desc.n_outputs, 1);
-    }
-
-    rlx_value one(std::uint32_t op, std::vector<rlx_value> in, std::vector<rlx_attr> attrs = {}) {
-        return node_of(op, std::move(in), std::move(attrs))[0];
-    }
-
-    rlx_value unary(std::int64_t kind, rlx_value x) {
-        return one(RLX_OP_Unary, {x}, {i64(RLX_ATTR_kind, kind)});
-    }
-
-    rlx_value binary(std::int64_t kind, rlx_value a, rlx_value b) {
-        return one(RLX_OP_Binary, {a, b}, {i64(RLX_ATTR_kind, kind)});
-    }
-
-    rlx_value affine(rlx_value x, double scale, double shift) {
-        return one(RLX_OP_Affine, {x}, {f64(RLX_ATTR_scale, scale), f64(RLX_ATTR_shift, shift)});
-    }
-
-    rlx_value at_least(rlx_value x, double lo) {
-        return one(RLX_OP_Clamp, {x}, {f64(RLX_ATTR_lo, lo), f64(RLX_ATTR_hi, HUGE_VAL)});
-    }
-
-    rlx_value reduce(std::int64_t kind, rlx_value x, std::int64_t axis, bool keep) {
-        return one(
-            RLX_OP_Reduce,
-            {x},
-            {i64(RLX_ATTR_kind, kind), i64(RLX_ATTR_axis, axis), i64(RLX_ATTR_keep, keep)}
-        );
-    }
-
-    rlx_value slice(rlx_value x, std::int64_t axis, dim start, dim stop) {
-        return one(
-            RLX_OP_Slice,
-            {x},
-            {i64(RLX_ATTR_axis, axis), i64(RLX_ATTR_start, start), i64(RLX_ATTR_stop, stop)}
-        );
-    }
-
-    rlx_value reshape(rlx_value x, const std::vector<dim>& shape) {
-        return one(RLX_OP_Reshape, {x}, {list(RLX_ATTR_dims, shape)});
-    }
-
-    rlx_value concat(std::vector<rlx_value> parts, std::int64_t axis) {
-        return one(RLX_OP_Concat, std::move(parts), {i64(RLX_ATTR_axis, axis)});
-    }
-
-private:
-    module& m_;
-    std::vector<node>& sink_;
-    std::string_view origin_;
-    error error_{RLX_INTERNAL, ""};
-};
 
 std::vector<rlx_value> glu(emitter& e, const node& n) {
     static constexpr std::int64_t act[] = {
@@ -123,8 +37,7 @@ std::vector<rlx_value> rms_norm(emitter& e, const node& n) {
         e.unary(RLX_UNARY_RSQRT, e.affine(mean, 1.0, n.attrs.f64(RLX_ATTR_eps)));
     const rlx_value y = e.binary(RLX_BINARY_MUL, x, scale);
     if (n.in.size() < 2 || n.in[1] == 0) return {y};
-    rlx_value w = n.in[1];
-    if (e.at(w).dtype != RLX_F32) w = e.one(RLX_OP_Cast, {w}, {e.i64(RLX_ATTR_dtype, RLX_F32)});
+    rlx_value w = e.as_f32(n.in[1]);
     const double offset = n.attrs.f64(RLX_ATTR_weight_offset);
     if (offset != 0) w = e.affine(w, 1.0, offset);
     return {e.binary(RLX_BINARY_MUL, y, w)};
@@ -192,6 +105,11 @@ result<std::vector<rlx_value>> decompose(module& m, std::vector<node>& sink, con
     case RLX_OP_MoeRoute: out = moe_route(e, n); break;
     case RLX_OP_MoeCombine: out = moe_combine(e, n); break;
     case RLX_OP_Rope: out = rope(e, n); break;
+    case RLX_OP_LayerNorm: out = decompose_layer_norm(e, n); break;
+    case RLX_OP_GroupNorm: out = decompose_group_norm(e, n); break;
+    case RLX_OP_Snake: out = decompose_snake(e, n); break;
+    case RLX_OP_Modulate: out = decompose_modulate(e, n); break;
+    case RLX_OP_Attention: out = decompose_attention(e, n); break;
     default:
         return error{
             RLX_INTERNAL, fmt::format("{}: no decomposition", where(*op_info(n.op), n.origin))};

@@ -246,7 +246,7 @@ private:
         if (elementwise(n, x, y[0])) return;
         for (const tensor& t : y)
             each(t, [](const auto&) { return poison; });
-        if (!structural(n, x, y) && !composite(n, x, y))
+        if (!structural(n, x, y) && !composite(n, x, y) && !block(n, x, y[0]))
             ADD_FAILURE() << "interpreter lacks " << op.name;
     }
 
@@ -425,6 +425,112 @@ private:
             const double self = x[at];
             at[2] = interleaved ? i ^ 1 : (second ? i - half : i + half);
             return second ? self * cos + x[at] * sin : self * cos - x[at] * sin;
+        });
+    }
+
+    using index = std::vector<std::int64_t>;
+
+    // Ops of encoders, image decoders and codecs.
+    static bool block(const ir::node& n, const std::vector<tensor>& x, const tensor& y) {
+        switch (n.op) {
+        case RLX_OP_BatchMatMul: batch_matmul(x[0], x[1], y); return true;
+        case RLX_OP_LayerNorm:
+            each(y, [&](const index& at) {
+                const double v = normed(line(x[0], at, at.size() - 1), n, x[0][at]);
+                return v * (given(x, 1) ? x[1][{at.back()}] : 1) +
+                       (given(x, 2) ? x[2][{at.back()}] : 0);
+            });
+            return true;
+        case RLX_OP_GroupNorm:
+            each(y, [&](const index& at) {
+                const double v = normed(group_of(n, x[0], at), n, x[0][at]);
+                return v * (given(x, 1) ? x[1][{at[1]}] : 1) + (given(x, 2) ? x[2][{at[1]}] : 0);
+            });
+            return true;
+        case RLX_OP_Snake:
+            each(y, [&](const index& at) {
+                const bool log = n.attrs.i64(RLX_ATTR_log) == 1;
+                double a = x[1][{at[1]}], b = given(x, 2) ? x[2][{at[1]}] : a;
+                if (log) a = std::exp(a), b = std::exp(b);
+                const double s = std::sin(a * x[0][at]);
+                return x[0][at] + s * s / (b + n.attrs.f64(RLX_ATTR_eps, 1e-9));
+            });
+            return true;
+        case RLX_OP_Modulate:
+            each(y, [&](const index& at) {
+                double v = x[0][at];
+                if (given(x, 1)) v *= 1 + x[1].from(at);
+                if (given(x, 2)) v += x[2].from(at);
+                if (given(x, 3)) v *= x[3].from(at);
+                return v + (given(x, 4) ? x[4][at] : 0);
+            });
+            return true;
+        case RLX_OP_Attention: attention(n, x, y); return true;
+        default: return false;
+        }
+    }
+
+    static bool given(const std::vector<tensor>& x, std::size_t i) {
+        return i < x.size() && x[i].cells != nullptr;
+    }
+
+    static double normed(const std::vector<double>& row, const ir::node& n, double v) {
+        double mean = 0, var = 0;
+        for (double r : row)
+            mean += r / static_cast<double>(row.size());
+        for (double r : row)
+            var += (r - mean) * (r - mean) / static_cast<double>(row.size());
+        return (v - mean) / std::sqrt(var + n.attrs.f64(RLX_ATTR_eps));
+    }
+
+    static std::vector<double> group_of(const ir::node& n, const tensor& x, const index& at) {
+        const std::int64_t run = x.dims[1] / n.attrs.i64(RLX_ATTR_groups);
+        std::vector<double> v;
+        for (std::int64_t i = 0; i < x.count(); i++) {
+            const index j = x.index(i);
+            if (j[0] == at[0] && j[1] / run == at[1] / run) v.push_back(x[j]);
+        }
+        return v;
+    }
+
+    static void batch_matmul(const tensor& a, const tensor& b, const tensor& y) {
+        const auto row = [](const tensor& t, const index& at, std::int64_t r) {
+            index own(t.dims.size());
+            const std::size_t skip = at.size() - own.size();
+            for (std::size_t k = 0; k + 2 < own.size(); k++)
+                own[k] = t.dims[k] == 1 ? 0 : at[skip + k];
+            own[own.size() - 2] = r;
+            return line(t, own, own.size() - 1);
+        };
+        each(y, [&](const index& at) {
+            const auto u = row(a, at, at[at.size() - 2]), v = row(b, at, at.back());
+            return std::inner_product(u.begin(), u.end(), v.begin(), 0.0);
+        });
+    }
+
+    static void attention(const ir::node& n, const std::vector<tensor>& x, const tensor& y) {
+        const std::int64_t tq = x[0].dims[1], tk = x[1].dims[1],
+                           group = x[0].dims[2] / x[1].dims[2];
+        const std::int64_t window = n.attrs.i64(RLX_ATTR_window);
+        const double cap = n.attrs.f64(RLX_ATTR_softcap);
+        each(y, [&](const index& at) {
+            const auto q = line(x[0], {at[0], at[1], at[2], 0}, 3);
+            const std::int64_t position = at[1] + tk - tq;
+            std::vector<double> s;
+            for (std::int64_t j = 0; j < tk; j++) {
+                const auto k = line(x[1], {at[0], j, at[2] / group, 0}, 3);
+                double v = std::inner_product(q.begin(), q.end(), k.begin(), 0.0) *
+                           n.attrs.f64(RLX_ATTR_scale);
+                if (cap > 0) v = cap * std::tanh(v / cap);
+                if (given(x, 3)) v += x[3].from({at[0], at[2], at[1], j});
+                const bool hidden = j > position || (window > 0 && position - j >= window);
+                s.push_back(n.attrs.i64(RLX_ATTR_causal) && hidden ? -HUGE_VAL : v);
+            }
+            s = softmax(s);
+            double sum = 0;
+            for (std::int64_t j = 0; j < tk; j++)
+                sum += s[size(j)] * x[2][{at[0], j, at[2] / group, at[3]}];
+            return sum;
         });
     }
 

@@ -320,6 +320,15 @@ const char* why_not(const node& n, const program& p) {
                    ? nullptr
                    : "keys and values must be f32";
     case RLX_OP_AttentionState: return attention_why(n);
+    case RLX_OP_LayerNorm:
+    case RLX_OP_GroupNorm:
+    case RLX_OP_Snake:
+    case RLX_OP_Modulate:
+    case RLX_OP_Attention:
+    case RLX_OP_BatchMatMul:
+    case RLX_OP_Pad:
+    case RLX_OP_Conv:
+    case RLX_OP_ConvTranspose: return "no kernel yet";
     default: return all_f32(n, p);
     }
 }

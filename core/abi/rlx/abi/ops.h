@@ -46,7 +46,15 @@ enum {
     RLX_ATTR_attention_factor = 29,
     RLX_ATTR_pairing = 30,
     RLX_ATTR_window = 31,
-    RLX_ATTR_softcap = 32
+    RLX_ATTR_softcap = 32,
+    RLX_ATTR_groups = 33,
+    RLX_ATTR_stride = 34,
+    RLX_ATTR_pad_lo = 35,
+    RLX_ATTR_pad_hi = 36,
+    RLX_ATTR_dilation = 37,
+    RLX_ATTR_output_padding = 38,
+    RLX_ATTR_causal = 39,
+    RLX_ATTR_log = 40
 };
 
 enum {
@@ -93,3 +101,4 @@ enum {
     RLX_REDUCE_L2 = 6 // sqrt of the sum of squares
 };
 enum { RLX_ROPE_NONE = 0, RLX_ROPE_LINEAR = 1, RLX_ROPE_LLAMA3 = 2, RLX_ROPE_YARN = 3, RLX_ROPE_DYNAMIC = 4 };
+enum { RLX_PAD_CONSTANT = 1, RLX_PAD_REFLECT = 2, RLX_PAD_REPLICATE = 3, RLX_PAD_CIRCULAR = 4 };
