@@ -280,6 +280,8 @@ constexpr rlx_graph_v1 table = {
     .eval_dims = eval_dims,
     .scratch_bytes = scratch_bytes,
     .dim_range = dim_range,
+    .add_custom = nullptr,
+    .run_custom = nullptr,
 };
 
 } // namespace

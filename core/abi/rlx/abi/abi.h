@@ -24,7 +24,8 @@ extern "C" {
 #endif
 
 #define RLX_ABI_MAJOR 1
-#define RLX_ABI_MINOR 0
+// 1 added: custom ops in "rlx.graph/1"; rlx.op/1, rlx.weight_format/1, rlx.tensor_names/1, rlx.cli/1, rlx.io/1.
+#define RLX_ABI_MINOR 1
 
 // First member of every table. size = bytes of the table as its provider knows it;
 // major.minor = the negotiated version of this interface, never the compile-time one.
@@ -50,11 +51,21 @@ typedef struct rlx_bytes {
     uint64_t n;
 } rlx_bytes;
 
+// What a plugin's interface offers, one by one: filled by the describe() members of the interfaces that
+// hold several things. Strings live as long as the process.
+typedef struct rlx_item {
+    uint32_t size; // sizeof as the caller knows it, set before the call
+    uint32_t reserved;
+    rlx_str name;        // as in the manifest's "provides"
+    rlx_str description; // one line for people, no full stop
+} rlx_item;
+
 // Opaque host objects.
 typedef struct rlx_error rlx_error;
 typedef struct rlx_weights rlx_weights;  // an opened checkpoint            rlx/abi/weights.h
 typedef struct rlx_graph rlx_graph;      // a graph under construction or built   rlx/abi/graph.h
 typedef struct rlx_options rlx_options;  // typed key/value bag             rlx/abi/services.h
+typedef struct rlx_io rlx_io;            // the streams of one running command  rlx/abi/cli.h
 
 // Status codes. The command line maps them to exit codes (see docs/abi.md).
 enum {
@@ -88,8 +99,8 @@ typedef struct rlx_host {
     rlx_str (*error_message)(const rlx_error* e);
     void (*error_free)(rlx_error* e);
     void (*log)(void* ctx, uint32_t level, rlx_str component, rlx_str message);
-    // A host service table by name ("rlx.weights/1", "rlx.graph/1", "rlx.options/1", "rlx.par/1"),
-    // or NULL when absent or older than min_minor. Valid for the life of the process.
+    // A host service table by name ("rlx.weights/1", "rlx.graph/1", "rlx.options/1", "rlx.par/1",
+    // "rlx.io/1"), or NULL when absent or older than min_minor. Valid for the life of the process.
     const void* (*iface)(void* ctx, rlx_str name, uint16_t min_minor);
 } rlx_host;
 
@@ -100,8 +111,8 @@ typedef struct rlx_plugin {
     void* self;    // first argument of every plugin table's members
     rlx_str id;    // must equal the manifest's id
     rlx_str version;
-    // A plugin interface by name ("rlx.family/1", "rlx.backend/1"), NULL when absent
-    // or older than min_minor. [any thread]
+    // A plugin interface by name ("rlx.family/1", "rlx.backend/1", "rlx.op/1", "rlx.weight_format/1",
+    // "rlx.tensor_names/1", "rlx.cli/1"), NULL when absent or older than min_minor. [any thread]
     const void* (*iface)(void* self, rlx_str name, uint16_t min_minor);
     // Stops the plugin's own threads at process exit. The library stays mapped. May be NULL.
     void (*quiesce)(void* self);

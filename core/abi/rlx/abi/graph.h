@@ -88,7 +88,19 @@ typedef struct rlx_node_info {
     const rlx_value* out;
     const rlx_attr* attr;
     rlx_str origin; // module path, "model.layers.3.mlp"
+    // minor 1
+    rlx_str custom_name; // RLX_OP_Custom: the plugin's name of the op; else empty
 } rlx_node_info;
+
+// One tensor in host memory with its sizes as plain numbers, row-major without gaps.
+typedef struct rlx_tensor {
+    uint32_t size;  // sizeof as its maker knows it
+    uint16_t dtype; // RLX_F32, ...
+    uint16_t rank;
+    int64_t dim[RLX_MAX_RANK]; // outermost first, in elements; entries from rank on are 0
+    void* data;     // NULL: an optional input that is not given. Aligned to the element at least
+    uint64_t n_bytes;
+} rlx_tensor;
 
 enum { RLX_WEIGHT_OPTIONAL = 1 };
 
@@ -134,6 +146,15 @@ typedef struct rlx_graph_v1 {
     // Bounds that hold for n dim handles at all extents, to size workspaces before a run. hi is what the plan
     // uses. Either out may be NULL.
     rlx_error* (*dim_range)(const rlx_graph* g, const int64_t* dims, uint32_t n, int64_t* lo, int64_t* hi);
+    // -- minor 1 --
+    // Appends a node of a plugin's op (rlx/abi/op.h), found by name; its version must be the one asked for. Attribute
+    // keys are >= RLX_ATTR_CUSTOM. n_out must be the op's number of outputs. An op nobody provides is RLX_UNSUPPORTED
+    // naming the op, the module and where was looked. [one thread per graph]
+    rlx_error* (*add_custom)(rlx_graph* g, rlx_str name, uint32_t version, const rlx_value* in, uint32_t n_in, const rlx_attr* attrs, uint32_t n_attr, rlx_value* out, uint32_t n_out);
+    // Computes a Custom node of a finished graph from host tensors in the order of the node's in and out; sizes and
+    // types must be those of this run. stride = sizeof(rlx_tensor) as the caller knows it. The caller owns all
+    // memory; it is borrowed for the call. [any thread]
+    rlx_error* (*run_custom)(const rlx_graph* g, uint32_t index, const rlx_tensor* in, uint32_t n_in, const rlx_tensor* out, uint32_t n_out, uint64_t stride);
 } rlx_graph_v1;
 
 #ifdef __cplusplus

@@ -13,7 +13,7 @@ enum {
     RLX_OP_NONE = 0
 };
 
-// Attribute keys (shared by all ops).
+// Attribute keys (shared by all ops). RLX_ATTR_CUSTOM and above belong to custom ops, each of which numbers its own.
 enum {
     RLX_ATTR_dims = 1,
     RLX_ATTR_perm = 2,
@@ -54,8 +54,11 @@ enum {
     RLX_ATTR_dilation = 37,
     RLX_ATTR_output_padding = 38,
     RLX_ATTR_causal = 39,
-    RLX_ATTR_log = 40
+    RLX_ATTR_log = 40,
+    RLX_ATTR_CUSTOM = 0x8000
 };
+
+enum { RLX_CUSTOM_OUTPUTS = 8 }; // most outputs a custom op may have
 
 enum {
     RLX_UNARY_NEG = 1,
