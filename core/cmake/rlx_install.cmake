@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 # What `cmake --install` puts where: bin, lib, lib/rlx/plugins (each target installs itself), and from here the
-# shared libraries, include/rlx, the CMake package and rlx.pc. Components: runtime, plugins, dev. Relocatable.
+# shared libraries, include/rlx, the CMake package, rlx.pc, manual pages, completion, documents, templates
+# and the bundled model. Components: runtime, plugins, dev. Relocatable.
 include_guard(GLOBAL)
 include(CMakePackageConfigHelpers)
 
@@ -31,6 +32,39 @@ function(rlx_limit_exports target)
   set(map "${PROJECT_SOURCE_DIR}/core/cmake/exports.map")
   target_link_options(${target} PRIVATE "LINKER:--version-script=${map}")
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${map}")
+endfunction()
+
+# Manual pages and completion of every program, written by rlx-run from its flag table; documents, model, templates.
+function(rlx_install_share)
+  set(share "${PROJECT_BINARY_DIR}/package/share")
+  if(TARGET rlx-run AND (NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR))
+    get_property(names GLOBAL PROPERTY RLX_LAUNCHERS)
+    list(TRANSFORM names PREPEND "--launcher=" OUTPUT_VARIABLE launchers)
+    add_custom_command(OUTPUT "${share}.stamp"
+      COMMAND ${CMAKE_COMMAND} -E rm -rf "${share}"
+      COMMAND rlx-run help --write "${share}" ${launchers}
+      COMMAND ${CMAKE_COMMAND} -E touch "${share}.stamp"
+      DEPENDS rlx-run rlx_cli VERBATIM COMMENT "Writing manual pages and shell completion")
+    add_custom_target(rlx_manual ALL DEPENDS "${share}.stamp")
+    add_dependencies(rlx_runtime rlx_manual)
+    install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT runtime)
+  endif()
+  install(FILES "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/LICENSE"
+    DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime
+    FILES_MATCHING PATTERN "*.md")
+  install(FILES "${PROJECT_SOURCE_DIR}/families/qwen3/stories/rlx-stories.gguf"
+    DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/rlx/models" COMPONENT runtime)
+  # Whole projects to copy. A build folder in one of them stays behind.
+  file(GLOB templates CONFIGURE_DEPENDS LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/plugins/template-*")
+  if(templates)
+    install(DIRECTORY ${templates} DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/rlx/templates" COMPONENT dev
+      PATTERN build EXCLUDE)
+  endif()
+  if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/facade/examples")
+    install(DIRECTORY "${PROJECT_SOURCE_DIR}/facade/examples" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT dev
+      PATTERN build EXCLUDE)
+  endif()
 endfunction()
 
 function(rlx_install_export)
@@ -66,15 +100,15 @@ function(rlx_install_export)
     endif()
   endforeach()
 
-  install(EXPORT rlx NAMESPACE rlx:: DESTINATION "${RLX_INSTALL_CMAKEDIR}" FILE rlxTargets.cmake COMPONENT dev)
+  install(EXPORT rlx NAMESPACE rlx:: DESTINATION "${RLX_INSTALL_CMAKEDIR}" FILE rlx-targets.cmake COMPONENT dev)
   set(gen "${PROJECT_BINARY_DIR}/package")
-  configure_package_config_file("${PROJECT_SOURCE_DIR}/core/cmake/rlxConfig.cmake.in" "${gen}/rlxConfig.cmake"
+  configure_package_config_file("${PROJECT_SOURCE_DIR}/core/cmake/rlx-config.cmake.in" "${gen}/rlx-config.cmake"
     INSTALL_DESTINATION "${RLX_INSTALL_CMAKEDIR}" PATH_VARS CMAKE_INSTALL_LIBDIR)
-  write_basic_package_version_file("${gen}/rlxConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+  write_basic_package_version_file("${gen}/rlx-config-version.cmake" COMPATIBILITY SameMinorVersion)
   # From <libdir>/pkgconfig back to the prefix.
   file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
   configure_file("${PROJECT_SOURCE_DIR}/core/cmake/rlx.pc.in" "${gen}/rlx.pc" @ONLY)
-  install(FILES "${gen}/rlxConfig.cmake" "${gen}/rlxConfigVersion.cmake"
+  install(FILES "${gen}/rlx-config.cmake" "${gen}/rlx-config-version.cmake"
     "${PROJECT_SOURCE_DIR}/core/cmake/rlx_plugin.cmake" DESTINATION "${RLX_INSTALL_CMAKEDIR}" COMPONENT dev)
   install(FILES "${gen}/rlx.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
 endfunction()

@@ -169,6 +169,7 @@ int main(int argc, char** argv) { return rlx_cli_main_as("@name@", argc, argv); 
   if(TARGET rlx_runtime)
     add_dependencies(rlx_runtime rlx-${name}-launcher)
   endif()
+  set_property(GLOBAL APPEND PROPERTY RLX_LAUNCHERS ${name})
   install(TARGETS rlx-${name}-launcher RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT runtime)
 endfunction()
 

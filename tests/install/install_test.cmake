@@ -20,9 +20,52 @@ file(RENAME "${WORK}/stage" "${WORK}/moved")
 set(prefix "${WORK}/moved")
 
 foreach(file include/rlx/abi/abi.h include/rlx/sdk/plugin.hpp ${LIBDIR}/librlx.so ${LIBDIR}/librlx-core.so
-    ${LIBDIR}/cmake/rlx/rlxConfig.cmake ${LIBDIR}/pkgconfig/rlx.pc bin/rlx-run)
+    ${LIBDIR}/cmake/rlx/rlx-config.cmake ${LIBDIR}/pkgconfig/rlx.pc bin/rlx-run)
   if(NOT EXISTS "${prefix}/${file}")
     message(FATAL_ERROR "${file} is not installed")
+  endif()
+endforeach()
+
+# The components share no file and leave none out.
+file(GLOB_RECURSE all RELATIVE "${prefix}" LIST_DIRECTORIES false "${prefix}/*")
+set(parts "")
+foreach(component runtime plugins dev)
+  run("installing ${component}" "${CMAKE_COMMAND}" --install "${BUILD}" --component ${component}
+    --prefix "${WORK}/part-${component}")
+  file(GLOB_RECURSE files RELATIVE "${WORK}/part-${component}" LIST_DIRECTORIES false "${WORK}/part-${component}/*")
+  list(APPEND parts ${files})
+endforeach()
+list(SORT all)
+list(SORT parts)
+if(NOT "${all}" STREQUAL "${parts}")
+  message(FATAL_ERROR "the components together are not the installation:\n${parts}\nis not\n${all}")
+endif()
+foreach(wanted "part-runtime/bin/rlx-run" "part-runtime/${LIBDIR}/librlx.so.0" "part-dev/include/rlx/abi/abi.h"
+    "part-plugins/${LIBDIR}/rlx/plugins/rlx-qwen3.so" "part-runtime/share/rlx/models/rlx-stories.gguf"
+    "part-runtime/share/doc/rlx/docs/abi.md" "part-runtime/share/doc/rlx/LICENSE")
+  if(NOT EXISTS "${WORK}/${wanted}")
+    message(FATAL_ERROR "${wanted} is missing")
+  endif()
+endforeach()
+run("rlx-run of the runtime component" "${WORK}/part-runtime/bin/rlx-run" --version)
+
+# Every program has its page and its completions, and a launcher is small.
+find_program(STRIP strip)
+file(GLOB programs RELATIVE "${prefix}/bin" "${prefix}/bin/*")
+foreach(name IN LISTS programs)
+  foreach(file man/man1/${name}.1 bash-completion/completions/${name} zsh/site-functions/_${name}
+      fish/vendor_completions.d/${name}.fish)
+    if(NOT EXISTS "${prefix}/share/${file}")
+      message(FATAL_ERROR "${name} is installed without share/${file}")
+    endif()
+  endforeach()
+  if(STRIP AND NOT FLAGS)
+    run("strip" "${STRIP}" -o "${WORK}/stripped" "${prefix}/bin/${name}")
+    file(SIZE "${WORK}/stripped" bytes)
+    message(STATUS "${name}: ${bytes} bytes stripped")
+    if(bytes GREATER 20480 AND NOT name STREQUAL "rlx-plugin-check")
+      message(FATAL_ERROR "${name} has ${bytes} bytes stripped; a launcher is one call into librlx-cli")
+    endif()
   endif()
 endforeach()
 
@@ -79,4 +122,9 @@ foreach(id org.rlx.cpu com.example.consumer)
     message(FATAL_ERROR "rlx-run plugins does not list ${id}:\n${output}")
   endif()
 endforeach()
+run("generating with the installed model" "${prefix}/bin/rlx-qwen3" --quiet --max-tokens 8
+  --weights "${prefix}/share/rlx/models/rlx-stories.gguf" --prompt "Once upon a time,")
+if(NOT output MATCHES "[a-z]")
+  message(FATAL_ERROR "no text: ${output}")
+endif()
 file(REMOVE_RECURSE "${WORK}")
