@@ -79,7 +79,8 @@ TEST(fuzz, bytes_survive_a_byte_level_tokenizer) {
 
 TEST(fuzz, mutated_tokenizer_files_never_crash) {
     std::mt19937 random(8);
-    for (const char* name : {"tiny_bpe", "tiny_spm", "tiny_clip"}) {
+    for (const char* name :
+         {"tiny_bpe", "tiny_spm", "tiny_clip", "tiny_wordpiece", "tiny_unigram"}) {
         const std::string good = read_file(std::string(RLX_TEXT_FIXTURES "/") + name + ".json");
         int opened = 0;
         for (int round = 0; round < 300; ++round) {

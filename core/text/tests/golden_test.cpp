@@ -59,7 +59,7 @@ TEST_P(tokenizer_json, decodes_to_the_text_of_the_reference) {
 INSTANTIATE_TEST_SUITE_P(
     fixtures,
     tokenizer_json,
-    testing::Values("tiny_bpe", "tiny_spm", "tiny_clip"),
+    testing::Values("tiny_bpe", "tiny_spm", "tiny_clip", "tiny_wordpiece", "tiny_unigram"),
     [](const auto& i) { return std::string(i.param); }
 );
 

@@ -9,8 +9,8 @@ namespace {
 
 using nlohmann::json;
 
-json tiny() {
-    return json::parse(read_file(RLX_TEXT_FIXTURES "/tiny_bpe.json"));
+json tiny(const std::string& name = "tiny_bpe") {
+    return json::parse(read_file(RLX_TEXT_FIXTURES "/" + name + ".json"));
 }
 
 fake_weights folder(const std::string& tokenizer) {
@@ -33,8 +33,8 @@ void expect_error(const json& file, std::uint32_t code, const std::string& part)
 
 TEST(tokenizer_json_file, unsupported_components_are_named) {
     json j = tiny();
-    j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}};
-    expect_error(j, RLX_UNSUPPORTED, "normalizer \"Precompiled\"");
+    j["normalizer"] = {{"type", "Nmt"}};
+    expect_error(j, RLX_UNSUPPORTED, "normalizer \"Nmt\"");
     j = tiny();
     j["pre_tokenizer"]["pretokenizers"][0] = json::object({{"type", "UnicodeScripts"}});
     expect_error(j, RLX_UNSUPPORTED, "UnicodeScripts");
@@ -45,11 +45,48 @@ TEST(tokenizer_json_file, unsupported_components_are_named) {
     j["post_processor"] = {{"type", "Sequence"}, {"processors", {{{"type", "Shuffle"}}}}};
     expect_error(j, RLX_UNSUPPORTED, "Shuffle");
     j = tiny();
-    j["model"]["type"] = "Unigram";
-    expect_error(j, RLX_UNSUPPORTED, "Unigram");
+    j["model"]["type"] = "WordLevel";
+    expect_error(j, RLX_UNSUPPORTED, "WordLevel");
     j = tiny();
     j["model"]["dropout"] = 0.1;
     expect_error(j, RLX_UNSUPPORTED, "dropout");
+}
+
+TEST(tokenizer_json_file, broken_wordpiece_and_unigram_models_are_named) {
+    json j = tiny("tiny_wordpiece");
+    j["model"]["unk_token"] = "[NOPE]";
+    expect_error(j, RLX_CORRUPT_DATA, "[NOPE]");
+    j["model"].erase("unk_token");
+    expect_error(j, RLX_CORRUPT_DATA, "unknown token");
+    j["model"]["max_input_chars_per_word"] = -1;
+    expect_error(j, RLX_CORRUPT_DATA, "max_input_chars_per_word");
+    j["model"]["vocab"] = json::array();
+    expect_error(j, RLX_CORRUPT_DATA, "\"vocab\" is missing or no object");
+    j = tiny("tiny_unigram");
+    j["model"]["unk_id"] = 1 << 20;
+    expect_error(j, RLX_CORRUPT_DATA, "unk_id 1048576");
+    j["model"]["vocab"][3][1] = "x";
+    expect_error(j, RLX_CORRUPT_DATA, "the score");
+    j["model"]["vocab"] = json::array();
+    expect_error(j, RLX_CORRUPT_DATA, "\"vocab\" is empty");
+    j["model"]["vocab"] = json::object();
+    expect_error(j, RLX_CORRUPT_DATA, "no array");
+}
+
+TEST(tokenizer_json_file, broken_rules_of_normalisation_are_named_or_without_effect) {
+    const auto with = [](const char* base64) {
+        json j = tiny("tiny_unigram");
+        j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", base64}};
+        return j;
+    };
+    expect_error(with("!"), RLX_CORRUPT_DATA, "base64");
+    expect_error(with("AAAA"), RLX_CORRUPT_DATA, "shorter than its header");
+    expect_error(with("CAAAAAAAAAA="), RLX_CORRUPT_DATA, "a table of 8 bytes");
+    expect_error(with("BAAAAAAAAABh"), RLX_CORRUPT_DATA, "no end");
+    // A double array that leads out of itself: no rule is found.
+    const auto t = library().open_tokenizer(folder(with("BAAAAP////8A").dump()));
+    ASSERT_TRUE(t.ok()) << t.error().message;
+    EXPECT_TRUE((*t)->encode("the quick fox").ok());
 }
 
 TEST(tokenizer_json_file, expressions_of_another_dialect_are_refused) {

@@ -7,6 +7,30 @@
 
 namespace rlx::text {
 
+namespace {
+
+// What the reference's WordPiece decoder does to every piece.
+std::string cleaned_up(std::string text) {
+    static constexpr std::string_view rules[][2] = {
+        {" .", "."},
+        {" ?", "?"},
+        {" !", "!"},
+        {" ,", ","},
+        {" ' ", "'"},
+        {" n't", "n't"},
+        {" 'm", "'m"},
+        {" do not", " don't"},
+        {" 's", "'s"},
+        {" 've", "'ve"},
+        {" 're", "'re"},
+    };
+    for (const auto& [from, to] : rules)
+        text = replace_all(text, from, to);
+    return text;
+}
+
+} // namespace
+
 std::string token_bytes(const decoder_rules& rules, std::string_view token, bool literal) {
     if (rules.byte_fallback)
         if (const auto byte = parse_byte_token(token))
@@ -68,7 +92,11 @@ void detokenizer::push(std::string_view token, bool literal, std::string& out) {
         flush_bytes(out);
     }
     std::string text;
-    if (!first && (rules_->join_with_space || std::exchange(space_due_, false))) text = " ";
+    const bool joined = !rules_->continuing.empty() && token.starts_with(rules_->continuing);
+    if (!first && joined)
+        token.remove_prefix(rules_->continuing.size());
+    else if (!first && (rules_->join_with_space || std::exchange(space_due_, false)))
+        text = " ";
     if (!rules_->end_of_word.empty() && token.ends_with(rules_->end_of_word)) {
         token.remove_suffix(rules_->end_of_word.size());
         space_due_ = true;
@@ -77,6 +105,7 @@ void detokenizer::push(std::string_view token, bool literal, std::string& out) {
         append_lossy(text, replace_all(token, rules_->replace.front().first, ""));
     else
         append_lossy(text, token_bytes(*rules_, token, literal));
+    if (rules_->cleanup) text = cleaned_up(std::move(text));
     emit(text, out);
 }
 

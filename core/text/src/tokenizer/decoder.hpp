@@ -21,6 +21,8 @@ struct decoder_rules {
         false;                   // replace.front() removes instead in the first token (metaspace)
     std::size_t strip_start = 0; // leading spaces of the whole text that are no text
     std::vector<std::pair<std::string, std::string>> replace; // in each token
+    std::string continuing;  // WordPiece: prefix of pieces that join the word before, "##"
+    bool cleanup = false;    // WordPiece: no spaces before punctuation and English contractions
     std::string end_of_word; // suffix that becomes a space, except at the end of the text
     bool fused = false;      // seen while loading: Fuse, which makes Strip mean the whole text
 };

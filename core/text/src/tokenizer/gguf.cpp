@@ -3,6 +3,7 @@
 
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/merge_reader.hpp"
+#include "unicode/normalize.hpp"
 #include "unicode/utf8.hpp"
 
 #include <algorithm>
@@ -137,8 +138,8 @@ result<void> set_raw_tokens(const raw_vocab& v, pipeline& p) {
     return {};
 }
 
-result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& p) {
-    p.kind = "spm";
+// Scores as doubles, one per token.
+result<std::vector<double>> read_scores(const weights& w, const raw_vocab& v) {
     const auto scores = w.meta_floats(key_of("scores"));
     if (!scores) return missing("scores");
     if (scores->size() != v.tokens.size())
@@ -146,14 +147,20 @@ result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& 
             RLX_CORRUPT_DATA,
             key_of("scores") + " has " + std::to_string(scores->size()) + " entries for " +
                 std::to_string(v.tokens.size()) + " tokens"};
-    std::vector<float> priorities;
-    priorities.reserve(scores->size());
-    for (std::size_t i = 0; i < scores->size(); ++i) {
+    for (std::size_t i = 0; i < scores->size(); ++i)
         if (!std::isfinite((*scores)[i]))
             return error{
                 RLX_CORRUPT_DATA, "the score of token " + std::to_string(i) + " is not finite"};
-        priorities.push_back(static_cast<float>((*scores)[i]));
-    }
+    return std::vector<double>(scores->begin(), scores->end());
+}
+
+result<void> load_sentencepiece(const weights& w, const raw_vocab& v, pipeline& p) {
+    p.kind = "spm";
+    const std::vector<double> scores = RLX_TRY(read_scores(w, v));
+    std::vector<float> priorities(scores.size());
+    std::transform(scores.begin(), scores.end(), priorities.begin(), [](double score) {
+        return static_cast<float>(score);
+    });
     if (w.meta_bool(key_of("remove_extra_whitespaces")).value_or(false))
         return error{RLX_UNSUPPORTED, key_of("remove_extra_whitespaces") + " is not supported"};
     if (w.meta_bool(key_of("add_space_prefix")).value_or(true)) {
@@ -182,6 +189,75 @@ result<void> load_gemma4(const weights& w, const raw_vocab& v, pipeline& p) {
     merge_table merges = RLX_TRY(read_merges(w, p.tokens, false));
     p.model = RLX_TRY(bpe_model::make(p.tokens, std::move(merges), std::move(o)));
     if (p.bos) p.prefix.push_back(*p.bos);
+    return {};
+}
+
+// BERT vocabularies: the converter wrote U+2581 before tokens that start a word and took "##" from
+// the others; here they are as in vocab.txt again.
+result<void> load_wordpiece(const weights& w, const raw_vocab& v, pipeline& p) {
+    p.kind = "wordpiece";
+    constexpr std::string_view continuing = "##";
+    bool cased = false;
+    std::string text;
+    for (std::size_t i = 0; i < v.tokens.size(); ++i) {
+        std::string_view token = v.tokens[i];
+        // Names such as [unused7] never occur in a word: brackets are words of their own.
+        const bool name = is_name(v.types[i]) ||
+                          (token.size() > 2 && token.front() == '[' && token.back() == ']');
+        const bool start = token.starts_with(space_mark);
+        if (start) token.remove_prefix(space_mark.size());
+        text = name || start ? "" : continuing;
+        text += token;
+        cased |= !name && to_lower(token) != token;
+        RLX_CHECK(p.tokens.set(static_cast<token_id>(i), text, {v.types[i], name}));
+    }
+    p.tokens.index();
+    // The file does not say whether text is to be lowered; a vocabulary without capitals does.
+    bert_clean clean;
+    clean.lowercase = clean.strip_accents = !cased;
+    p.norm.steps.emplace_back(clean);
+    p.pre.steps.emplace_back(split_bert{});
+    p.decoder.continuing = continuing;
+    p.decoder.join_with_space = p.decoder.cleanup = true;
+    wordpiece_model::options o;
+    if (const auto unk = RLX_TRY(special_id(w, p, "unknown_token_id"))) o.unk = *unk;
+    p.model = RLX_TRY(wordpiece_model::make(p.tokens, std::move(o)));
+    const auto cls = RLX_TRY(special_id(w, p, "cls_token_id"));
+    const auto sep = RLX_TRY(special_id(w, p, "seperator_token_id"));
+    if (const auto first = cls ? cls : p.bos) p.prefix.push_back(*first);
+    if (sep) p.suffix.push_back(*sep);
+    return {};
+}
+
+// What SentencePiece does to white space, behind its rules: runs become one, the ends go.
+result<void> load_unigram(const weights& w, const raw_vocab& v, pipeline& p) {
+    p.kind = "unigram";
+    std::vector<double> scores = RLX_TRY(read_scores(w, v));
+    if (const auto map = w.meta_ints(key_of("precompiled_charsmap")); map && !map->empty()) {
+        std::string blob;
+        for (const std::int64_t byte : *map)
+            blob += static_cast<char>(byte);
+        p.norm.steps.emplace_back(RLX_TRY(charsmap::parse(blob, charsmap::unit::longest)));
+    }
+    const bool prefix = w.meta_bool(key_of("add_space_prefix")).value_or(true);
+    if (w.meta_bool(key_of("remove_extra_whitespaces")).value_or(true))
+        p.norm.steps.emplace_back(merge_spaces{});
+    if (prefix) p.norm.steps.emplace_back(prepend{" "});
+    p.decoder.strip_start = prefix ? 1 : 0;
+    RLX_CHECK(set_raw_tokens(v, p));
+    p.decoder.byte_fallback = false;
+    if (may_cut_before(p.tokens, space_mark))
+        p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
+    unigram_model::options o;
+    double worst = 0;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+        if (v.types[i] == token_type::user_defined) scores[i] = 0;
+        if (v.types[i] == token_type::normal) worst = std::min(worst, scores[i]);
+    }
+    o.unk_score = worst - unknown_penalty;
+    if (const auto unk = RLX_TRY(special_id(w, p, "unknown_token_id"))) o.unk = *unk;
+    p.model = RLX_TRY(unigram_model::make(p.tokens, std::move(scores), o));
+    if (p.eos) p.suffix.push_back(*p.eos);
     return {};
 }
 
@@ -220,6 +296,7 @@ result<void> read_special_ids(const weights& w, const raw_vocab& v, pipeline& p)
         {"unknown_token_id", "unk_token"},
         {"padding_token_id", "pad_token"},
         {"seperator_token_id", "sep_token"},
+        {"cls_token_id", "cls_token"},
         {"mask_token_id", "mask_token"}};
     const auto in_range = [&](std::string_view key) -> result<std::optional<token_id>> {
         const auto id = w.meta_int(key_of(key));
@@ -259,7 +336,9 @@ result<void> read_add_flags(const weights& w, pipeline& p) {
         p.prefix.clear();
         if (*add) p.prefix.push_back(*p.bos);
     }
-    if (w.meta_bool(key_of("add_eos_token")).value_or(false)) {
+    if (const auto add = w.meta_bool(key_of("add_eos_token"))) {
+        if (p.eos && !p.suffix.empty() && p.suffix.back() == *p.eos) p.suffix.pop_back();
+        if (!*add) return {};
         if (!p.eos)
             return error{
                 RLX_MISSING_METADATA,
@@ -280,11 +359,16 @@ result<void> load_into(const weights& w, pipeline& p) {
         RLX_CHECK(load_sentencepiece(w, v, p));
     else if (*model == "gemma4")
         RLX_CHECK(load_gemma4(w, v, p));
+    else if (*model == "bert")
+        RLX_CHECK(load_wordpiece(w, v, p));
+    else if (*model == "t5")
+        RLX_CHECK(load_unigram(w, v, p));
     else
         return error{
             RLX_UNSUPPORTED,
             "tokenizer model \"" + std::string(*model) +
-                "\" (tokenizer.ggml.model) is not supported; known are gpt2, llama, gemma4"};
+                "\" (tokenizer.ggml.model) is not supported; known are gpt2, llama, gemma4, bert, "
+                "t5"};
     RLX_CHECK(read_add_flags(w, p));
     p.raw_added = RLX_TRY(match_names(v));
     return {};

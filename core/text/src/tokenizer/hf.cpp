@@ -3,120 +3,11 @@
 
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/hf_tables.hpp"
-#include "tokenizer/merge_reader.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace rlx::text {
 namespace {
-
-// {"token": id, ...}
-result<void> read_vocab(std::string_view table, bool byte_level, token_table& out) {
-    struct item {
-        std::size_t first, size;
-        token_id id;
-    };
-
-    table_reader t(table, "vocab");
-    std::string text, texts;
-    std::vector<item> items;
-    RLX_CHECK(t.expect('{'));
-    while (!RLX_TRY(t.at_end('}', items.empty()))) {
-        RLX_CHECK(t.string(text));
-        RLX_CHECK(t.expect(':'));
-        const std::string_view number = t.scalar();
-        token_id id = no_token;
-        const auto r = std::from_chars(number.data(), number.data() + number.size(), id);
-        if (r.ec != std::errc() || r.ptr != number.data() + number.size() || id < 0 ||
-            static_cast<std::size_t>(id) >= max_vocab_size)
-            return error{
-                RLX_CORRUPT_DATA,
-                "token \"" + text + "\" has the id " + std::string(number) +
-                    ", expected a whole number below " + std::to_string(max_vocab_size)};
-        items.push_back({texts.size(), text.size(), id});
-        texts += text;
-    }
-    RLX_CHECK(out.resize(items.size()));
-    for (const item& i : items) {
-        const std::string_view token = std::string_view(texts).substr(i.first, i.size);
-        if (out.contains(i.id))
-            return error{
-                RLX_CORRUPT_DATA,
-                "two tokens have the id " + std::to_string(i.id) + ", one is \"" +
-                    std::string(token) + "\""};
-        text.clear();
-        const bool bytes = byte_level && append_bytes(text, token);
-        RLX_CHECK(out.set(
-            i.id, bytes ? std::string_view(text) : token, {token_type::normal, byte_level && !bytes}
-        ));
-    }
-    return {};
-}
-
-// ["left right", ...] or [["left", "right"], ...]
-result<merge_table> read_merges(std::string_view table, merge_reader reader) {
-    table_reader t(table, "merges");
-    merge_table out;
-    // Each merge has at least two quotes.
-    out.reserve(static_cast<std::size_t>(std::count(table.begin(), table.end(), '"')) / 2);
-    std::string left, right;
-    RLX_CHECK(t.expect('['));
-    for (std::uint32_t rank = 0; !RLX_TRY(t.at_end(']', rank == 0)); ++rank) {
-        if (t.at_string()) {
-            RLX_CHECK(t.string(left));
-            RLX_CHECK(reader.add(left, rank, out));
-            continue;
-        }
-        const bool pair = t.take('[') && t.at_string();
-        if (pair) RLX_CHECK(t.string(left));
-        if (!pair || !t.take(',') || !t.at_string())
-            return error{
-                RLX_CORRUPT_DATA,
-                "merge " + std::to_string(rank) + " is neither a string nor a pair of strings"};
-        RLX_CHECK(t.string(right));
-        if (!t.take(']'))
-            return error{
-                RLX_CORRUPT_DATA,
-                "merge " + std::to_string(rank) + " is neither a string nor a pair of strings"};
-        RLX_CHECK(reader.add(left, right, rank, out));
-    }
-    return out;
-}
-
-result<void> read_model(const json& model, const hf_tables& tables, bool byte_level, pipeline& p) {
-    const std::string type = RLX_TRY(get_string(model, "type")).value_or("BPE");
-    if (type != "BPE")
-        return error{RLX_UNSUPPORTED, "model \"" + type + "\" is not supported, only BPE is"};
-    if (!tables.vocab) return error{RLX_CORRUPT_DATA, "\"vocab\" is missing or no object"};
-    if (!tables.merges) return error{RLX_CORRUPT_DATA, "\"merges\" is missing or no array"};
-    if (const json* dropout = get(model, "dropout");
-        dropout && !(dropout->is_number() && dropout->get<double>() == 0))
-        return error{RLX_UNSUPPORTED, "BPE dropout is not supported"};
-    bpe_model::options o;
-    o.byte_level = byte_level;
-    o.ignore_merges = RLX_TRY(get_bool(model, "ignore_merges", false));
-    o.byte_fallback = RLX_TRY(get_bool(model, "byte_fallback", false));
-    o.fuse_unk = RLX_TRY(get_bool(model, "fuse_unk", false));
-    o.end_of_word = RLX_TRY(get_string(model, "end_of_word_suffix")).value_or("");
-    o.continuing = RLX_TRY(get_string(model, "continuing_subword_prefix")).value_or("");
-    RLX_CHECK(read_vocab(*tables.vocab, byte_level, p.tokens));
-    p.tokens.index();
-    if (const auto unk = RLX_TRY(get_string(model, "unk_token"))) {
-        o.unk = p.tokens.find(*unk);
-        if (o.unk == no_token)
-            return error{
-                RLX_CORRUPT_DATA, "the unknown token \"" + *unk + "\" is not in the vocabulary"};
-    }
-    // Text without any pre-tokenizer would be one word of any length.
-    if (!byte_level && o.end_of_word.empty() && o.continuing.empty() &&
-        may_cut_before(p.tokens, space_mark))
-        p.pre.steps.emplace_back(split_before_run{std::string(space_mark)});
-    merge_table merges =
-        RLX_TRY(read_merges(*tables.merges, merge_reader(p.tokens, byte_level, o.continuing)));
-    p.model = RLX_TRY(bpe_model::make(p.tokens, std::move(merges), std::move(o)));
-    return {};
-}
 
 // A token of tokenizer.json's "added_tokens".
 result<void> add_token(
@@ -361,11 +252,11 @@ result<void> load_into(const hf_files& files, pipeline& p) {
             RLX_UNSUPPORTED,
             byte_level ? "a ByteLevel pre-tokenizer without a ByteLevel decoder is not supported"
                        : "a ByteLevel decoder without a ByteLevel pre-tokenizer is not supported"};
-    RLX_CHECK(read_model(*model, tables, byte_level, p).within("model"));
+    auto unigram = RLX_TRY(read_model(*model, tables, byte_level, p).within("model"));
     RLX_CHECK(read_added_tokens(root, byte_level, p).within("added_tokens"));
+    if (unigram) RLX_CHECK(make_unigram(std::move(*unigram), p).within("model"));
     if (const json* n = get(root, "post_processor"))
         RLX_CHECK(read_post_processor(*n, p).within("post_processor"));
-    p.kind = byte_level ? "bpe" : "bpe/characters";
     return {};
 }
 

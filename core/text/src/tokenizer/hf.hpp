@@ -3,6 +3,7 @@
 #pragma once
 
 #include "json_access.hpp"
+#include "tokenizer/hf_tables.hpp"
 #include "tokenizer/pipeline.hpp"
 
 namespace rlx::text {
@@ -16,6 +17,17 @@ struct hf_files {
 };
 
 result<std::unique_ptr<pipeline>> load_hf(const hf_files& files);
+
+// A unigram model is made when the added tokens are known: control tokens are not found in text.
+struct unigram_parts {
+    std::vector<double> scores;
+    unigram_model::options options;
+};
+
+// "model": fills p.tokens, p.kind and, but for a unigram model, p.model.
+result<std::optional<unigram_parts>>
+read_model(const json& model, const hf_tables& tables, bool byte_level, pipeline& p);
+result<void> make_unigram(unigram_parts parts, pipeline& p);
 
 // Components; each appends to the pipeline's chain. Errors name the component.
 result<void> add_normalizer(const json& j, normalizer& out);

@@ -124,7 +124,19 @@ result<void> add_normalizer(const json& j, normalizer& out) {
         out.steps.emplace_back(normal_form::nfkd);
     else if (type == "Lowercase")
         out.steps.emplace_back(lowercase{});
-    else if (type == "StripAccents")
+    else if (type == "BertNormalizer") {
+        bert_clean b;
+        b.clean_text = RLX_TRY(get_bool(j, "clean_text", true));
+        b.space_ideographs = RLX_TRY(get_bool(j, "handle_chinese_chars", true));
+        b.lowercase = RLX_TRY(get_bool(j, "lowercase", true));
+        b.strip_accents = RLX_TRY(get_bool(j, "strip_accents", b.lowercase));
+        out.steps.emplace_back(b);
+    } else if (type == "Precompiled") {
+        const auto blob = decode_base64(RLX_TRY(need_string(j, "precompiled_charsmap")));
+        if (!blob) return error{RLX_CORRUPT_DATA, "\"precompiled_charsmap\" is no base64"};
+        if (!blob->empty()) // no rules at all is legal
+            out.steps.emplace_back(RLX_TRY(charsmap::parse(*blob, charsmap::unit::graphemes)));
+    } else if (type == "StripAccents")
         out.steps.emplace_back(strip_accents{});
     else if (type == "Prepend")
         out.steps.emplace_back(prepend{RLX_TRY(need_string(j, "prepend"))});
@@ -177,8 +189,7 @@ result<void> add_pre_tokenizer(const json& j, pre_tokenizer& out, bool& byte_lev
         out.steps.emplace_back(split_regex{
             RLX_TRY(regex::compile(R"(\w+|[^\w\s]+)")), split_behavior::removed, true});
     } else if (type == "BertPreTokenizer") {
-        out.steps.emplace_back(split_class{cls_space, false, split_behavior::removed});
-        out.steps.emplace_back(split_class{cls_punct, true, split_behavior::isolated});
+        out.steps.emplace_back(split_bert{});
     } else if (type == "CharDelimiterSplit") {
         const std::string delimiter = RLX_TRY(need_string(j, "delimiter"));
         if (delimiter.empty())
@@ -220,6 +231,10 @@ result<void> add_decoder(const json& j, decoder_rules& out) {
         const auto& m = std::get<metaspace>(as_step.steps.front());
         out.replace.emplace_back(m.replacement, " ");
         out.strip_first_token = m.prepend != prepend_scheme::never;
+    } else if (type == "WordPiece") {
+        out.continuing = RLX_TRY(get_string(j, "prefix")).value_or("##");
+        out.cleanup = RLX_TRY(get_bool(j, "cleanup", true));
+        out.join_with_space = true;
     } else if (type == "BPEDecoder") {
         out.end_of_word = RLX_TRY(get_string(j, "suffix")).value_or("</w>");
     } else {

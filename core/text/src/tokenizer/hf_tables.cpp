@@ -99,10 +99,11 @@ result<hf_tables> cut_tables(std::string_view file) {
         merges = RLX_TRY(w.member(at, "merges"));
     }
     if (vocab.starts_with('{')) out.vocab = vocab;
+    if (vocab.starts_with('[')) out.scored_vocab = vocab;
     if (merges.starts_with('[')) out.merges = merges;
     // Both pieces in the order of the file.
     const std::string_view* pieces[2] = {
-        out.vocab ? &vocab : nullptr, out.merges ? &merges : nullptr};
+        out.vocab || out.scored_vocab ? &vocab : nullptr, out.merges ? &merges : nullptr};
     if (pieces[0] && pieces[1] && pieces[1]->data() < pieces[0]->data())
         std::swap(pieces[0], pieces[1]);
     std::size_t done = 0;

@@ -16,8 +16,9 @@ namespace rlx::text {
 struct hf_tables {
     std::optional<std::string_view>
         vocab; // the text of the object, nullopt when it is absent or something else
-    std::optional<std::string_view> merges; // the text of the array
-    std::string rest;                       // the file with both emptied
+    std::optional<std::string_view> scored_vocab; // the same when it is an array (Unigram)
+    std::optional<std::string_view> merges;       // the text of the array
+    std::string rest;                             // the file with both emptied
 };
 
 // Finds the tables; the views point into `file`. Their inside is checked by whoever reads them.

@@ -1,11 +1,43 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "tokenizer/normalizer.hpp"
 
+#include "unicode/bert.hpp"
 #include "unicode/categories.hpp"
 #include "unicode/utf8.hpp"
 
+#include <algorithm>
+
 namespace rlx::text {
 namespace {
+
+std::string clean_and_space(std::string_view text, const bert_clean& b) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size();) {
+        const code_point c = decode_at(text, i);
+        const std::uint8_t classes = bert_classes_of(c.value);
+        const std::string_view bytes = text.substr(i, c.size);
+        i += c.size;
+        if (b.clean_text && (classes & bert_removed)) continue;
+        if (b.clean_text && (classes & bert_space))
+            out += ' ';
+        else if (b.space_ideographs && (classes & bert_ideograph))
+            out.append(" ").append(bytes).append(" ");
+        else
+            out += bytes;
+    }
+    return out;
+}
+
+std::string without_accents(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size();) {
+        const code_point c = decode_at(text, i);
+        if (!c.valid || !(bert_classes_of(c.value) & bert_mark)) out += text.substr(i, c.size);
+        i += c.size;
+    }
+    return out;
+}
 
 struct apply_step {
     std::string_view text;
@@ -23,6 +55,25 @@ struct apply_step {
     }
 
     result<std::string> operator()(strip_accents) const { return strip_marks(text); }
+
+    result<std::string> operator()(const bert_clean& b) const {
+        std::string out = clean_and_space(text, b);
+        if (b.strip_accents) out = without_accents(RLX_TRY(normalize(out, normal_form::nfd)));
+        return b.lowercase ? to_lower(out) : out;
+    }
+
+    result<std::string> operator()(merge_spaces) const {
+        std::string out;
+        for (std::size_t at = 0; (at = text.find_first_not_of(' ', at)) != text.npos;) {
+            const std::size_t end = std::min(text.find(' ', at), text.size());
+            if (!out.empty()) out += ' ';
+            out += text.substr(at, end - at);
+            at = end;
+        }
+        return out;
+    }
+
+    result<std::string> operator()(const charsmap& map) const { return map.apply(text); }
 
     result<std::string> operator()(strip_space s) const {
         std::size_t begin = 0, end = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rlx/base/result.hpp"
+#include "tokenizer/charsmap.hpp"
 #include "tokenizer/regex.hpp"
 #include "unicode/normalize.hpp"
 
@@ -25,6 +26,15 @@ struct strip_space {
     bool left = false, right = false;
 };
 
+// Runs of spaces become one, those at the ends go.
+struct merge_spaces {};
+
+// BertNormalizer: control characters away, white space to spaces, spaces around ideographs, accents
+// away, lower case; in this order.
+struct bert_clean {
+    bool clean_text = true, space_ideographs = true, strip_accents = true, lowercase = true;
+};
+
 struct replace_literal {
     std::string from, to;
 };
@@ -40,6 +50,9 @@ using normalizer_step = std::variant<
     strip_accents,
     prepend,
     strip_space,
+    merge_spaces,
+    bert_clean,
+    charsmap,
     replace_literal,
     replace_regex>;
 

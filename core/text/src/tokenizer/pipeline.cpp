@@ -19,6 +19,12 @@ struct model_sink final : word_sink {
             return bpe->encode(text, scratch, out);
         if (const auto* spm = std::get_if<spm_model>(&p.model))
             return spm->encode(text, scratch, out);
+        if (const auto* unigram = std::get_if<unigram_model>(&p.model))
+            return unigram->encode(text, out);
+        if (const auto* wordpiece = std::get_if<wordpiece_model>(&p.model)) {
+            wordpiece->encode(text, out);
+            return {};
+        }
         return error{RLX_INTERNAL, "tokenizer without a model"};
     }
 };
@@ -108,7 +114,11 @@ result<std::string> pipeline_tokenizer::piece(std::int32_t id, bool special) con
     RLX_CHECK(check(id));
     const token_table::entry e = p_->tokens.info(id);
     if (is_special(e.type) && !special) return std::string();
-    return token_bytes(p_->decoder, p_->tokens.bytes(id), e.literal);
+    std::string_view token = p_->tokens.bytes(id);
+    const std::string& continuing = p_->decoder.continuing;
+    if (!continuing.empty() && token.starts_with(continuing))
+        token.remove_prefix(continuing.size());
+    return token_bytes(p_->decoder, token, e.literal);
 }
 
 result<void>

@@ -9,6 +9,8 @@
 #include "tokenizer/model.hpp"
 #include "tokenizer/normalizer.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
+#include "tokenizer/unigram.hpp"
+#include "tokenizer/wordpiece.hpp"
 
 #include <variant>
 
@@ -20,7 +22,7 @@ struct pipeline {
     added_matcher normalized_added; // matched after it
     normalizer norm;
     pre_tokenizer pre;
-    std::variant<std::monostate, bpe_model, spm_model> model;
+    std::variant<std::monostate, bpe_model, spm_model, wordpiece_model, unigram_model> model;
     decoder_rules decoder;
     std::vector<token_id> prefix, suffix; // of add_special
     std::optional<token_id> bos, eos;

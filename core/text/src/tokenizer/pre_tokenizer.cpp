@@ -2,6 +2,7 @@
 #include "tokenizer/pre_tokenizer.hpp"
 
 #include "tokenizer/normalizer.hpp"
+#include "unicode/bert.hpp"
 #include "unicode/categories.hpp"
 #include "unicode/utf8.hpp"
 
@@ -144,6 +145,28 @@ struct walker {
         }
         if (done < text.size()) found.push_back({done, text.size(), false});
         return emit(arrange(found, s.behavior), step, text, first);
+    }
+
+    result<void> run(split_bert, std::size_t step, std::string_view text, bool first) {
+        std::size_t begin = 0;
+        const auto cut = [&](std::size_t end) -> result<void> {
+            return begin == end
+                       ? result<void>{}
+                       : go(step + 1, text.substr(begin, end - begin), first && begin == 0);
+        };
+        for (std::size_t pos = 0; pos < text.size();) {
+            const code_point c = decode_at(text, pos);
+            const bool mark = bert_classes_of(c.value) & bert_punctuation;
+            const std::size_t end = pos + c.size;
+            if (mark || (c.valid && is_white_space(c.value))) {
+                RLX_CHECK(cut(pos));
+                begin = pos;
+                if (mark) RLX_CHECK(cut(end));
+                begin = end;
+            }
+            pos = end;
+        }
+        return cut(text.size());
     }
 
     result<void>

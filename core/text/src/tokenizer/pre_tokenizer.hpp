@@ -45,6 +45,9 @@ struct split_class {
     split_behavior behavior = split_behavior::isolated;
 };
 
+// BertPreTokenizer: white space separates, every mark of punctuation is a word.
+struct split_bert {};
+
 // Cuts every run of digits into groups of `size` from its start and isolates them.
 struct split_digit_groups {
     std::size_t size;
@@ -71,6 +74,7 @@ using pre_step = std::variant<
     split_regex,
     split_literal,
     split_class,
+    split_bert,
     split_digit_groups,
     split_before_run,
     add_prefix_space,

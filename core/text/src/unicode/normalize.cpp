@@ -119,6 +119,24 @@ result<std::string> normalize(std::string_view text, normal_form form) {
     return out;
 }
 
+std::size_t grapheme_size(std::string_view text) {
+    const code_point start = decode_at(text, 0);
+    std::size_t end = start.size;
+    std::uint32_t last = start.value;
+    utf8proc_int32_t state = 0;
+    while (start.valid && end < text.size()) {
+        const code_point c = decode_at(text, end);
+        if (!c.valid ||
+            utf8proc_grapheme_break_stateful(
+                static_cast<utf8proc_int32_t>(last), static_cast<utf8proc_int32_t>(c.value), &state
+            ))
+            break;
+        last = c.value;
+        end += c.size;
+    }
+    return end;
+}
+
 std::string strip_marks(std::string_view text) {
     return map_code_points(text, [](std::string& out, std::uint32_t cp) {
         const bool mark = classes_of(cp) & cls_mark;
