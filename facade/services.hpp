@@ -2,16 +2,16 @@
 // The host services a plugin may ask for when it is entered.
 #pragma once
 
+#include "rlx/abi/models.h"
 #include "rlx/formats/weights.hpp"
 #include "rlx/graph/graph.hpp"
 
 namespace rlx {
 
-// Each library offers its table when it is first asked for; a plugin must not depend on who was
-// first.
-inline void offer_services() {
-    graph_table();
-    weights_table();
-}
+// "rlx.models/1": the functions of rlx/rlx.h.
+const rlx_models_v1* models_table();
+
+// Offers all of them; to be called before a plugin is loaded. [any thread]
+void offer_services();
 
 } // namespace rlx
