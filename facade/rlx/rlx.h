@@ -159,8 +159,8 @@ static inline void rlx_note_init(rlx_note* note) {
 // call only, but options->cancel is watched for the model's whole life. options->weights is required; a path is
 // relative to the working directory. options->progress is called on this thread.
 //   *model  the new model, yours to rlx_model_close()
-// RLX_NOT_FOUND: no such file. RLX_UNSUPPORTED: no plugin for this checkpoint, no such kernel tier, or a known device
-// that is not here. RLX_INVALID_ARGUMENT: an option out of range, or an unknown device: the message lists those there
+// RLX_NOT_FOUND: no such file. RLX_UNSUPPORTED: no plugin for this checkpoint, a kernel tier this machine lacks, or a
+// known device that is not here. RLX_INVALID_ARGUMENT: an option out of range, or an unknown device: the message lists those there
 // are and why others are not. RLX_CORRUPT_DATA, RLX_MISSING_METADATA: the file, the key and what was expected.
 // RLX_OUT_OF_MEMORY: the plan is larger than max_memory or the machine; the message says which max_seq would fit.
 // RLX_CANCELLED: options->cancel was raised.
