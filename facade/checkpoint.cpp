@@ -14,8 +14,18 @@ result<std::unique_ptr<checkpoint>> checkpoint::open(
     return out;
 }
 
+namespace {
+
+// Whether the next call need not try again: success, or a failure that memory would not mend.
+template <class T>
+bool settled(const std::optional<T>& opened) {
+    return opened && (*opened || opened->error().code != RLX_OUT_OF_MEMORY);
+}
+
+} // namespace
+
 result<const tokenizer*> checkpoint::tokenizer() {
-    if (!tokenizer_) {
+    if (!settled(tokenizer_)) {
         auto text = text_services();
         if (!text)
             tokenizer_.emplace(text.error());
@@ -27,7 +37,7 @@ result<const tokenizer*> checkpoint::tokenizer() {
 }
 
 result<const chat_template*> checkpoint::chat_template() {
-    if (!template_) {
+    if (!settled(template_)) {
         const rlx::tokenizer* t = RLX_TRY(tokenizer());
         template_.emplace(RLX_TRY(text_services())->open_template(*weights_, *t));
     }

@@ -207,6 +207,8 @@ result<generate_result> lm_runner::generate(
     auto stream = state_->files->stream();
     if (stream) {
         decoder = std::move(*stream);
+    } else if (stream.error().code == RLX_OUT_OF_MEMORY) {
+        return std::move(stream.error());
     } else if (std::ranges::none_of(state_->fallbacks, [](const fallback& f) {
                    return f.what == "text";
                })) {

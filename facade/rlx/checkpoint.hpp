@@ -34,7 +34,7 @@ public:
 
     const rlx::weights& weights() const { return *weights_; }
 
-    // Opened on first use; a failure is remembered and comes back every time.
+    // Opened on first use; a failure but for memory is remembered and comes back every time.
     result<const rlx::tokenizer*> tokenizer();
     result<const rlx::chat_template*> chat_template();
     result<std::unique_ptr<stream_decoder>> stream();

@@ -80,6 +80,15 @@ TEST(c_api_memory, every_failing_allocation_of_a_call_is_reported) {
     rlx_model* const m = story();
     rlx_model* const e = story(RLX_MODEL_EMBED);
     const rlx_str text = rlx_cstr("Once upon a time there was a cat");
+    // The tokenizer is opened by the first call that needs it; a failure is not for ever.
+    const c_model fresh = open_story();
+    fail_each("first tokenize", 7, [&] {
+        std::int32_t* ids = nullptr;
+        std::uint64_t n = 0;
+        rlx_error* error = rlx_model_tokenize(fresh.get(), text, 0, &ids, &n);
+        rlx_free(ids);
+        return error;
+    });
     fail_each("tokenize", 1, [&] {
         std::int32_t* ids = nullptr;
         std::uint64_t n = 0;
