@@ -10,6 +10,7 @@
 //   graph_reader    view of a finished graph        as long as compile's arguments; programs may
 //   keep it host_buffer     host memory of a backend        owned by whoever called alloc()
 //   options_view    view of a host's key/value bag  valid during the call
+//   hosted_model    an opened model (rlx.models/1)  owned, move-only
 //   options         a bag of the plugin's own       owned, move-only
 //   sticky          the first error of some work    owned, a plain value
 // Threads: a builder, a bag and a sticky error are [one thread per object]; readers are [any
@@ -23,6 +24,7 @@
 #include "rlx/sdk/graph.hpp"
 #include "rlx/sdk/host.hpp"
 #include "rlx/sdk/lm.hpp"
+#include "rlx/sdk/models.hpp"
 #include "rlx/sdk/plugin.hpp"
 #include "rlx/sdk/state.hpp"
 #include "rlx/sdk/table.hpp"
