@@ -3,6 +3,7 @@
 
 #include "impl.hpp"
 #include "passes.hpp"
+#include "rlx/base/log.hpp"
 #include "rlx/base/wall.hpp"
 #include "rlx/formats/weights.hpp"
 
@@ -23,14 +24,32 @@ result<void> graph_impl::writable() const {
     return {};
 }
 
-result<void> graph_impl::finish(const claim_fn& claims) {
+result<void> graph_impl::finish(const claim_fn& claims, const finish_options& options) {
     RLX_CHECK(writable());
     finished = true;
     if (m.outputs.empty()) return error{RLX_INVALID_ARGUMENT, "the graph has no output"};
-    prune(m);
+    const std::size_t built = m.nodes.size();
+    const std::size_t folded = options.fold ? fold(m) : 0;
+    const std::size_t before = m.nodes.size();
+    if (options.dce) prune(m);
+    const std::size_t dead = before - m.nodes.size();
     RLX_CHECK(ir::verify(m));
-    RLX_CHECK(settle(m, claims));
+    const std::size_t decomposed = RLX_TRY(settle(m, claims, options));
     RLX_CHECK(plan(m));
+    if (options.verbose)
+        log_info(
+            "graph",
+            fmt::format(
+                "{} nodes built, {} folded, {} dead, {} composites decomposed, {} to run, {} bytes "
+                "of scratch",
+                built,
+                folded,
+                dead,
+                decomposed,
+                m.nodes.size(),
+                m.scratch_bytes
+            )
+        );
     return ir::verify(m);
 }
 

@@ -15,7 +15,8 @@ public:
 
     const rlx_graph* handle() const override { return reinterpret_cast<const rlx_graph*>(this); }
 
-    result<void> finish(const claim_fn& claims) override;
+    using graph::finish;
+    result<void> finish(const claim_fn& claims, const finish_options& options) override;
     result<void> verify() const override;
     std::string dump() const override;
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// What finish() does to a module, in order: prune, verify, settle, plan, verify again.
+// What finish() does to a module, in order: fold, prune, verify, settle, plan, verify again.
 #pragma once
 
 #include "module.hpp"
 #include "rlx/graph/graph.hpp"
 
 namespace rlx::ir {
+
+// Computes nodes whose operands are all constants; returns how many.
+std::size_t fold(module& m);
 
 // Removes nodes that neither an output nor a state depends on.
 void prune(module& m);
@@ -15,8 +18,10 @@ void prune(module& m);
 result<void> verify(const module& m);
 
 // Gives every node an owner: asks claims(), copies strided inputs of what was refused, decomposes
-// refused composites, until all is claimed. An empty function claims everything.
-result<void> settle(module& m, const graph::claim_fn& claims);
+// refused composites, until all is claimed. An empty function claims everything. Returns how many
+// composites were decomposed.
+result<std::size_t>
+settle(module& m, const graph::claim_fn& claims, const finish_options& options = {});
 
 // Emits the primitives of a composite; the returned values stand for n's outputs and are no views.
 result<std::vector<rlx_value>> decompose(module& m, std::vector<node>& sink, const node& n);

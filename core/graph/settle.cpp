@@ -15,14 +15,15 @@ namespace {
 
 class settler {
 public:
-    settler(module& m, const graph::claim_fn& claims)
-        : m_(m), claims_(claims), settled_(m.nodes.size(), 0) {}
+    settler(module& m, const graph::claim_fn& claims, const finish_options& options)
+        : m_(m), claims_(claims), options_(options), settled_(m.nodes.size(), 0) {}
 
-    result<void> run() {
+    // Number of decomposed composites.
+    result<std::size_t> run() {
         // Decompositions are at most three deep (MoeRoute, Softmax, primitives), each with one
         // round of copies before; more rounds mean a decomposition that does not make progress.
         for (int round = 0; round < 16; round++) {
-            if (RLX_TRY(ask()) == 0) return {};
+            if (RLX_TRY(ask()) == 0) return decomposed_;
             RLX_CHECK(rebuild());
         }
         return error{RLX_INTERNAL, "decompositions do not end"};
@@ -32,15 +33,23 @@ private:
     // Number of refused nodes.
     result<std::size_t> ask() {
         std::vector<std::uint32_t> open;
-        for (std::size_t i = 0; i < m_.nodes.size(); i++)
-            if (!settled_[i] && op_info(m_.nodes[i].op)->kind != op_kind::view)
+        std::vector<std::size_t> unasked;
+        for (std::size_t i = 0; i < m_.nodes.size(); i++) {
+            const op_kind kind = op_info(m_.nodes[i].op)->kind;
+            if (settled_[i] || kind == op_kind::view) continue;
+            if (kind == op_kind::composite && !options_.composites)
+                unasked.push_back(i);
+            else
                 open.push_back(static_cast<std::uint32_t>(i));
+        }
         std::vector<std::uint8_t> verdict(open.size(), claims_ ? 0 : 1);
         std::vector<std::string> reason(open.size());
         if (claims_ && !open.empty()) RLX_CHECK(claims_(open, verdict, reason));
         std::fill(settled_.begin(), settled_.end(), char{1});
         reasons_.assign(m_.nodes.size(), {});
-        std::size_t refused = 0;
+        for (const std::size_t i : unasked)
+            settled_[i] = 0;
+        std::size_t refused = unasked.size();
         for (std::size_t k = 0; k < open.size(); k++) {
             if (verdict[k]) continue;
             settled_[open[k]] = 0;
@@ -69,11 +78,13 @@ private:
 
     result<void> replace(node& n, const std::string& reason) {
         const op_desc& op = *op_info(n.op);
+        if (op.kind == op_kind::composite && !options_.composites) return expand(n);
         if (n.op != RLX_OP_Copy && RLX_TRY(copy_strided_inputs(n))) {
             m_.nodes.push_back(std::move(n));
             return {};
         }
         if (op.kind != op_kind::composite) return refused(n, op, reason);
+        if (options_.assert_whole) return refused(n, op, reason);
         return expand(n);
     }
 
@@ -84,11 +95,14 @@ private:
         return {
             RLX_UNSUPPORTED,
             fmt::format(
-                "the backend has no kernel for {} ({}){}{}",
+                "the backend has no kernel for {} ({}){}{}{}",
                 where(op, n.origin),
                 inputs,
                 reason.empty() ? "" : ": ",
-                reason
+                reason,
+                op.kind == op_kind::composite
+                    ? "; it would be decomposed, which assert_clean forbids"
+                    : ""
             )};
     }
 
@@ -112,6 +126,7 @@ private:
     // The last nodes of the decomposition define n's own outputs, so no other node or host handle
     // changes.
     result<void> expand(const node& n) {
+        decomposed_++;
         const std::size_t first = m_.nodes.size();
         const std::vector<rlx_value> made = RLX_TRY(decompose(m_, m_.nodes, n));
         if (made.size() != n.out.size())
@@ -143,6 +158,8 @@ private:
 
     module& m_;
     const graph::claim_fn& claims_;
+    const finish_options& options_;
+    std::size_t decomposed_ = 0;
     std::vector<char> settled_; // by node: claimed, or not asked because it is a view
     std::vector<std::string> reasons_;
     std::map<rlx_value, rlx_value> copies_;
@@ -150,8 +167,9 @@ private:
 
 } // namespace
 
-result<void> settle(module& m, const graph::claim_fn& claims) {
-    return settler(m, claims).run();
+result<std::size_t>
+settle(module& m, const graph::claim_fn& claims, const finish_options& options) {
+    return settler(m, claims, options).run();
 }
 
 } // namespace rlx::ir

@@ -39,6 +39,15 @@ struct plan_report {
     RLX_API std::string text() const;
 };
 
+// What finish() does besides verifying and planning; compile profiles set it.
+struct finish_options {
+    bool dce = true;           // remove nodes that no output or state needs
+    bool fold = true;          // compute nodes whose operands are all constants
+    bool composites = true;    // offer composites whole; off: all are decomposed unasked
+    bool assert_whole = false; // a composite that has to be decomposed is RLX_UNSUPPORTED naming it
+    bool verbose = false;      // log what each pass did (level info)
+};
+
 // [one thread per graph] while building, [any thread] once finish() succeeded.
 class RLX_API graph {
 public:
@@ -61,7 +70,9 @@ public:
         std::span<std::uint8_t> verdict,
         std::span<std::string> reason
     )>;
-    virtual result<void> finish(const claim_fn& claims) = 0;
+    virtual result<void> finish(const claim_fn& claims, const finish_options& options) = 0;
+
+    result<void> finish(const claim_fn& claims) { return finish(claims, {}); }
 
     // Checks the whole graph; finish() calls it, tests call it alone. [any thread]
     virtual result<void> verify() const = 0;
@@ -79,7 +90,8 @@ public:
     // module it comes from.
     virtual result<std::vector<std::int64_t>>
     extents(std::span<const std::pair<std::string_view, std::int64_t>> named) const = 0;
-    // The same checks for numbers in symbol order. Allocates nothing when no condition was left open.
+    // The same checks for numbers in symbol order. Allocates nothing when no condition was left
+    // open.
     virtual result<void> check_extents(std::span<const std::int64_t> in_symbol_order) const = 0;
 };
 
