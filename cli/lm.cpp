@@ -33,12 +33,13 @@ void print_details(const lm_runner& runner) {
     const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
     fmt::print(
         stderr,
-        "plugins {} {}, {} {} | device {}\n",
+        "plugins {} {}, {} {} | device {} | profile {}\n",
         f.family_plugin,
         f.family_version,
         f.backend_plugin,
         f.backend_version,
-        f.device_description
+        f.device_description,
+        f.profile
     );
     fmt::print(
         stderr,
@@ -130,9 +131,12 @@ builder_of(const arguments& a, plugin_catalog* catalog, const std::string& famil
     b.weights(c.path).config(c.options.config).tokenizer(c.tokenizer).prefer(c.options.prefer);
     if (c.options.gguf_index) b.gguf_index(*c.options.gguf_index);
     if (!family.empty()) b.family(family);
-    b.device(device_of(a)).threads(RLX_TRY(threads_of(a))).compute(compute);
+    b.device(device_of(a)).threads(RLX_TRY(threads_of(a))).profile(a.text("profile"));
+    // Unsaid is not "auto": the compile profile may say it.
+    if (a.has("compute") || a.has("no-packed")) b.compute(compute);
     b.tier(a.has("tier") ? a.text("tier") : std::string(env_string("RLX_CPU").value_or("")));
-    b.kv(RLX_TRY(one_of(a, "kv", "auto", {"auto", "f16", "f32"})));
+    const std::string kv = RLX_TRY(one_of(a, "kv", "auto", {"auto", "f16", "f32"}));
+    if (a.has("kv")) b.kv(kv);
     b.max_seq(a.integer("max-seq", 0)).max_memory_gb(a.number("max-memory-gb", 0));
     b.catalog(catalog).cancel(&cancel_flag());
     return b;
@@ -252,6 +256,7 @@ json facts_of(const lm_runner& runner) {
         {"tier", f.tier},
         {"compute", f.compute},
         {"kv", f.kv},
+        {"profile", f.profile},
         {"threads", f.threads},
         {"family", f.family},
         {"plugins", {f.family_plugin, f.backend_plugin}}};

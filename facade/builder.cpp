@@ -55,12 +55,19 @@ builder& builder::threads(std::uint32_t n) {
     return *this;
 }
 
+builder& builder::profile(std::string choice) {
+    profile_ = std::move(choice);
+    return *this;
+}
+
 builder& builder::compute(std::string mode) {
+    given_.compute = true;
     lm_.compute = std::move(mode);
     return *this;
 }
 
 builder& builder::kv(std::string type) {
+    given_.kv = true;
     lm_.kv = std::move(type);
     return *this;
 }

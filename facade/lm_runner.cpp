@@ -25,15 +25,19 @@ struct lm_runner::state {
     double load_seconds = 0;
 
     lm_model::parts parts{};
+    check_report report;
+    compile_profile profile;
+    lm_options lm; // the builder's, with the profile in them
 
     // Everything but the model itself.
     result<void> prepare(const builder& b);
     result<void> choose_family(const builder& b, plugin_catalog& catalog);
+    error explain(error e, const builder& b) const;
     void read_facts();
 };
 
 result<void> lm_runner::state::choose_family(const builder& b, plugin_catalog& catalog) {
-    const check_report report = RLX_TRY(check_weights(files->weights(), catalog));
+    report = RLX_TRY(check_weights(files->weights(), catalog));
     RLX_CHECK(require_supported(report, files->weights(), false));
     const provided& entry = *report.family.entry;
     const std::string where = files->weights().path().string();
@@ -87,7 +91,19 @@ result<void> lm_runner::state::prepare(const builder& b) {
     parts.backend_self = device->self();
     parts.device = device->handle();
     parts.device_index = device->index();
-    return {};
+    profile =
+        RLX_TRY(find_profile(*report.family.entry, files->weights().path(), b.profile_, *catalog));
+    lm = b.lm_;
+    return apply_profile(profile, device->name(), b.given_, lm);
+}
+
+// A backend that lacks what the profile asks for does not know where that was written.
+error lm_runner::state::explain(error e, const builder& b) const {
+    const bool asked = profile.compute.given() && !b.given_.compute;
+    if (e.code != RLX_UNSUPPORTED || !asked || e.message.find("compute '") == std::string::npos)
+        return e;
+    e.message += fmt::format(" (precision.compute in {}:{})", profile.source, profile.compute.line);
+    return e;
 }
 
 void lm_runner::state::read_facts() {
@@ -99,6 +115,7 @@ void lm_runner::state::read_facts() {
     facts.compute = model->compute();
     facts.kv = model->kv();
     facts.threads = rlx::threads();
+    facts.profile = profile.source;
 }
 
 lm_runner::lm_runner(std::unique_ptr<state> s) : state_(std::move(s)) {}
@@ -295,7 +312,9 @@ result<std::unique_ptr<lm_runner>> lm_runner::builder::build() const {
     const auto start = std::chrono::steady_clock::now();
     auto s = std::make_unique<state>();
     RLX_CHECK(s->prepare(*this));
-    s->model = RLX_TRY(lm_model::open(s->parts, lm_).within(weights_.string()));
+    auto model = lm_model::open(s->parts, s->lm);
+    if (!model) return s->explain(std::move(model.error()), *this).within(weights_.string());
+    s->model = std::move(*model);
     s->read_facts();
     s->load_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -305,7 +324,10 @@ result<std::unique_ptr<lm_runner>> lm_runner::builder::build() const {
 result<lm_plan> lm_runner::builder::plan() const {
     state s;
     RLX_CHECK(s.prepare(*this));
-    return lm_model::plan(s.parts, lm_).within(weights_.string());
+    auto plan = lm_model::plan(s.parts, s.lm);
+    if (!plan) return s.explain(std::move(plan.error()), *this).within(weights_.string());
+    plan->profile = s.profile.source;
+    return plan;
 }
 
 } // namespace rlx

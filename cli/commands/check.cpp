@@ -26,6 +26,12 @@ constexpr flag own[] = {
      "N",
      "",
      "of several GGUF files take number N of the sorted list, from 0"},
+    {"profile",
+     0,
+     flag_kind::text,
+     "FILE",
+     "<family>.rlx.toml beside the weights",
+     "compile profile to check; none: the family's built-in preset"},
     {"json", 0, flag_kind::toggle, "", "", "print one JSON document"},
 };
 
@@ -92,21 +98,28 @@ result<int> check(const arguments& a) {
     auto catalog = RLX_TRY(open_catalog(a));
     const check_report r = RLX_TRY(check_weights(*w, *catalog));
     const bool runnable = r.status == check_report::state::supported;
+    // A profile that a run would stumble over is a finding, too.
+    std::string profile;
+    if (runnable)
+        profile =
+            RLX_TRY(find_profile(*r.family.entry, w->path(), a.text("profile"), *catalog)).source;
     if (a.has("json")) {
         const json doc{
             {"path", w->path().string()},
             {"source", w->format() == "gguf" ? "gguf" : "safetensors_config"},
             {"arch", r.architecture},
             {"status", status_of(r)},
+            {"profile", runnable ? json(profile) : json(nullptr)},
             {"detail", detail_of(r)},
             {"gguf_fields", gguf_fields(*w)}};
         RLX_CHECK(print(doc.dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
     } else if (runnable) {
         RLX_CHECK(print(fmt::format(
-            "SUPPORTED  {} runs with rlx-{} ({})\n",
+            "SUPPORTED  {} runs with rlx-{} ({}), profile: {}\n",
             w->path().string(),
             r.family.entry->name,
-            r.architecture
+            r.architecture,
+            profile
         )));
     } else {
         constexpr std::string_view labels[] = {

@@ -134,7 +134,8 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
                  {"scratch_bytes", p.scratch},
                  {"total_bytes", p.total()},
                  {"max_seq", p.max_seq},
-                 {"fits", p.refused.empty()}}
+                 {"fits", p.refused.empty()},
+                 {"profile", p.profile}}
             ) +
             "\n"
         ));
@@ -142,7 +143,7 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
         RLX_CHECK(print(
             line("weights", p.weights) + line("mapped", p.mapped) + line("cache", p.state) +
             line("scratch", p.scratch) + line("total", p.total()) +
-            fmt::format("cache for {} tokens\n", p.max_seq)
+            fmt::format("cache for {} tokens\nprofile   {}\n", p.max_seq, p.profile)
         ));
     if (p.refused.empty()) return exit_ok;
     return error{RLX_OUT_OF_MEMORY, p.refused};

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -55,10 +56,13 @@ std::string_view output_name(const lm_graph& lm) {
 // The family's model, closed when the graph is built.
 class family_model {
 public:
-    static result<family_model> open(const lm_model::parts& p) {
+    static result<family_model> open(const lm_model::parts& p, const lm_options& o) {
+        options asked; // rlx/abi/family.h lists the keys
+        asked.set_string("compute", o.compute).set_string("kv", o.kv).set_int("max_seq", o.max_seq);
+        asked.set_string("infer.mode", o.infer_mode).set_string("profile", o.profile);
         void* model = nullptr;
         RLX_CHECK(check_wall(
-            p.family->open(p.family_self, p.w ? p.w->handle() : nullptr, nullptr, &model)
+            p.family->open(p.family_self, p.w ? p.w->handle() : nullptr, asked.handle(), &model)
         ));
         return family_model(p, model);
     }
@@ -121,10 +125,11 @@ result<void> settle(lm_graph& lm) {
                 o.max_seq,
                 o.max_sequences
             )};
-    if (o.compute != "auto" && o.compute != "f32")
+    constexpr std::string_view modes[] = {"auto", "f32", "f16", "bf16"};
+    if (std::ranges::find(modes, o.compute) == std::end(modes))
         return error{
             RLX_INVALID_ARGUMENT,
-            fmt::format("compute is '{}', expected 'auto' or 'f32'", o.compute)};
+            fmt::format("compute is '{}', expected one of {}", o.compute, fmt::join(modes, ", "))};
     if (o.kv == "auto") o.kv = o.compute == "f32" ? "f32" : "f16";
     if (o.kv != "f32" && o.kv != "f16")
         return error{
@@ -140,6 +145,7 @@ result<void> settle(lm_graph& lm) {
             lm.context_length
         ));
     lm.compile_options.set_string("compute", o.compute).set_string("kv", o.kv);
+    if (!o.fuse) lm.compile_options.set_int("fuse", 0);
     return {};
 }
 
@@ -197,7 +203,7 @@ result<void> finish(lm_graph& lm, const lm_model::parts& p) {
             if (verdict[i] == RLX_NO) reason[i] = view(why[i]);
         return {};
     };
-    RLX_CHECK(lm.g->finish(claims));
+    RLX_CHECK(lm.g->finish(claims, lm.options.finish));
     lm.output = lm.g->find_output(output_name(lm));
     lm.states = lm.g->states();
     lm.nodes.resize(graph_table()->node_count(lm.g->handle()));
@@ -354,7 +360,7 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     lm_graph lm;
     lm.options = options;
     lm.g = graph::create(parts.w); // first: it offers rlx.graph/1, which plugins ask for in open()
-    const family_model model = RLX_TRY(family_model::open(parts));
+    const family_model model = RLX_TRY(family_model::open(parts, options));
     RLX_CHECK(read_info(lm, model));
     RLX_CHECK(settle(lm));
     RLX_CHECK(declare(lm));

@@ -16,6 +16,7 @@
 #include "rlx/checkpoint.hpp"
 #include "rlx/devices.hpp"
 #include "rlx/embedding.hpp"
+#include "rlx/profile.hpp"
 #include "rlx/runtime/generate.hpp"
 #include "rlx/runtime/lm.hpp"
 
@@ -33,6 +34,7 @@ struct run_facts {
     std::string backend_plugin, backend_version;
     std::string device, device_description;
     std::string tier, compute, kv;
+    std::string profile; // "preset lm", or the path of the <family>.rlx.toml that was used
     std::uint32_t threads = 0;
 };
 
@@ -121,21 +123,24 @@ public:
     builder& config(std::filesystem::path file
     ); // config.json instead of the one beside the weights
     builder& tokenizer(std::filesystem::path file
-    );                                       // tokenizer.json instead of the checkpoint's own
-    builder& prefer(std::string text);       // of several GGUF files the one whose name has it
-    builder& gguf_index(std::size_t index);  // or its number in the sorted list
-    builder& task(lm_task t);                // generate by default
-    builder& family(std::string name);       // refuse another family than this one
-    builder& device(std::string name);       // "cpu"
-    builder& tier(std::string name);         // kernel tier; a missing one is an error
-    builder& threads(std::uint32_t n);       // 0 = what affinity and quota allow
-    builder& compute(std::string mode);      // "auto" | "f32"
-    builder& kv(std::string type);           // "auto" | "f16" | "f32"
-    builder& max_seq(std::int64_t tokens);   // 0 = min(context, 4096)
-    builder& max_batch(std::int64_t tokens); // tokens per step
-    builder& max_rows(std::int64_t rows);    // rows of logits per step, for logits()
-    builder& max_sequences(std::int64_t n);  // at the same time; generate() needs one
-    builder& max_memory_gb(double gb);       // refuse when the plan is larger
+    );                                      // tokenizer.json instead of the checkpoint's own
+    builder& prefer(std::string text);      // of several GGUF files the one whose name has it
+    builder& gguf_index(std::size_t index); // or its number in the sorted list
+    builder& task(lm_task t);               // generate by default
+    builder& family(std::string name);      // refuse another family than this one
+    builder& device(std::string name);      // "cpu"
+    builder& tier(std::string name);        // kernel tier; a missing one is an error
+    builder& threads(std::uint32_t n);      // 0 = what affinity and quota allow
+    // Compile profile (rlx/profile.hpp): "" = <family>.rlx.toml beside the weights if it is there,
+    // "none" = the preset, else a file. compute() and kv() beat it.
+    builder& profile(std::string choice);
+    builder& compute(std::string mode);             // "auto" | "f32"
+    builder& kv(std::string type);                  // "auto" | "f16" | "f32"
+    builder& max_seq(std::int64_t tokens);          // 0 = min(context, 4096)
+    builder& max_batch(std::int64_t tokens);        // tokens per step
+    builder& max_rows(std::int64_t rows);           // rows of logits per step, for logits()
+    builder& max_sequences(std::int64_t n);         // at the same time; generate() needs one
+    builder& max_memory_gb(double gb);              // refuse when the plan is larger
     builder& plugin_dir(std::filesystem::path dir); // searched first; may be repeated
     builder& catalog(plugin_catalog* catalog);      // use this one; it must outlive the runner
     builder& progress(std::function<void(std::uint64_t done, std::uint64_t total)> report
@@ -156,6 +161,8 @@ private:
     device_options device_;
     std::uint32_t threads_ = 0;
     lm_options lm_;
+    explicit_choices given_;
+    std::string profile_;
     std::vector<std::filesystem::path> plugin_dirs_;
     plugin_catalog* catalog_ = nullptr;
 };

@@ -61,6 +61,14 @@ result<program_config> device::configure(const rlx_compile_args& args) const {
     c.mm.isa = isa;
     c.mm.features = features;
     const std::string_view compute = RLX_TRY(options.text_or("compute", "auto"));
+    if (compute == "f16" || compute == "bf16") {
+        return fail(
+            RLX_UNSUPPORTED,
+            "cpu: compute '{}': activations are f32, or what the weights' own kernels take; auto and "
+            "f32 are offered",
+            compute
+        );
+    }
     if (compute != "auto" && compute != "f32") {
         return fail(RLX_INVALID_ARGUMENT, "cpu: compute '{}', expected auto or f32", compute);
     }
@@ -99,7 +107,9 @@ result<std::unique_ptr<program>> device::prepare(const rlx_compile_args& args) c
         return fail(RLX_INVALID_ARGUMENT, "cpu: no graph to compile");
     auto p = std::make_unique<program>();
     p->cfg = RLX_TRY(configure(args));
-    RLX_CHECK(build_program(*p, args, build));
+    build_options how = build;
+    if (RLX_TRY(sdk::options_view(args.options).i64_or("fuse", 1)) == 0) how.fuse = false;
+    RLX_CHECK(build_program(*p, args, how));
     return p;
 }
 

@@ -8,6 +8,7 @@
 #include "rlx/base/api.hpp"
 #include "rlx/base/result.hpp"
 #include "rlx/formats/weights.hpp"
+#include "rlx/graph/graph.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -25,8 +26,8 @@ struct lm_options {
     std::int64_t max_batch = 512;     // tokens per step; longer prompts are fed in chunks
     std::int64_t max_sequences = 1;   // at the same time
     std::int64_t max_rows = 0;        // rows of results per step; 0 = max_sequences (graph "embed":
-                               // max_batch); all_rows items are fed this many at a time
-    std::string compute = "auto"; // "auto" | "f32" (exact)
+                                      // max_batch); all_rows items are fed this many at a time
+    std::string compute = "auto"; // "auto" | "f32" (exact) | "f16" | "bf16" if the backend has it
     std::string kv = "auto";      // "auto" (f16; f32 in exact mode) | "f16" | "f32"
     double max_memory_gb =
         0; // (1e9 bytes) refuse before loading when the plan is larger; 0 = no limit of one's own.
@@ -34,6 +35,11 @@ struct lm_options {
     std::function<void(std::uint64_t done, std::uint64_t total)> progress =
         {};                                             // bytes of weights read
     const std::atomic<std::uint32_t>* cancel = nullptr; // nonzero stops open() and every eval()
+    // From a compile profile (rlx/profile.hpp); the defaults are the preset's.
+    finish_options finish = {};
+    bool fuse = true;                       // the backend's own fusions
+    std::string infer_mode = "production";  // "production" | "parity"; told to the family
+    std::string profile = "preset default"; // where it came from; told to the family
 };
 
 // Exact bytes, known before anything is loaded.
@@ -46,6 +52,7 @@ struct lm_plan {
     std::uint64_t state_per_token = 0;
     std::string refused =
         {}; // plan() only: why open() would say RLX_OUT_OF_MEMORY; empty = it fits
+    std::string profile = {}; // the compile profile it is for
 
     std::uint64_t total() const { return weights + mapped + state + scratch; }
 };
