@@ -111,4 +111,5 @@ function(rlx_install_export)
   install(FILES "${gen}/rlx-config.cmake" "${gen}/rlx-config-version.cmake"
     "${PROJECT_SOURCE_DIR}/core/cmake/rlx_plugin.cmake" DESTINATION "${RLX_INSTALL_CMAKEDIR}" COMPONENT dev)
   install(FILES "${gen}/rlx.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
+  install(FILES "${PROJECT_SOURCE_DIR}/core/cmake/plugin.map" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/rlx" COMPONENT dev)
 endfunction()
