@@ -39,7 +39,10 @@ function(expect what text regex)
 endfunction()
 
 set(extra "")
-if(NOT VARIANT STREQUAL "gcc")
+set(config Release)
+if(VARIANT STREQUAL "debug")
+  set(config Debug)
+elseif(NOT VARIANT STREQUAL "gcc")
   find_program(CLANG clang)
   find_program(CLANGXX clang++)
   if(NOT CLANG OR NOT CLANGXX)
@@ -56,7 +59,7 @@ if(NOT VARIANT STREQUAL "gcc")
   endif()
 endif()
 run("configuring template-${NAME}" "${CMAKE_COMMAND}" -S "${TEMPLATE}" -B "${BUILD}" -G Ninja
-  "-DCMAKE_PREFIX_PATH=${PREFIX}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}" -DCMAKE_BUILD_TYPE=Release
+  "-DCMAKE_PREFIX_PATH=${PREFIX}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}" -DCMAKE_BUILD_TYPE=${config}
   "-DCMAKE_C_FLAGS=${FLAGS}" "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror ${extra} ${FLAGS}")
 run("building template-${NAME}" "${CMAKE_COMMAND}" --build "${BUILD}")
 include("${SCRIPT}")
