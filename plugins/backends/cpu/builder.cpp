@@ -2,6 +2,7 @@
 #include "builder.hpp"
 
 #include "patterns.hpp"
+#include "steps/conv_plan.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -27,7 +28,11 @@ private:
     status emit_state(std::size_t i);
     result<head_prep> head_of(std::size_t i);
     status emit_gather(const node& n);
+    status emit_conv(const node& n);
+    status emit_pad(const node& n);
     status emit_simple(const node& n);
+    status pack_jobs(const node& n, conv_plan& plan);
+    const mm_packed* stored_job(const node& n, const conv_plan& plan, const conv_job& j);
 
     void push(step_ptr s, const node& n) {
         if (!s->origin.n) s->origin = n.info.origin;
@@ -206,7 +211,8 @@ const expert_lists* builder::lists_of(std::size_t i) {
 
 status builder::emit_dense(const node& n) {
     RLX_CHECK(plain_inputs(n));
-    push(make_dense_matmul(n), n);
+    for (step_ptr& s : make_run_time_product(n))
+        push(std::move(s), n);
     return {};
 }
 
@@ -366,6 +372,86 @@ status builder::emit_gather(const node& n) {
     return {};
 }
 
+// ---- convolutions
+
+// The weight packed when it is loaded: as the file stores it where its rows are those of the
+// product, else arranged. Null: it has to be packed in each run.
+const mm_packed* builder::stored_job(const node& n, const conv_plan& plan, const conv_job& j) {
+    const tensor& t = *n.in[1];
+    const root& r = p_.roots[t.root];
+    const bool stored = r.kind == RLX_VALUE_WEIGHT || r.kind == RLX_VALUE_CONSTANT;
+    if (!stored || !t.contiguous || t.count != p_.tensors[t.root].count || r.loaded) return nullptr;
+    const std::int64_t cols = j.weight.cols();
+    const char* reason = nullptr;
+    if (n.info.op == RLX_OP_Conv) {
+        packed_weight w;
+        if (!mm_layout(p_.cfg.mm, {t.dtype, plan.groups, plan.group_outs(), cols}, &w.mm, &reason))
+            return nullptr;
+        w.name = r.name;
+        w.row_bytes = static_cast<std::uint64_t>(cols) * element_size(t.dtype);
+        w.file_rows = cols / t.last();
+        w.root = t.root;
+        if (r.kind == RLX_VALUE_CONSTANT) w.constant = static_cast<const char*>(r.data.p);
+        return &p_.weights.add(w)->mm;
+    }
+    if (r.kind == RLX_VALUE_CONSTANT && t.dtype != RLX_F32) return nullptr;
+    arranged_weight w;
+    w.mm = j.run_time;
+    w.rows = j.weight;
+    w.name = r.name;
+    if (r.kind == RLX_VALUE_CONSTANT) w.constant = r.data;
+    w.count = t.count;
+    w.last = t.last();
+    w.root = t.root;
+    return p_.weights.add(w);
+}
+
+status builder::pack_jobs(const node& n, conv_plan& plan) {
+    mm_config exact = p_.cfg.mm;
+    exact.exact = true;
+    std::uint64_t at = 0;
+    for (conv_job& j : plan.jobs) {
+        const std::int64_t cols = j.weight.cols();
+        const char* reason = "no kernel";
+        if (cols == 0) continue; // outputs that no tap reaches
+        if (!mm_layout(
+                exact, {RLX_F32, plan.groups, plan.group_outs(), cols}, &j.run_time, &reason
+            ))
+            return fail(RLX_UNSUPPORTED, "cpu: {}: {}", n.info.origin, std::string_view(reason));
+        j.mm = stored_job(n, plan, j);
+        if (j.mm) continue;
+        j.pack_offset = at;
+        at += align64(j.run_time.bytes);
+    }
+    if (at == 0) return {};
+    RLX_CHECK(plain(*n.in[1], true));
+    push(make_conv_pack(n, plan), n);
+    return {};
+}
+
+status builder::emit_conv(const node& n) {
+    conv_plan plan = plan_conv(n);
+    if (n.input(2)) RLX_CHECK(plain(*n.in[2], true));
+    if (plan.direct) {
+        RLX_CHECK(plain_inputs(n));
+        push(make_direct_conv(n, std::move(plan)), n);
+        return {};
+    }
+    RLX_CHECK(pack_jobs(n, plan));
+    push(make_conv(n, std::move(plan)), n);
+    return {};
+}
+
+// The pads are dim handles: they get their numbers with the tensors'.
+status builder::emit_pad(const node& n) {
+    RLX_CHECK(plain_inputs(n));
+    const rlx_attr& lo = *n.attr(RLX_ATTR_pad_lo);
+    const auto at = static_cast<std::uint32_t>(p_.handles.size());
+    p_.handles.insert(p_.handles.end(), lo.list, lo.list + lo.n);
+    push(make_pad(n, at), n);
+    return {};
+}
+
 status builder::emit_simple(const node& n) {
     RLX_CHECK(plain_inputs(n));
     switch (n.info.op) {
@@ -381,6 +467,14 @@ status builder::emit_simple(const node& n) {
     case RLX_OP_Rope: push(make_rope(n), n); break;
     case RLX_OP_MoeRoute: push(make_moe_route(n), n); break;
     case RLX_OP_MoeCombine: push(make_moe_combine(n), n); break;
+    case RLX_OP_LayerNorm: push(make_layer_norm(n), n); break;
+    case RLX_OP_GroupNorm: push(make_group_norm(n), n); break;
+    case RLX_OP_Snake: push(make_snake(n), n); break;
+    case RLX_OP_Modulate: push(make_modulate(n), n); break;
+    case RLX_OP_Attention:
+        for (step_ptr& s : make_dense_attention(n))
+            push(std::move(s), n);
+        break;
     default: push(make_elementwise(n), n); break;
     }
     return {};
@@ -403,6 +497,10 @@ status builder::emit(std::size_t i) {
     case RLX_OP_KvAppend:
     case RLX_OP_AttentionState: return emit_state(i);
     case RLX_OP_GatherRows: return emit_gather(n);
+    case RLX_OP_BatchMatMul: return emit_dense(n);
+    case RLX_OP_Conv:
+    case RLX_OP_ConvTranspose: return emit_conv(n);
+    case RLX_OP_Pad: return emit_pad(n);
     default: return emit_simple(n);
     }
 }
@@ -459,6 +557,10 @@ status builder::run(const build_options& options) {
     std::vector<std::int64_t> upper;
     RLX_CHECK(upper_bounds(args_.graph, &upper));
     RLX_CHECK(p_.resize(upper.data(), static_cast<std::uint32_t>(upper.size())));
+    if (p_.pack_bytes > 0) { // known now; barriers depend on where it lies
+        p_.pack_at = reserve(p_.pack_bytes);
+        RLX_CHECK(p_.resize(upper.data(), static_cast<std::uint32_t>(upper.size())));
+    }
     for (const auto& s : p_.steps)
         p_.local_bytes = std::max(p_.local_bytes, align64(s->local_bytes));
     return {};

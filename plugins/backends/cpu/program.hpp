@@ -246,6 +246,10 @@ public:
     std::uint32_t n_slots = 0;
     std::vector<std::uint64_t> slot_offset; // of activations, in the shared workspace
     std::uint64_t local_bytes = 0;          // of one thread, without activation slots
+    // Pack space, in the shared workspace: operands made at run time, laid out for a kernel by one
+    // step and read by the next. Used by one pair of steps at a time; resize() of steps grows it.
+    std::uint64_t pack_at = 0;
+    std::uint64_t pack_bytes = 0;
 
     std::uint64_t thread_bytes() const { return n_slots * local_activation_bytes + local_bytes; }
 

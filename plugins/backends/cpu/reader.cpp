@@ -265,6 +265,39 @@ const char* attention_why(const node& n) {
                                                            : "q must be f32 [T, heads, dim]";
 }
 
+const char* contiguous_f32(const node& n, const program& p, std::size_t first) {
+    for (std::size_t i = first; i < n.in.size(); ++i) {
+        if (n.in[i] && !n.in[i]->contiguous) return "operands must be contiguous";
+    }
+    return all_f32(n, p);
+}
+
+bool straight_rows(const tensor& t) {
+    return t.rank == 0 || t.last() == 1 || t.stride[t.rank - 1] == 1;
+}
+
+const char* layer_norm_why(const node& n, const program& p) {
+    if (!straight_rows(*n.in[0])) return "rows must be contiguous";
+    return contiguous_f32(n, p, 1);
+}
+
+const char* modulate_why(const node& n, const program& p) {
+    const tensor& x = *n.in[0];
+    for (const tensor* t : n.in) {
+        if (!t) continue;
+        if (!straight_rows(*t) || t->last() != x.last())
+            return "an operand that broadcasts along rows";
+    }
+    return x.rank ? all_f32(n, p) : "x has no rows";
+}
+
+const char* dense_attention_why(const node& n, const program& p) {
+    for (std::size_t i = 1; i < 3; ++i) {
+        if (!straight_rows(*n.in[i])) return "rows of keys and values must be contiguous";
+    }
+    return all_f32(n, p);
+}
+
 const char* cast_why(const node& n) {
     const auto known = [](std::uint16_t d) {
         return element_size(d) != 0 && d != RLX_F8_E4M3 && d != RLX_F8_E5M2;
@@ -320,15 +353,13 @@ const char* why_not(const node& n, const program& p) {
                    ? nullptr
                    : "keys and values must be f32";
     case RLX_OP_AttentionState: return attention_why(n);
-    case RLX_OP_LayerNorm:
+    case RLX_OP_LayerNorm: return layer_norm_why(n, p);
     case RLX_OP_GroupNorm:
-    case RLX_OP_Snake:
-    case RLX_OP_Modulate:
-    case RLX_OP_Attention:
-    case RLX_OP_BatchMatMul:
-    case RLX_OP_Pad:
+    case RLX_OP_Snake: return contiguous_f32(n, p, 0);
+    case RLX_OP_Modulate: return modulate_why(n, p);
+    case RLX_OP_Attention: return dense_attention_why(n, p);
     case RLX_OP_Conv:
-    case RLX_OP_ConvTranspose: return "no kernel yet";
+    case RLX_OP_ConvTranspose: return contiguous_f32(n, p, 0);
     default: return all_f32(n, p);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "store.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <sys/mman.h>
@@ -60,7 +61,12 @@ rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) 
         src = static_cast<const char*>(p.view->p) + first * w.row_bytes;
     } else {
         if (rlx_error* e = s.api->read_rows(
-                s.checkpoint, w.name, first, count, buffer.data(), count * w.row_bytes
+                s.checkpoint,
+                w.name,
+                first * static_cast<std::uint64_t>(w.file_rows),
+                count * static_cast<std::uint64_t>(w.file_rows),
+                buffer.data(),
+                count * w.row_bytes
             )) {
             return e;
         }
@@ -140,6 +146,75 @@ packed_weight* weight_store::add(const packed_weight& w) {
     return &packed_.back();
 }
 
+const mm_packed* weight_store::add(const arranged_weight& w) {
+    for (const arranged_weight& have : arranged_) {
+        if (have.root == w.root && have.rows.taps == w.rows.taps &&
+            have.mm.desc.groups == w.mm.desc.groups && have.mm.desc.rows == w.mm.desc.rows &&
+            have.rows.row_step == w.rows.row_step)
+            return &have.mm;
+    }
+    arranged_.push_back(w);
+    arranged_.back().offset = total_;
+    total_ += up64(w.mm.bytes);
+    return &arranged_.back().mm;
+}
+
+void gathered_rows::pack(
+    const mm_packed& mm,
+    const float* w,
+    std::int64_t group,
+    std::int64_t first,
+    std::int64_t n,
+    float* temp
+) const {
+    float* to = temp;
+    for (std::int64_t r = first; r < first + n; ++r) {
+        const float* row = w + group * group_step + r * row_step;
+        for (std::int64_t c = 0; c < channels; ++c)
+            for (std::int64_t t : taps)
+                *to++ = row[c * channel_step + t];
+    }
+    mm_pack(mm, group, first, n, temp);
+}
+
+// A whole tensor at a time is held as f32 beside what is packed already.
+sdk::status weight_store::load_arranged(const rlx_weights* checkpoint) {
+    const auto* api = sdk::service<rlx_weights_v1>();
+    std::vector<float> values;
+    rlx_str held{nullptr, 0};
+    for (arranged_weight& w : arranged_) {
+        w.mm.data = memory_.data() + w.offset;
+        const auto* source = static_cast<const float*>(w.constant.p);
+        if (!source) {
+            if (held.p != w.name.p) {
+                values.resize(static_cast<std::size_t>(w.count));
+                const auto rows = static_cast<std::uint64_t>(w.last ? w.count / w.last : 0);
+                RLX_CHECK(sdk::check(api->read_f32(checkpoint, w.name, 0, rows, values.data())));
+                held = w.name;
+            }
+            source = values.data();
+        }
+        const std::int64_t step = w.mm.row_step, per = (w.mm.desc.rows + step - 1) / step;
+        const std::int64_t units = w.mm.desc.groups * per;
+        std::atomic<std::int64_t> next{0};
+        std::atomic<rlx_error*> failed{nullptr};
+        sdk::parallel([&](sdk::team) noexcept {
+            rlx_error* e = sdk::guarded([&] {
+                std::vector<float> temp(static_cast<std::size_t>(step * w.rows.cols()));
+                for (std::int64_t u; (u = next.fetch_add(1)) < units;) {
+                    const std::int64_t first = u % per * step;
+                    const std::int64_t n = std::min(step, w.mm.desc.rows - first);
+                    w.rows.pack(w.mm, source, u / per, first, n, temp.data());
+                }
+            });
+            rlx_error* none = nullptr;
+            if (e && !failed.compare_exchange_strong(none, e)) sdk::host()->error_free(e);
+        });
+        if (rlx_error* e = failed.load()) return sdk::from_wall(e);
+    }
+    return {};
+}
+
 void weight_store::add(const plain_weight& w) {
     plain_.push_back(w);
     plain_.back().offset = total_;
@@ -154,6 +229,7 @@ sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_
     for (const plain_weight& w : plain_) {
         RLX_CHECK(sdk::check(load_plain(*api, checkpoint, w, memory_.data() + w.offset)));
     }
+    RLX_CHECK(load_arranged(checkpoint));
     load_state s(packed_.size());
     s.api = api;
     s.checkpoint = checkpoint;

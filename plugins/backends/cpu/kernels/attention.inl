@@ -131,6 +131,10 @@ void row_softmax(const attend_chunk& c, int64_t row, int64_t begin, int64_t end)
         const vf cap = set1(c.softcap), inv = set1(1.0f / c.softcap);
         map(s + lo, s + lo, hi - lo, [cap, inv](vf v) { return cap * vtanh(v * inv); });
     }
+    if (c.mask) {
+        const float* add = c.mask + row * c.score_stride;
+        map2(s + lo, s + lo, add + lo, hi - lo, [](vf v, vf m) { return v + m; });
+    }
     // Lanes are counted from the chunk's first key, so that the sum's order is the same for every
     // mask.
     for (int64_t j = begin; j < lo; ++j)

@@ -33,9 +33,18 @@ struct attend_chunk {
     bool f16;          // pages hold f16, else f32
     float* scores;     // [n_rows][score_stride], score_stride >= n_keys + 2 * key_block
     int64_t score_stride;
-    float* m;   // [n_rows] out: maximum, -inf when the row sees nothing
-    float* l;   // [n_rows] out: sum of exp(score - m)
-    float* acc; // [n_rows][v_dim] out: sum of exp(score - m) * v
+    float* m;          // [n_rows] out: maximum, -inf when the row sees nothing
+    float* l;          // [n_rows] out: sum of exp(score - m)
+    float* acc;        // [n_rows][v_dim] out: sum of exp(score - m) * v
+    const float* mask; // [n_rows][score_stride] added to the scores, or null
+};
+
+// Rows of the operands of a Modulate; null: not given.
+struct modulation {
+    const float* scale;
+    const float* shift;
+    const float* gate;
+    const float* residual;
 };
 
 struct kernels {
@@ -75,6 +84,19 @@ struct kernels {
     // acc at 0.
     void (*merge
     )(float* rm, float* rl, float* acc, float m, float l, const float* part, int64_t v_dim);
+    // Mean and variance (mean of the squared differences) of a row; n >= 1.
+    void (*moments)(const float* x, int64_t n, float* mean, float* var);
+    // (x - mean) / sqrt(var + eps) * w + b; w and b may be null.
+    void (*layer_norm
+    )(float* out, const float* x, const float* w, const float* b, float eps, int64_t n);
+    void (*snake
+    )(float* out, const float* x, int64_t n, float alpha, float scale
+    ); // x + scale * sin^2(alpha x)
+    // residual + gate * (x * (1 + scale) + shift)
+    void (*modulate)(float* out, const float* x, const modulation& m, int64_t n);
+    // out[i * step + j] = rows[j][i], j < n_rows, i < n
+    void (*transpose
+    )(float* out, int64_t step, const float* const* rows, int64_t n_rows, int64_t n);
 };
 
 namespace baseline {

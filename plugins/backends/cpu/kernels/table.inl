@@ -12,6 +12,8 @@
 
 #include "kernels/rows.inl"
 
+#include "kernels/blocks.inl"
+
 #include "kernels/attention.inl"
 
 namespace rlx::cpu::RLX_TIER_NS {
@@ -34,6 +36,11 @@ constinit const kernels table = {
     bf16_to_f32,
     attend,
     merge,
+    moments,
+    layer_norm,
+    snake,
+    modulate,
+    transpose,
 };
 
 } // namespace rlx::cpu::RLX_TIER_NS

@@ -347,43 +347,6 @@ void matmul_step::touches(const program& p, std::vector<range>& reads, std::vect
     }
 }
 
-// x [..., in] times W [out, in] that a node made: dot products, a row of W against all rows of x.
-// Views with a strided last axis are gathered row by row.
-class dense_matmul_step final : public step {
-public:
-    status resize(program&) override {
-        local_bytes = 2 * align64(static_cast<std::uint64_t>(in[0]->last()) * 4);
-        return {};
-    }
-
-    void run(worker& w) override {
-        const tensor& x = *in[0];
-        const tensor& m = *in[1];
-        const std::int64_t n_in = x.last(), n_out = m.dim[0], rows = x.rows();
-        auto* temp_x = reinterpret_cast<float*>(w.local());
-        float* temp_w = temp_x + align64(static_cast<std::uint64_t>(n_in) * 4) / 4;
-        const float* bias = in.size() > 2 && in[2] ? in[2]->f32() : nullptr;
-        const worker::share part = w.split(n_out);
-        for (std::int64_t c = part.begin; c < part.end; ++c) {
-            const float* b = straight(m.f32() + c * m.stride[0], m.stride[1], n_in, temp_w);
-            for (std::int64_t r = 0; r < rows; ++r) {
-                const float* a =
-                    straight(x.f32() + row_offset(x, r), x.stride[x.rank - 1], n_in, temp_x);
-                const float v = w.k().dot(a, b, n_in);
-                out[0]->f32()[r * n_out + c] = bias ? v + bias[c] : v;
-            }
-        }
-    }
-
-private:
-    static const float* straight(const float* p, std::int64_t stride, std::int64_t n, float* temp) {
-        if (stride == 1 || n == 1) return p;
-        for (std::int64_t i = 0; i < n; ++i)
-            temp[i] = p[i * stride];
-        return temp;
-    }
-};
-
 } // namespace
 
 step_ptr make_activate(activation* a, const norm_args& norm) {
@@ -397,10 +360,6 @@ step_ptr make_expert_lists(expert_lists* lists) {
 
 step_ptr make_matmul(const matmul_args& args) {
     return std::make_unique<matmul_step>(args);
-}
-
-step_ptr make_dense_matmul(const node& n) {
-    return with_tensors(std::make_unique<dense_matmul_step>(), n);
 }
 
 } // namespace rlx::cpu

@@ -62,7 +62,15 @@ step_ptr make_rope_table(const node& n);
 step_ptr make_rope(const node& n);
 step_ptr make_moe_route(const node& n);
 step_ptr make_moe_combine(const node& n);
-step_ptr make_dense_matmul(const node& n); // right operand made at run time
+step_ptr make_layer_norm(const node& n);
+step_ptr make_group_norm(const node& n);
+step_ptr make_snake(const node& n);
+step_ptr make_modulate(const node& n);
+// lo_handles: where pad_lo's dims are in program::handles.
+step_ptr make_pad(const node& n, std::uint32_t lo_handles);
+// BatchMatMul, and MatMul with a right operand made at run time.
+std::vector<step_ptr> make_run_time_product(const node& n);
+std::vector<step_ptr> make_dense_attention(const node& n);
 
 // How many rows of which shape a state's page holds.
 struct kv_layout {

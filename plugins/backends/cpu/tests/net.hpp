@@ -10,6 +10,7 @@
 #include "rlx/formats/weights.hpp"
 #include "rlx/graph/graph.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
@@ -256,6 +257,7 @@ struct setup {
     std::string compute = "f32";
     std::string kv = "f32";
     std::uint32_t page_tokens = 16;
+    std::vector<std::uint16_t> refused = {}; // ops the backend shall not claim
 };
 
 // A finished graph compiled for one device. Failures to build are test failures; run() returns the
@@ -275,8 +277,13 @@ public:
             RLX_CHECK(check_wall(api_.supports(
                 device_, n.g->handle(), nodes.data(), nodes.size(), verdict.data(), reason.data()
             )));
-            for (std::size_t i = 0; i < nodes.size(); ++i)
+            for (std::size_t i = 0; i < nodes.size(); ++i) {
                 why[i] = std::string(view(reason[i]));
+                rlx_node_info info{};
+                info.size = sizeof info;
+                RLX_CHECK(check_wall(n.api->node(n.g->handle(), nodes[i], &info)));
+                if (std::count(s.refused.begin(), s.refused.end(), info.op)) verdict[i] = RLX_NO;
+            }
             return {};
         };
         if (auto r = n.g->finish(claims); !r) {

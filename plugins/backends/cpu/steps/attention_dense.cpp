@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Attention over keys and values that are tensors. A first step lays keys out as the kernel reads
+// them ([blocks of 16 keys][dk][16], per batch and head) and values as rows, in the pack space;
+// then tiles of query rows that share a kv head go over chunks of keys, as with cached keys: each
+// chunk has its own maximum, chunks are joined in order, so results do not depend on threads.
+#include "steps/steps.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace rlx::cpu {
+
+namespace {
+
+constexpr std::int64_t chunk = 256;    // keys, a multiple of key_block
+constexpr std::int64_t tile_rows = 32; // query rows of a tile
+
+constexpr std::uint64_t floats(std::int64_t n) {
+    return align64(static_cast<std::uint64_t>(n) * 4);
+}
+
+// Where keys and values of one batch and kv head lie in the pack space.
+struct packed_kv {
+    std::int64_t keys = 0, heads = 0, dk = 0, dv = 0;
+
+    packed_kv() = default;
+
+    packed_kv(const tensor& k, const tensor& v)
+        : keys(k.dim[1]), heads(k.dim[2]), dk(k.dim[3]), dv(v.dim[3]) {}
+
+    std::int64_t blocks() const { return (keys + key_block - 1) / key_block; }
+
+    std::uint64_t k_bytes() const { return floats(blocks() * key_block * dk); }
+
+    std::uint64_t bytes() const { return k_bytes() + floats(keys * dv); }
+};
+
+class pack_kv_step final : public step {
+public:
+    status resize(program& p) override {
+        kv_ = packed_kv(*in[0], *in[1]);
+        total_ = kv_.bytes() * static_cast<std::uint64_t>(in[0]->dim[0] * kv_.heads);
+        p.pack_bytes = std::max(p.pack_bytes, align64(total_));
+        return {};
+    }
+
+    // One unit is a block of keys of a head.
+    void run(worker& w) override {
+        const tensor &k = *in[0], &v = *in[1];
+        const worker::share mine = w.split(k.dim[0] * kv_.heads * kv_.blocks());
+        for (std::int64_t u = mine.begin; u < mine.end; ++u) {
+            const std::int64_t pair = u / kv_.blocks(), block = u % kv_.blocks();
+            const std::int64_t b = pair / kv_.heads, h = pair % kv_.heads;
+            const std::int64_t first = block * key_block;
+            const std::int64_t n = std::min(key_block, kv_.keys - first);
+            char* base =
+                w.workspace() + w.prog().pack_at + static_cast<std::uint64_t>(pair) * kv_.bytes();
+            auto* to = reinterpret_cast<float*>(base) + block * key_block * kv_.dk;
+            if (n < key_block) std::memset(to, 0, static_cast<std::size_t>(key_block * kv_.dk) * 4);
+            const float* rows[key_block];
+            for (std::int64_t j = 0; j < n; ++j)
+                rows[j] = row(k, b, first + j, h);
+            w.k().transpose(to, key_block, rows, n, kv_.dk);
+            auto* values = reinterpret_cast<float*>(base + kv_.k_bytes()) + first * kv_.dv;
+            for (std::int64_t j = 0; j < n; ++j)
+                std::memcpy(
+                    values + j * kv_.dv,
+                    row(v, b, first + j, h),
+                    static_cast<std::size_t>(kv_.dv) * 4
+                );
+        }
+    }
+
+    void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
+        const override {
+        step::touches(p, reads, writes);
+        writes.push_back({space_workspace, p.pack_at, p.pack_at + total_, 0});
+    }
+
+private:
+    static const float* row(const tensor& t, std::int64_t b, std::int64_t i, std::int64_t h) {
+        return t.f32() + b * t.stride[0] + i * t.stride[1] + h * t.stride[2];
+    }
+
+    packed_kv kv_;
+    std::uint64_t total_ = 0;
+};
+
+class dense_attention_step final : public step {
+public:
+    explicit dense_attention_step(const node& n)
+        : scale_(n.f32(RLX_ATTR_scale)), softcap_(n.f32(RLX_ATTR_softcap)),
+          causal_(n.i64(RLX_ATTR_causal) == 1), window_(n.i64(RLX_ATTR_window)) {}
+
+    status resize(program& p) override;
+    void run(worker& w) override;
+    void
+    touches(const program& p, std::vector<range>& reads, std::vector<range>& writes) const override;
+
+private:
+    struct tile {
+        std::int64_t b, head, first, rows; // kv head; first token
+    };
+
+    struct row_state {
+        float *m, *l, *run_m, *run_l;
+        std::int32_t *lo, *hi;
+    };
+
+    struct memory_map {
+        std::uint64_t q, scores, mask, part, acc, row;
+    };
+
+    float* local(worker& w, std::uint64_t at) const {
+        return reinterpret_cast<float*>(w.local() + at);
+    }
+
+    row_state rows_of(worker& w) const {
+        float* f = local(w, map_.row);
+        auto* i = reinterpret_cast<std::int32_t*>(f + 4 * max_rows_);
+        return {f, f + max_rows_, f + 2 * max_rows_, f + 3 * max_rows_, i, i + max_rows_};
+    }
+
+    void load_queries(worker& w, const tile& t) const;
+    void load_mask(worker& w, const tile& t, std::int64_t base, std::int64_t n) const;
+    bool limits(worker& w, const tile& t, std::int64_t base, std::int64_t n) const;
+    void run_chunk(worker& w, const tile& t, std::int64_t base) const;
+    void run_tile(worker& w, const tile& t) const;
+
+    float scale_, softcap_;
+    bool causal_;
+    std::int64_t window_;
+    packed_kv kv_;
+    std::int64_t group_ = 1, tile_tokens_ = 1, max_rows_ = 1, q_pad_ = 8;
+    std::int64_t tiles_per_head_ = 0;
+    static constexpr std::int64_t score_stride = chunk + 2 * key_block;
+    std::int64_t mask_stride_[4] = {0, 0, 0, 0}; // batch, head, query, key; 0 where it broadcasts
+    memory_map map_{};
+};
+
+status dense_attention_step::resize(program&) {
+    const tensor& q = *in[0];
+    kv_ = packed_kv(*in[1], *in[2]);
+    group_ = q.dim[2] / kv_.heads;
+    tile_tokens_ = std::max<std::int64_t>(1, tile_rows / std::max<std::int64_t>(group_, 1));
+    max_rows_ = std::max<std::int64_t>(1, tile_tokens_ * group_);
+    q_pad_ = (max_rows_ + 7) / 8 * 8;
+    tiles_per_head_ = group_ ? (q.dim[1] + tile_tokens_ - 1) / tile_tokens_ : 0;
+    const tensor* mask = in.size() > 3 ? in[3] : nullptr;
+    for (std::uint32_t i = 0; mask && i < mask->rank; ++i)
+        mask_stride_[4 - mask->rank + i] = mask->dim[i] == 1 ? 0 : mask->stride[i];
+    map_.q = 0;
+    map_.scores = map_.q + floats(kv_.dk * q_pad_);
+    map_.mask = map_.scores + floats(max_rows_ * score_stride);
+    map_.part = map_.mask + (mask ? floats(max_rows_ * score_stride) : 0);
+    map_.acc = map_.part + floats(max_rows_ * kv_.dv);
+    map_.row = map_.acc + floats(max_rows_ * kv_.dv);
+    local_bytes = map_.row + floats(max_rows_ * 6);
+    return {};
+}
+
+// [dk][q_pad], scaled; row = token * group + head inside the group.
+void dense_attention_step::load_queries(worker& w, const tile& t) const {
+    const tensor& x = *in[0];
+    float* q = local(w, map_.q);
+    for (std::int64_t r = 0; r < t.rows; ++r) {
+        const float* row = x.f32() + t.b * x.stride[0] + (t.first + r / group_) * x.stride[1] +
+                           (t.head * group_ + r % group_) * x.stride[2];
+        for (std::int64_t d = 0; d < kv_.dk; ++d)
+            q[d * q_pad_ + r] = row[d * x.stride[3]] * scale_;
+    }
+}
+
+void dense_attention_step::load_mask(worker& w, const tile& t, std::int64_t base, std::int64_t n)
+    const {
+    float* to = local(w, map_.mask);
+    for (std::int64_t r = 0; r < t.rows; ++r) {
+        const float* row = in[3]->f32() + t.b * mask_stride_[0] +
+                           (t.head * group_ + r % group_) * mask_stride_[1] +
+                           (t.first + r / group_) * mask_stride_[2] + base * mask_stride_[3];
+        for (std::int64_t j = 0; j < n; ++j)
+            to[r * score_stride + j] = row[j * mask_stride_[3]];
+    }
+}
+
+// The keys of the chunk each row sees; false when none does.
+bool dense_attention_step::limits(worker& w, const tile& t, std::int64_t base, std::int64_t n)
+    const {
+    const row_state rows = rows_of(w);
+    bool any = false;
+    for (std::int64_t r = 0; r < t.rows; ++r) {
+        const std::int64_t position = t.first + r / group_ + kv_.keys - in[0]->dim[1];
+        const std::int64_t first = window_ > 0 ? position - window_ + 1 : 0;
+        const std::int64_t stop = causal_ ? position + 1 : kv_.keys;
+        rows.lo[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(first - base, 0, n));
+        rows.hi[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(stop - base, 0, n));
+        any = any || rows.lo[r] < rows.hi[r];
+    }
+    return any;
+}
+
+void dense_attention_step::run_chunk(worker& w, const tile& t, std::int64_t base) const {
+    const row_state rows = rows_of(w);
+    const std::int64_t n = std::min(chunk, kv_.keys - base);
+    if (!limits(w, t, base, n)) return;
+    const std::int64_t pair = t.b * kv_.heads + t.head;
+    const char* packed =
+        w.workspace() + w.prog().pack_at + static_cast<std::uint64_t>(pair) * kv_.bytes();
+    const char* k_page = packed + base * kv_.dk * 4;
+    const char* v_page = packed + kv_.k_bytes() + base * kv_.dv * 4;
+    attend_chunk c{};
+    c.q = local(w, map_.q);
+    c.n_rows = t.rows;
+    c.q_pad = q_pad_;
+    c.k_dim = kv_.dk;
+    c.v_dim = kv_.dv;
+    c.k_pages = &k_page;
+    c.v_pages = &v_page;
+    c.page_tokens = chunk;
+    c.n_keys = n;
+    c.lo = rows.lo;
+    c.hi = rows.hi;
+    c.softcap = softcap_;
+    if (in.size() > 3 && in[3]) {
+        load_mask(w, t, base, n);
+        c.mask = local(w, map_.mask);
+    }
+    c.scores = local(w, map_.scores);
+    c.score_stride = score_stride;
+    c.m = rows.m;
+    c.l = rows.l;
+    c.acc = local(w, map_.part);
+    w.k().attend(c);
+    float* acc = local(w, map_.acc);
+    for (std::int64_t r = 0; r < t.rows; ++r)
+        w.k().merge(
+            &rows.run_m[r],
+            &rows.run_l[r],
+            acc + r * kv_.dv,
+            rows.m[r],
+            rows.l[r],
+            c.acc + r * kv_.dv,
+            kv_.dv
+        );
+}
+
+void dense_attention_step::run_tile(worker& w, const tile& t) const {
+    const row_state rows = rows_of(w);
+    float* acc = local(w, map_.acc);
+    load_queries(w, t);
+    std::fill(rows.run_m, rows.run_m + t.rows, -INFINITY);
+    std::fill(rows.run_l, rows.run_l + t.rows, 0.0f);
+    std::fill(acc, acc + t.rows * kv_.dv, 0.0f);
+    for (std::int64_t base = 0; base < kv_.keys; base += chunk)
+        run_chunk(w, t, base);
+    for (std::int64_t r = 0; r < t.rows; ++r) {
+        const std::int64_t token = t.b * in[0]->dim[1] + t.first + r / group_;
+        const std::int64_t head = t.head * group_ + r % group_;
+        float* to = out[0]->f32() + (token * in[0]->dim[2] + head) * kv_.dv;
+        const float inverse = rows.run_l[r] > 0 ? 1.0f / rows.run_l[r] : 0.0f;
+        w.k().affine(to, acc + r * kv_.dv, kv_.dv, inverse, 0.0f);
+    }
+}
+
+void dense_attention_step::run(worker& w) {
+    const std::int64_t tiles = in[0]->dim[0] * kv_.heads * tiles_per_head_;
+    for (;;) {
+        const std::int64_t i = w.take(ticket[0]);
+        if (i >= tiles) return;
+        tile t{};
+        // Causal tiles at the end are the longest: they go first.
+        t.first = (tiles_per_head_ - 1 - i % tiles_per_head_) * tile_tokens_;
+        t.head = i / tiles_per_head_ % kv_.heads;
+        t.b = i / tiles_per_head_ / kv_.heads;
+        t.rows = std::min(tile_tokens_, in[0]->dim[1] - t.first) * group_;
+        run_tile(w, t);
+    }
+}
+
+void dense_attention_step::touches(
+    const program& p, std::vector<range>& reads, std::vector<range>& writes
+) const {
+    step::touches(p, reads, writes);
+    const auto pairs = static_cast<std::uint64_t>(in[0]->dim[0] * kv_.heads);
+    reads.push_back({space_workspace, p.pack_at, p.pack_at + pairs * kv_.bytes(), 0});
+}
+
+} // namespace
+
+std::vector<step_ptr> make_dense_attention(const node& n) {
+    auto pack = std::make_unique<pack_kv_step>();
+    pack->in = {n.in[1], n.in[2]};
+    pack->origin = n.info.origin;
+    std::vector<step_ptr> steps;
+    steps.push_back(std::move(pack));
+    steps.push_back(with_tensors(std::make_unique<dense_attention_step>(n), n));
+    return steps;
+}
+
+} // namespace rlx::cpu

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Files of tests/goldens/blocks (see make_blocks.py there).
+#pragma once
+
+#include "net.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rlx::block_test {
+
+struct array {
+    std::vector<std::int64_t> dims;
+    std::vector<float> v;
+    std::vector<std::int32_t> ids; // instead of v in tensors of whole numbers
+};
+
+struct golden_file {
+    std::map<std::string, array, std::less<>> tensors;
+    std::map<std::string, std::string, std::less<>> metadata;
+};
+
+// Read once; an unreadable file fails the running test and gives an empty one.
+const golden_file& golden(const std::string& name);
+
+// Largest difference over the largest expected value; infinity for NaN and for other sizes.
+double error_of(const std::vector<float>& got, const std::vector<float>& want);
+
+// A tier of the cpu backend; skips where the machine lacks it. Three threads.
+class tier_test : public testing::TestWithParam<const char*> {
+protected:
+    void SetUp() override;
+
+    void TearDown() override { (void)set_threads(2); }
+};
+
+} // namespace rlx::block_test
