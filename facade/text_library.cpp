@@ -11,7 +11,7 @@
 namespace rlx {
 namespace {
 
-constexpr std::string_view library_name = "librlx-text.so";
+constexpr std::string_view library_name = "librlx-text.so.0"; // the version librlx has
 
 result<std::filesystem::path> own_folder() {
     Dl_info info{};
