@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace rlx::cli {
@@ -19,8 +20,18 @@ namespace {
 std::atomic<std::uint32_t> cancelled{0};
 std::atomic<int> signal_number{0};
 
+termios terminal_before; // valid while echo_is_off
+std::atomic<bool> echo_is_off{false};
+
+void restore_echo() {
+    if (echo_is_off.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+}
+
 extern "C" void on_signal(int number) {
-    if (cancelled.exchange(1)) _exit(128 + number);
+    if (cancelled.exchange(1)) {
+        restore_echo();
+        _exit(128 + number);
+    }
     signal_number = number;
 }
 
@@ -69,6 +80,17 @@ void catch_signals() {
 void reset_cancel() {
     cancelled = 0;
     signal_number = 0;
+}
+
+echo_off::echo_off() {
+    if (tcgetattr(STDIN_FILENO, &terminal_before) != 0) return; // no terminal
+    termios silent = terminal_before;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    echo_is_off = tcsetattr(STDIN_FILENO, TCSANOW, &silent) == 0;
+}
+
+echo_off::~echo_off() {
+    restore_echo();
 }
 
 result<void> print(std::string_view text) {

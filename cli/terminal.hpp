@@ -25,6 +25,16 @@ void catch_signals();
 // For a REPL: forgets the signal so that the next answer can run.
 void reset_cancel();
 
+// While it lives, what is typed does not appear on the terminal; it waits for the next read. One at a
+// time; a second signal that ends the process restores the terminal.
+class echo_off {
+public:
+    echo_off();
+    ~echo_off();
+    echo_off(const echo_off&) = delete;
+    echo_off& operator=(const echo_off&) = delete;
+};
+
 // Writes to stdout. A reader that went away (EPIPE) ends the process quietly; any other failure is
 // RLX_IO.
 result<void> print(std::string_view text);

@@ -116,6 +116,7 @@ private:
         const auto ids =
             RLX_TRY(runner_.tokenize(prompt, {.add_special = false, .parse_special = true}));
         result<void> written;
+        const echo_off no_echo; // a line typed meanwhile must not land in the answer
         reset_cancel();
         auto r = runner_.generate(
             ids,
