@@ -270,6 +270,9 @@ status program::bind(const rlx_run_args& args) {
 }
 
 status program::run(const rlx_run_args& args) {
+    if ((args.n_extents && !args.extents) || (args.n_bind && !args.bind)) {
+        return fail(RLX_INVALID_ARGUMENT, "run: extents or bindings are NULL");
+    }
     const bool same = args.n_extents == extents.size() &&
                       std::equal(extents.begin(), extents.end(), args.extents) && sized;
     if (!same) RLX_CHECK(resize(args.extents, args.n_extents));

@@ -11,6 +11,7 @@
 #include "rlx/sdk/error.hpp"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -31,6 +32,22 @@ inline constexpr const char* service_name<rlx_options_v1> = "rlx.options/1";
 template <>
 inline constexpr const char* service_name<rlx_par_v1> = "rlx.par/1";
 
+// Bytes of the table as first released; what wrappers may use without asking. 0: they ask.
+template <class Table>
+inline constexpr std::size_t first_bytes = 0;
+template <>
+inline constexpr std::size_t first_bytes<rlx_weights_v1> =
+    offsetof(rlx_weights_v1, release) + sizeof(void*);
+template <>
+inline constexpr std::size_t first_bytes<rlx_graph_v1> =
+    offsetof(rlx_graph_v1, dim_range) + sizeof(void*);
+template <>
+inline constexpr std::size_t first_bytes<rlx_options_v1> =
+    offsetof(rlx_options_v1, set_str) + sizeof(void*);
+template <>
+inline constexpr std::size_t first_bytes<rlx_par_v1> =
+    offsetof(rlx_par_v1, barrier) + sizeof(void*);
+
 // The host's table of that type, or null when this host has none. Asked once, then cached. [any
 // thread]
 template <class Table>
@@ -39,6 +56,7 @@ const Table* service() {
     const Table* table = cache.load(std::memory_order_acquire);
     if (!table && host()) {
         table = static_cast<const Table*>(host()->iface(host()->ctx, str(service_name<Table>), 0));
+        if (table && table->hdr.size < first_bytes<Table>) table = nullptr;
         cache.store(table, std::memory_order_release);
     }
     return table;

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Bad arguments and bad luck.
+#include "checks.hpp"
+#include "driver.hpp"
+
+#include <functional>
+
+namespace conformance {
+namespace {
+
+constexpr std::uint64_t most_faults = 300; // of one kind and interface
+
+// Runs fn for every driver; skipped when none could be driven.
+void each_driver(const subject& s, const std::function<void(driver&)>& fn) {
+    std::string reasons;
+    int driven = 0;
+    for (const auto& d : drivers_of(s)) {
+        if (!d->missing_members().empty())
+            throw failed{d->name() + " lacks" + d->missing_members()};
+        try {
+            fn(*d);
+            driven++;
+        } catch (const skipped& skip) {
+            reasons += (reasons.empty() ? "" : "; ") + d->name() + ": " + skip.why;
+        }
+        check_host();
+    }
+    if (driven == 0)
+        throw skipped{reasons.empty() ? "it offers no interface that can be driven" : reasons};
+}
+
+// 1..n, all when few, else the first ones and a spread over the rest.
+std::vector<std::uint64_t> places(std::uint64_t n) {
+    std::vector<std::uint64_t> out;
+    const std::uint64_t dense = n <= most_faults ? n : most_faults / 2;
+    for (std::uint64_t i = 1; i <= dense; i++)
+        out.push_back(i);
+    for (std::uint64_t k = 1; k <= most_faults - dense && dense < n; k++)
+        out.push_back(dense + (n - dense) * k / (most_faults - dense));
+    return out;
+}
+
+void expect_life(driver& d, const std::string& after) {
+    const life_result r = d.life();
+    if (!r.ok())
+        throw failed{
+            d.name() + " does not work any more after " + after + ": " + r.where + ": " +
+            r.error.message};
+}
+
+// The entry with its n-th allocation failing, until none fails.
+std::uint64_t starve_entry(const target& t) {
+    subject s(t);
+    for (std::uint64_t n = 1; n < 10000; n++) {
+        stage("calling the entry with allocation " + std::to_string(n) + " failing");
+        count_allocations(n);
+        const returned_error e = s.enter({.one_thread = true});
+        const bool hit = allocation_failed();
+        count_allocations();
+        if (e.code && !hit) throw failed{"the entry refuses today's host: " + e.message};
+        if (e.code && e.code != RLX_OUT_OF_MEMORY)
+            throw failed{
+                "the entry without memory gives code " + std::to_string(e.code) + " (" + e.message +
+                "), expected RLX_OUT_OF_MEMORY"};
+        if (!hit) return n - 1;
+    }
+    return 10000;
+}
+
+// `wanted` lives of d with one allocation failing each; the number of faults.
+std::uint64_t starve(driver& d, bool onwards) {
+    expect_life(d, "nothing");
+    count_allocations();
+    expect_life(d, "nothing");
+    const std::uint64_t n = allocations_counted();
+    for (const std::uint64_t at : places(n)) {
+        count_allocations(at, onwards);
+        const life_result r = d.life();
+        count_allocations();
+        if (!r.ok() && r.error.code != RLX_OUT_OF_MEMORY)
+            throw failed{
+                d.name() + " " + r.where + " with allocation " + std::to_string(at) +
+                " failing gives code " + std::to_string(r.error.code) + " (" + r.error.message +
+                "), expected RLX_OUT_OF_MEMORY"};
+    }
+    expect_life(d, "failed allocations");
+    return n;
+}
+
+// Lives with every n-th host call failing; the number of calls.
+std::uint64_t contradict(driver& d) {
+    expect_life(d, "nothing");
+    fail_host_call(0);
+    expect_life(d, "nothing");
+    const std::uint64_t n = host_calls();
+    for (const std::uint64_t at : places(n)) {
+        fail_host_call(at);
+        const life_result r = d.life();
+        const bool hit = host_call_failed();
+        const std::string where = last_host_call();
+        fail_host_call(0);
+        if (!r.ok() && !hit) throw failed{d.name() + " " + r.where + ": " + r.error.message};
+    }
+    expect_life(d, "failed host calls");
+    return n;
+}
+
+} // namespace
+
+std::string check_null_arguments(const target& t) {
+    subject s(t);
+    s.start();
+    each_driver(s, [](driver& d) { d.null_arguments(); });
+    return {};
+}
+
+std::string check_short_structs(const target& t) {
+    subject s(t);
+    s.start();
+    each_driver(s, [](driver& d) { d.short_structs(); });
+    return {};
+}
+
+std::string check_cancel(const target& t) {
+    subject s(t);
+    s.start();
+    bool any = false;
+    each_driver(s, [&](driver& d) {
+        const auto r = d.cancelled();
+        if (!r) return;
+        any = true;
+        if (r->error.code != RLX_CANCELLED)
+            throw failed{
+                d.name() + " " + r->where + " with its cancel flag raised gives code " +
+                std::to_string(r->error.code) + " (" + r->error.message +
+                "), expected RLX_CANCELLED"};
+    });
+    if (!any) throw skipped{"no call of its interfaces takes a cancel flag"};
+    return {};
+}
+
+std::string check_host_errors(const target& t) {
+    subject s(t);
+    s.start();
+    std::uint64_t n = 0;
+    each_driver(s, [&](driver& d) { n += contradict(d); });
+    return std::to_string(n) + " host calls";
+}
+
+std::string check_out_of_memory(const target& t) {
+    if (!allocations_are_seen()) throw skipped{"this build has a sanitizer's malloc"};
+    std::uint64_t n = starve_entry(t);
+    subject s(t);
+    s.start();
+    try {
+        each_driver(s, [&](driver& d) {
+            n += starve(d, false);
+            starve(d, true);
+        });
+    } catch (const skipped&) {
+        if (n == 0) throw;
+    }
+    return std::to_string(n) + " allocations";
+}
+
+std::string check_exceptions(const target& t) {
+    subject s(t);
+    s.start();
+    each_driver(s, [](driver& d) {
+        d.life();
+        d.null_arguments();
+        contradict(d);
+        if (allocations_are_seen()) starve(d, false);
+    });
+    s.quiesce();
+    return {};
+}
+
+std::string check_memory(const target& t) {
+    if (!allocations_are_seen()) throw skipped{"this build has a sanitizer's malloc"};
+    subject s(t);
+    s.start();
+    each_driver(s, [](driver& d) {
+        contradict(d); // whatever is kept for ever is there now
+        const std::int64_t before = live_blocks();
+        for (int i = 0; i < 4; i++)
+            expect_life(d, "nothing");
+        if (live_blocks() > before)
+            throw failed{
+                d.name() + ": 4 lives leave " + std::to_string(live_blocks() - before) +
+                " blocks of memory behind"};
+        fail_host_call(0);
+        expect_life(d, "nothing");
+        for (const std::uint64_t at : places(host_calls())) {
+            fail_host_call(at);
+            d.life();
+            const std::string where = last_host_call();
+            fail_host_call(0);
+            if (live_blocks() > before)
+                throw failed{d.name() + ": a failing " + where + " leaves memory behind"};
+        }
+    });
+    return {};
+}
+
+std::string check_errors(const target& t) {
+    subject s(t);
+    s.start();
+    each_driver(s, [](driver& d) {
+        expect_life(d, "nothing");
+        if (live_errors())
+            throw failed{
+                d.name() + ": a life leaves " + std::to_string(live_errors()) +
+                " errors that are not freed"};
+        fail_host_call(0);
+        expect_life(d, "nothing");
+        for (const std::uint64_t at : places(host_calls())) {
+            fail_host_call(at);
+            d.life();
+            const std::string where = last_host_call();
+            fail_host_call(0);
+            if (live_errors())
+                throw failed{
+                    d.name() +
+                    ": the error of a failing call is neither freed nor returned (call " +
+                    std::to_string(at) + ")"};
+        }
+    });
+    return {};
+}
+
+} // namespace conformance

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The built-in checkpoints.
+#include "driver.hpp"
+
+#include <cstdint>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace conformance {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t hidden = 16, heads = 4, kv_heads = 2, head_dim = 4, inner = 24, vocab = 32,
+                       layers = 2;
+
+json config_of(const std::string& type) {
+    return {
+        {"model_type", type},
+        {"architectures", json::array({"ForCausalLM"})},
+        {"dtype", "float32"},
+        {"hidden_act", "silu"},
+        {"hidden_size", hidden},
+        {"intermediate_size", inner},
+        {"num_hidden_layers", layers},
+        {"num_attention_heads", heads},
+        {"num_key_value_heads", kv_heads},
+        {"head_dim", head_dim},
+        {"vocab_size", vocab},
+        {"max_position_embeddings", 64},
+        {"rms_norm_eps", 1e-5},
+        {"attention_bias", true},
+        {"mlp_bias", false},
+        {"tie_word_embeddings", false},
+        {"use_sliding_window", false},
+        {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 10000.0}}}};
+}
+
+using tensors = std::vector<std::pair<std::string, std::vector<std::int64_t>>>;
+
+tensors tensors_of() {
+    tensors out = {
+        {"model.embed_tokens.weight", {vocab, hidden}},
+        {"model.norm.weight", {hidden}},
+        {"lm_head.weight", {vocab, hidden}}};
+    for (std::int64_t i = 0; i < layers; i++) {
+        const std::string at = "model.layers." + std::to_string(i) + ".";
+        const auto add = [&](const char* name, std::vector<std::int64_t> shape) {
+            out.emplace_back(at + name, std::move(shape));
+        };
+        add("input_layernorm.weight", {hidden});
+        add("post_attention_layernorm.weight", {hidden});
+        add("self_attn.q_proj.weight", {heads * head_dim, hidden});
+        add("self_attn.k_proj.weight", {kv_heads * head_dim, hidden});
+        add("self_attn.v_proj.weight", {kv_heads * head_dim, hidden});
+        add("self_attn.o_proj.weight", {hidden, heads * head_dim});
+        add("self_attn.q_proj.bias", {heads * head_dim});
+        add("self_attn.k_proj.bias", {kv_heads * head_dim});
+        add("self_attn.v_proj.bias", {kv_heads * head_dim});
+        add("self_attn.o_proj.bias", {hidden});
+        add("self_attn.q_norm.weight", {head_dim});
+        add("self_attn.k_norm.weight", {head_dim});
+        add("mlp.gate_proj.weight", {inner, hidden});
+        add("mlp.up_proj.weight", {inner, hidden});
+        add("mlp.down_proj.weight", {hidden, inner});
+    }
+    return out;
+}
+
+// Small numbers of both signs, the same in every run.
+float number(std::uint64_t i) {
+    return static_cast<float>(static_cast<std::int64_t>(i * 2654435761U % 201) - 100) / 400.0F;
+}
+
+void write_safetensors(const std::filesystem::path& file, const tensors& list) {
+    json header = json::object();
+    std::uint64_t at = 0;
+    std::string data;
+    for (const auto& [name, shape] : list) {
+        std::uint64_t n = 1;
+        for (const std::int64_t d : shape)
+            n *= static_cast<std::uint64_t>(d);
+        header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {at, at + n * 4}}};
+        for (std::uint64_t i = 0; i < n; i++) {
+            const float f = number(at + i);
+            data.append(reinterpret_cast<const char*>(&f), 4);
+        }
+        at += n * 4;
+    }
+    std::string text = header.dump();
+    text.resize((text.size() + 7) / 8 * 8, ' ');
+    const std::uint64_t length = text.size();
+    std::ofstream out(file, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(&length), 8);
+    out << text << data;
+}
+
+void write_sample(const std::filesystem::path& folder, const std::string& type) {
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "config.json") << config_of(type).dump(2);
+    write_safetensors(folder / "model.safetensors", tensors_of());
+}
+
+} // namespace
+
+void write_samples(const std::filesystem::path& folder, const rlx::manifest& m) {
+    write_sample(folder / "llama", "llama"); // what backends read their weights from
+    for (const auto& p : m.provides)
+        for (const std::string& type : p.hf_model_types)
+            if (p.kind == "family") write_sample(folder / type, type);
+}
+
+} // namespace conformance

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// rlx-plugin-check passes what is right and fails what is wrong, each check at least once.
+#include "process.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+namespace rlx::test {
+namespace {
+
+using nlohmann::json;
+
+std::string sample(const std::string& name) {
+    return std::string(RLX_SAMPLES) + "/" + name + ".so";
+}
+
+outcome check(std::vector<std::string> words) {
+    words.insert(words.begin(), program("rlx-plugin-check"));
+    return run(words);
+}
+
+struct broken {
+    const char* check;
+    const char* file;
+    const char* reason; // part of it
+};
+
+std::ostream& operator<<(std::ostream& out, const broken& b) {
+    return out << b.check << " of " << b.file;
+}
+
+class every_check : public testing::TestWithParam<broken> {};
+
+TEST_P(every_check, fails_the_sample_that_breaks_it_and_passes_the_one_that_does_not) {
+    const broken& b = GetParam();
+    const outcome bad = check({"--json", "--timeout", "3", "--only", b.check, sample(b.file)});
+    const json doc = json::parse(bad.out);
+    ASSERT_EQ(doc["checks"].size(), 1u);
+    const json& c = doc["checks"][0];
+    if (c["status"] == "skipped") GTEST_SKIP() << c["reason"];
+    EXPECT_EQ(c["status"], "failed") << bad.out;
+    EXPECT_NE(c["reason"].get<std::string>().find(b.reason), std::string::npos) << c["reason"];
+    EXPECT_EQ(bad.exit_code, 1);
+    const outcome good = check({"--json", "--only", b.check, sample("nothing")});
+    EXPECT_EQ(json::parse(good.out)["checks"][0]["status"], "ok") << good.out;
+    EXPECT_EQ(good.exit_code, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    samples,
+    every_check,
+    testing::Values(
+        broken{"manifest", "life", "its copy life.so.rlx.json differ"},
+        broken{"exports", "exports", "exports 2 symbols (rlx_plugin_entry_v1, rlx_sample_extra)"},
+        broken{"imports", "imports", "imports abort"},
+        broken{"environment", "environment", "imports getenv"},
+        broken{"printing", "printing", "imports puts"},
+        broken{"libraries", "libraries", "looks for libraries in '/opt/somewhere'"},
+        broken{"entry", "entry", "the entry negotiated 1.9"},
+        broken{"stamp", "stamp", "the code says org.rlx.test.sample 9.9.9"},
+        broken{"interfaces", "interfaces", "iface answers the unknown name 'no.such/1'"},
+        broken{"life", "life", "has no output 'logits'"},
+        broken{"life", "crash", "died of SIGSEGV while calling rlx.family/1 build"},
+        broken{"life", "hang", "no answer within 3 s while calling rlx.family/1 build"},
+        broken{
+            "life", "exit", "ended the process (exit status 3) while calling rlx.family/1 build"},
+        broken{"entry", "load_crash", "while loading the library"},
+        broken{"entry", "load_hang", "no answer within 3 s while loading the library"},
+        broken{"older-host", "older_host", "of 8 bytes: the process died"},
+        broken{
+            "missing-services", "missing_services", "a host without rlx.par/1: the process died"},
+        broken{"newer-host", "newer_host", "claims minor"},
+        broken{"foreign-major", "foreign_major", "a host of ABI 0.0: the entry starts"},
+        broken{"short-table", "short_table", "wrote behind the"},
+        broken{"null-arguments", "null_arguments", "info without a model succeeded"},
+        broken{"short-structs", "short_structs", "run with args of 0 bytes succeeded"},
+        broken{"cancel", "cancel", "compile succeeded although its cancel flag was raised"},
+        broken{"host-errors", "host_errors", "died of SIGSEGV while calling rlx.family/1 info"},
+        broken{
+            "out-of-memory", "out_of_memory", "died of SIGSEGV while calling rlx.family/1 build"},
+        broken{
+            "exceptions",
+            "exceptions",
+            "an exception came out of rlx.family/1 info: the host said no"},
+        broken{"memory", "memory", "4 lives leave 4 blocks of memory behind"},
+        broken{"errors", "errors", "the error of a failing call is neither freed nor returned"},
+        broken{"threads", "threads", "1 threads of its own still run"},
+        broken{"descriptors", "descriptors", "3 lives leave 3 descriptors open"},
+        broken{"output", "output", "it writes to stdout or stderr: hello"},
+        broken{"process-state", "process_state", "the rounding of floating-point numbers"}
+    ),
+    [](const auto& p) {
+        std::string name = std::string(p.param.check) + "_" + p.param.file;
+        for (char& c : name)
+            if (c == '-') c = '_';
+        return name;
+    }
+);
+
+// A new check without a broken sample is a check nobody has seen fail.
+TEST(plugin_check, has_a_broken_sample_for_every_check_in_its_list) {
+    const outcome o = check({"--list"});
+    EXPECT_EQ(o.exit_code, 0);
+    std::istringstream lines(o.out);
+    std::string line;
+    int n = 0;
+    while (std::getline(lines, line)) {
+        std::string name = line.substr(0, line.find(' '));
+        n++;
+        for (char& c : name)
+            if (c == '-') c = '_';
+        if (name == "manifest") continue; // its sample is a copied manifest
+        EXPECT_TRUE(std::filesystem::exists(sample(name))) << name;
+    }
+    EXPECT_GE(n, 27);
+}
+
+TEST(plugin_check, passes_a_good_plugin_with_a_line_per_check_and_a_sum) {
+    const outcome o = check({sample("nothing")});
+    EXPECT_EQ(o.exit_code, 0) << o.out;
+    EXPECT_NE(o.out.find("org.rlx.test.sample 1.0.0"), std::string::npos);
+    EXPECT_NE(
+        o.out.find("\nok       stamp             org.rlx.test.sample 1.0.0\n"), std::string::npos
+    ) << o.out;
+    const std::string sum = o.out.substr(o.out.rfind('\n', o.out.size() - 2) + 1);
+    EXPECT_NE(sum.find(" passed, 0 failed, "), std::string::npos) << sum;
+    EXPECT_TRUE(o.err.empty()) << o.err;
+}
+
+TEST(plugin_check, passes_a_plugin_that_carries_its_own_cxx_runtime) {
+    const outcome o = check({"--json", sample("static_runtime")});
+    EXPECT_EQ(o.exit_code, 0) << o.out;
+    bool seen = false;
+    const json doc = json::parse(o.out);
+    for (const json& c : doc["checks"])
+        seen = seen ||
+               (c["name"] == "imports" && c["reason"].get<std::string>().find("not judged") == 0);
+    EXPECT_TRUE(seen) << o.out;
+}
+
+TEST(plugin_check, gives_json_with_names_reasons_and_sums) {
+    const outcome o = check({"--json", "--only", "exports,stamp", sample("exports")});
+    EXPECT_EQ(o.exit_code, 1);
+    const json doc = json::parse(o.out);
+    EXPECT_EQ(doc["plugin"]["id"], "org.rlx.test.sample");
+    EXPECT_EQ(doc["passed"], 1);
+    EXPECT_EQ(doc["failed"], 1);
+    EXPECT_EQ(doc["skipped"], 0);
+    EXPECT_EQ(doc["checks"][0]["status"], "failed");
+    EXPECT_EQ(doc["checks"][1]["reason"], "org.rlx.test.sample 1.0.0");
+}
+
+TEST(plugin_check, tells_wrong_usage_from_a_file_that_is_no_plugin) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{},
+          {"--no-such-flag", "x.so"},
+          {"--only", "no-such-check", "x.so"},
+          {"--timeout", "soon", "x.so"},
+          {"--timeout"},
+          {"a.so", "b.so"}}) {
+        const outcome o = check(words);
+        EXPECT_EQ(o.exit_code, 2);
+        EXPECT_NE(o.err.find("usage: rlx-plugin-check"), std::string::npos) << o.err;
+        EXPECT_TRUE(o.out.empty()) << o.out;
+    }
+    EXPECT_EQ(check({"--help"}).exit_code, 0);
+    const std::filesystem::path dir = scratch_directory();
+    std::ofstream(dir / "text.so") << "no library";
+    std::ofstream(dir / "empty.so") << "";
+    for (const std::string& file :
+         {(dir / "text.so").native(),
+          (dir / "empty.so").native(),
+          (dir / "absent.so").native(),
+          dir.native(),
+          std::string("/dev/null")}) {
+        const outcome o = check({file});
+        EXPECT_EQ(o.exit_code, 3) << file << o.err;
+        EXPECT_NE(o.err.find(file), std::string::npos) << o.err;
+    }
+    std::filesystem::remove_all(dir);
+}
+
+} // namespace
+} // namespace rlx::test

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-only */
+/* What is wrong with one sample: its name for sample.cpp, and what has to be in the file itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+extern const char rlx_sample_break[];
+void rlx_sample_work(void);
+
+const char rlx_sample_break[] = BREAK;
+
+void rlx_sample_work(void) {
+    static volatile int never = 0;
+    (void)never;
+#if defined(BREAK_imports)
+    if (never) abort();
+#elif defined(BREAK_environment)
+    if (never) never = getenv("RLX_SAMPLE") != NULL;
+#elif defined(BREAK_printing)
+    if (never) puts("never");
+#endif
+}
+
+#if defined(BREAK_exports)
+__attribute__((visibility("default"))) int rlx_sample_extra(void);
+
+int rlx_sample_extra(void) {
+    return 1;
+}
+#elif defined(BREAK_load_crash)
+__attribute__((constructor)) static void before_anything(void) {
+    __builtin_trap();
+}
+#elif defined(BREAK_load_hang)
+__attribute__((constructor)) static void before_anything(void) {
+    for (;;)
+        pause();
+}
+#endif
