@@ -30,6 +30,12 @@ constexpr std::array layers{
     layer{"ssm", "core/abi core/sdk"},
     layer{"families", "core/abi core/sdk ssm"},
     layer{"plugins/backends", "core/abi core/sdk"},
+    layer{"plugins/template-family", "core/abi core/sdk"},
+    layer{"plugins/template-backend", "core/abi core/sdk"},
+    layer{"plugins/template-c11", "core/abi"},
+    layer{"plugins/template-command", "core/abi core/sdk"},
+    layer{"plugins/template-op", "core/abi core/sdk"},
+    layer{"plugins/template-weight-format", "core/abi core/sdk"},
     layer{"plugins/loader", all_core},
     layer{
         "facade",
@@ -73,6 +79,40 @@ constexpr std::array third_party{
     "jpeglib",
     "curl/",
     "readline/"};
+
+// What plugins may include besides the SDK and the standard library of their language: processor
+// intrinsics, and the system calls that memory and libraries opened at run time need.
+constexpr std::array system_headers{
+    "immintrin.h", "cpuid.h", "unistd.h", "dlfcn.h", "sys/mman.h", "sys/syscall.h"};
+
+constexpr std::array c_headers{
+    "assert.h",
+    "errno.h",
+    "float.h",
+    "inttypes.h",
+    "limits.h",
+    "math.h",
+    "stdalign.h",
+    "stdarg.h",
+    "stdbool.h",
+    "stddef.h",
+    "stdint.h",
+    "stdio.h",
+    "stdlib.h",
+    "string.h"};
+
+// Sources that become plugins, the SDK among them: in-tree families and backends live by the rules
+// of strangers.
+bool is_plugin(std::string_view folder) {
+    return folder == "core/sdk" || folder == "families" || folder == "plugins/backends" ||
+           folder.starts_with("plugins/template-");
+}
+
+// <vector>: C++ headers have neither a dot nor a slash.
+bool is_standard(std::string_view name) {
+    return name.find_first_of("./") == name.npos ||
+           std::find(c_headers.begin(), c_headers.end(), name) != c_headers.end();
+}
 
 const layer* layer_of(std::string_view path) {
     const layer* best = nullptr;
@@ -136,7 +176,17 @@ judge(const source_file& f, const layer& own, const include_line& inc, const fs:
         return name + " leads out of " + std::string(own.folder) +
                "; include from the include root";
     }
-    if (!name.starts_with("rlx/")) return {};
+    if (!name.starts_with("rlx/")) {
+        const bool allowed =
+            inc.quoted || is_standard(name) ||
+            std::find(system_headers.begin(), system_headers.end(), name) != system_headers.end();
+        if (!allowed && is_plugin(own.folder))
+            return "a plugin includes rlx/sdk.hpp, rlx/sdk/*, rlx/abi/*, its own headers and the "
+                   "standard "
+                   "library, not <" +
+                   name + ">";
+        return {};
+    }
     for (const char* folder : roots) {
         if (!fs::exists(root / folder / name)) continue;
         if (own.folder == folder || lists(own.may, folder)) return {};

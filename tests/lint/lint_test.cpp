@@ -193,6 +193,25 @@ TEST_F(lint_layering, lets_each_layer_see_those_below) {
     EXPECT_EQ(wrong("cli/commands/a.cpp", "\"../lm.hpp\""), 0u);
 }
 
+TEST_F(lint_layering, plugins_see_the_sdk_the_standard_library_and_nothing_else) {
+    // Families, backends and templates live by the same rule.
+    for (const std::string folder :
+         {"families/x",
+          "plugins/backends/x",
+          "plugins/template-family",
+          "plugins/template-backend"}) {
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<vector>"), 0u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<string.h>"), 0u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<sys/mman.h>"), 0u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "\"own.hpp\""), 0u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<fmt/format.h>"), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<sys/socket.h>"), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<signal.h>"), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "<zlib.h>"), 1u);
+    }
+    EXPECT_EQ(wrong("core/base/a.cpp", "<sys/socket.h>"), 0u);
+}
+
 TEST_F(lint_layering, catches_a_look_upwards_or_sideways) {
     EXPECT_EQ(wrong("core/base/a.cpp", "\"rlx/rlx.hpp\""), 1u);
     EXPECT_EQ(wrong("families/x/a.cpp", "\"rlx/base/result.hpp\""), 1u);
