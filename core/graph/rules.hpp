@@ -101,7 +101,7 @@ result<attr_list> check_attrs(
     X(broadcast) X(concat) X(same) X(cast) X(fill) X(arange) X(gather_rows) X(take_along) X(top_k) \
         X(same_f32) X(binary) X(compare) X(select) X(glu) X(reduce) X(softmax) X(rms_norm)         \
             X(matmul) X(grouped_matmul) X(moe_route) X(moe_combine) X(rope_table) X(rope)          \
-                X(attention_state) X(kv_append) X(pad) X(snake) X(modulate) X(layer_norm)          \
+                X(attention_state) X(ragged_attention) X(kv_append) X(pad) X(snake) X(modulate) X(layer_norm)          \
                     X(group_norm) X(batch_matmul) X(attention) X(conv) X(conv_transpose) X(custom)
 #define RLX_RULE(name) result<void> rule_##name(rule_context& c);
 RLX_RULES(RLX_RULE)

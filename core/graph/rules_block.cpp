@@ -112,6 +112,19 @@ result<void> rule_batch_matmul(rule_context& c) {
     return c.give(RLX_F32, std::move(shape));
 }
 
+namespace {
+
+result<void> attention_attributes(rule_context& c) {
+    RLX_CHECK(c.one_of(RLX_ATTR_causal, 0, 1));
+    const std::int64_t window = c.attrs.i64(RLX_ATTR_window);
+    if (window < 0 || window > INT32_MAX) return c.fail(fmt::format("window is {}", window));
+    if (window > 0 && c.attrs.i64(RLX_ATTR_causal) != 1) return c.fail("a window needs causal = 1");
+    if (!(c.attrs.f64(RLX_ATTR_softcap) >= 0)) return c.fail("attribute softcap is negative");
+    return {};
+}
+
+} // namespace
+
 result<void> rule_attention(rule_context& c) {
     for (std::size_t i = 0; i < 3; i++)
         RLX_CHECK(c.dtype(i, RLX_F32));
@@ -128,15 +141,40 @@ result<void> rule_attention(rule_context& c) {
         RLX_CHECK(c.same(k[i], v[i], 2, wanted_v));
     if (k[2] < 1 || q[2] < 0 || q[2] % k[2] != 0)
         return c.bad(0, fmt::format("query heads in a multiple of {}", c.dims.text(k[2])));
-    RLX_CHECK(c.one_of(RLX_ATTR_causal, 0, 1));
-    const std::int64_t window = c.attrs.i64(RLX_ATTR_window);
-    const bool causal = c.attrs.i64(RLX_ATTR_causal) == 1;
-    if (window < 0 || window > INT32_MAX) return c.fail(fmt::format("window is {}", window));
-    if (window > 0 && !causal) return c.fail("a window needs causal = 1");
-    if (!(c.attrs.f64(RLX_ATTR_softcap) >= 0)) return c.fail("attribute softcap is negative");
-    if (causal) RLX_CHECK(c.at_most(q[1], k[1], "queries of the keys, with causal = 1"));
+    RLX_CHECK(attention_attributes(c));
+    if (c.attrs.i64(RLX_ATTR_causal) == 1)
+        RLX_CHECK(c.at_most(q[1], k[1], "queries of the keys, with causal = 1"));
     if (c.has(3)) RLX_CHECK(spreads(c, 3, std::vector<dim>{q[0], q[2], q[1], k[1]}));
     return c.give(RLX_F32, {q[0], q[1], q[2], v[3]});
+}
+
+result<void> rule_ragged_attention(rule_context& c) {
+    for (std::size_t i = 0; i < 3; i++)
+        RLX_CHECK(c.dtype(i, RLX_F32));
+    RLX_CHECK(c.dtype(3, RLX_I32));
+    const std::vector<dim>&q = c.in(0).dims, &k = c.in(1).dims, &v = c.in(2).dims;
+    RLX_CHECK(c.rank(0, 3, "q [T, Hq, dk]"));
+    const std::string wanted_k =
+        fmt::format("k [{}, Hkv, {}]", c.dims.text(q[0]), c.dims.text(q[2]));
+    RLX_CHECK(c.rank(1, 3, wanted_k));
+    RLX_CHECK(c.same(q[0], k[0], 1, wanted_k));
+    RLX_CHECK(c.same(q[2], k[2], 1, wanted_k));
+    const std::string wanted_v = fmt::format("v {} but for its last axis", c.dims.text(k));
+    RLX_CHECK(c.rank(2, 3, wanted_v));
+    for (std::size_t i = 0; i < 2; i++)
+        RLX_CHECK(c.same(k[i], v[i], 2, wanted_v));
+    if (k[1] < 1 || q[1] < 0 || q[1] % k[1] != 0)
+        return c.bad(0, fmt::format("query heads in a multiple of {}", c.dims.text(k[1])));
+    RLX_CHECK(c.rank(3, 1, "cu_seqlens i32 [B + 1]"));
+    RLX_CHECK(attention_attributes(c));
+    if (c.has(4)) {
+        const std::string wanted = fmt::format("bias f32 [{}, an odd number]", c.dims.text(q[1]));
+        RLX_CHECK(c.dtype(4, RLX_F32));
+        RLX_CHECK(c.rank(4, 2, wanted));
+        RLX_CHECK(c.same(q[1], c.in(4).dims[0], 4, wanted));
+        if (c.in(4).dims[1] < 0 || c.in(4).dims[1] % 2 != 1) return c.bad(4, wanted);
+    }
+    return c.give(RLX_F32, {q[0], q[1], v[2]});
 }
 
 } // namespace rlx::ir

@@ -472,6 +472,7 @@ status builder::emit_simple(const node& n) {
     case RLX_OP_Snake: push(make_snake(n), n); break;
     case RLX_OP_Modulate: push(make_modulate(n), n); break;
     case RLX_OP_Attention:
+    case RLX_OP_RaggedAttention:
         for (step_ptr& s : make_dense_attention(n))
             push(std::move(s), n);
         break;

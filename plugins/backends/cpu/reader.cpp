@@ -295,7 +295,11 @@ const char* dense_attention_why(const node& n, const program& p) {
     for (std::size_t i = 1; i < 3; ++i) {
         if (!straight_rows(*n.in[i])) return "rows of keys and values must be contiguous";
     }
-    return all_f32(n, p);
+    if (n.info.op == RLX_OP_Attention) return all_f32(n, p);
+    for (std::size_t i = 0; i < n.in.size(); ++i) { // 3: cu_seqlens
+        if (i != 3 && n.in[i] && !f32_like(p, n.in[i])) return "operands must be f32";
+    }
+    return nullptr;
 }
 
 const char* cast_why(const node& n) {
@@ -357,7 +361,8 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_GroupNorm:
     case RLX_OP_Snake: return contiguous_f32(n, p, 0);
     case RLX_OP_Modulate: return modulate_why(n, p);
-    case RLX_OP_Attention: return dense_attention_why(n, p);
+    case RLX_OP_Attention:
+    case RLX_OP_RaggedAttention: return dense_attention_why(n, p);
     case RLX_OP_Conv:
     case RLX_OP_ConvTranspose: return contiguous_f32(n, p, 0);
     default: return all_f32(n, p);

@@ -26,6 +26,13 @@ extern "C" {
 // says RLX_UNSUPPORTED.
 #define RLX_GRAPH_EMBED "embed"
 
+// "encode" is a text encoder (BERT and its kin): several texts in one step, one behind the other without padding.
+//   inputs   tokens i32 [T], positions i32 [T] (place in its text, from 0), token_types i32 [T] (segment, 0 for single
+//            texts), cu_seqlens i32 [B+1] (text b has the tokens cu_seqlens[b] <= t < cu_seqlens[b+1])
+//   output   hidden f32 [T, hidden_size]: the last hidden state
+//   symbols  T, B; declared by the host, as are the inputs
+#define RLX_GRAPH_ENCODE "encode"
+
 typedef struct rlx_family_v1 {
     rlx_hdr hdr;
     // Parses config and tensor shapes into *model. Errors name the key or tensor and what was expected.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Attention over keys and values that are tensors. A first step lays keys out as the kernel reads
-// them ([blocks of 16 keys][dk][16], per batch and head) and values as rows, in the pack space;
-// then tiles of query rows that share a kv head go over chunks of keys, as with cached keys: each
-// chunk has its own maximum, chunks are joined in order, so results do not depend on threads.
+// Attention over keys and values that are tensors: Attention, and RaggedAttention, which is the
+// same with one batch whose tokens fall into sequences. A first step lays keys out as the kernel
+// reads them ([blocks of 16 keys][dk][16], per batch and head) and values as rows, in the pack
+// space; then tiles of query rows that share a kv head go over chunks of keys, as with cached keys:
+// each chunk has its own maximum, chunks are joined in order, so results do not depend on threads.
 #include "steps/steps.hpp"
 
 #include <algorithm>
@@ -20,13 +21,32 @@ constexpr std::uint64_t floats(std::int64_t n) {
     return align64(static_cast<std::uint64_t>(n) * 4);
 }
 
+// A tensor [B, T, H, d], or [T, H, d] with B = 1.
+struct heads_view {
+    const float* data = nullptr;
+    std::int64_t dim[4] = {1, 0, 0, 0}, stride[4] = {};
+
+    heads_view() = default;
+
+    explicit heads_view(const tensor& t) : data(t.f32()) {
+        for (std::uint32_t i = 0; i < t.rank; ++i) {
+            dim[4 - t.rank + i] = t.dim[i];
+            stride[4 - t.rank + i] = t.stride[i];
+        }
+    }
+
+    const float* row(std::int64_t b, std::int64_t i, std::int64_t h) const {
+        return data + b * stride[0] + i * stride[1] + h * stride[2];
+    }
+};
+
 // Where keys and values of one batch and kv head lie in the pack space.
 struct packed_kv {
     std::int64_t keys = 0, heads = 0, dk = 0, dv = 0;
 
     packed_kv() = default;
 
-    packed_kv(const tensor& k, const tensor& v)
+    packed_kv(const heads_view& k, const heads_view& v)
         : keys(k.dim[1]), heads(k.dim[2]), dk(k.dim[3]), dv(v.dim[3]) {}
 
     std::int64_t blocks() const { return (keys + key_block - 1) / key_block; }
@@ -39,15 +59,16 @@ struct packed_kv {
 class pack_kv_step final : public step {
 public:
     status resize(program& p) override {
-        kv_ = packed_kv(*in[0], *in[1]);
-        total_ = kv_.bytes() * static_cast<std::uint64_t>(in[0]->dim[0] * kv_.heads);
+        const heads_view k(*in[0]);
+        kv_ = packed_kv(k, heads_view(*in[1]));
+        total_ = kv_.bytes() * static_cast<std::uint64_t>(k.dim[0] * kv_.heads);
         p.pack_bytes = std::max(p.pack_bytes, align64(total_));
         return {};
     }
 
     // One unit is a block of keys of a head.
     void run(worker& w) override {
-        const tensor &k = *in[0], &v = *in[1];
+        const heads_view k(*in[0]), v(*in[1]);
         const worker::share mine = w.split(k.dim[0] * kv_.heads * kv_.blocks());
         for (std::int64_t u = mine.begin; u < mine.end; ++u) {
             const std::int64_t pair = u / kv_.blocks(), block = u % kv_.blocks();
@@ -60,13 +81,13 @@ public:
             if (n < key_block) std::memset(to, 0, static_cast<std::size_t>(key_block * kv_.dk) * 4);
             const float* rows[key_block];
             for (std::int64_t j = 0; j < n; ++j)
-                rows[j] = row(k, b, first + j, h);
+                rows[j] = k.row(b, first + j, h);
             w.k().transpose(to, key_block, rows, n, kv_.dk);
             auto* values = reinterpret_cast<float*>(base + kv_.k_bytes()) + first * kv_.dv;
             for (std::int64_t j = 0; j < n; ++j)
                 std::memcpy(
                     values + j * kv_.dv,
-                    row(v, b, first + j, h),
+                    v.row(b, first + j, h),
                     static_cast<std::size_t>(kv_.dv) * 4
                 );
         }
@@ -79,10 +100,6 @@ public:
     }
 
 private:
-    static const float* row(const tensor& t, std::int64_t b, std::int64_t i, std::int64_t h) {
-        return t.f32() + b * t.stride[0] + i * t.stride[1] + h * t.stride[2];
-    }
-
     packed_kv kv_;
     std::uint64_t total_ = 0;
 };
@@ -91,7 +108,8 @@ class dense_attention_step final : public step {
 public:
     explicit dense_attention_step(const node& n)
         : scale_(n.f32(RLX_ATTR_scale)), softcap_(n.f32(RLX_ATTR_softcap)),
-          causal_(n.i64(RLX_ATTR_causal) == 1), window_(n.i64(RLX_ATTR_window)) {}
+          causal_(n.i64(RLX_ATTR_causal) == 1), window_(n.i64(RLX_ATTR_window)),
+          ragged_(n.info.op == RLX_OP_RaggedAttention) {}
 
     status resize(program& p) override;
     void run(worker& w) override;
@@ -101,6 +119,8 @@ public:
 private:
     struct tile {
         std::int64_t b, head, first, rows; // kv head; first token
+        std::int64_t keys_lo, keys_hi;     // keys of the token's sequence
+        std::int64_t shift;                // position of token i among the keys: i + shift
     };
 
     struct row_state {
@@ -122,7 +142,20 @@ private:
         return {f, f + max_rows_, f + 2 * max_rows_, f + 3 * max_rows_, i, i + max_rows_};
     }
 
+    const tensor* extra() const { return in.size() > first_extra() ? in[first_extra()] : nullptr; }
+
+    std::size_t first_extra() const { return ragged_ ? 4 : 3; } // mask or bias
+
+    std::int64_t cu(std::int64_t sequence) const { return in[3]->i32()[sequence]; }
+
+    std::int64_t tiles_of(std::int64_t tokens) const {
+        return group_ ? (tokens + tile_tokens_ - 1) / tile_tokens_ : 0;
+    }
+
+    std::int64_t count_tiles(worker& w) const;
+    tile find_tile(std::int64_t index) const;
     void load_queries(worker& w, const tile& t) const;
+    void load_bias(worker& w, const tile& t, std::int64_t base, std::int64_t n) const;
     void load_mask(worker& w, const tile& t, std::int64_t base, std::int64_t n) const;
     bool limits(worker& w, const tile& t, std::int64_t base, std::int64_t n) const;
     void run_chunk(worker& w, const tile& t, std::int64_t base) const;
@@ -131,24 +164,24 @@ private:
     float scale_, softcap_;
     bool causal_;
     std::int64_t window_;
+    bool ragged_;
+    heads_view q_;
     packed_kv kv_;
     std::int64_t group_ = 1, tile_tokens_ = 1, max_rows_ = 1, q_pad_ = 8;
-    std::int64_t tiles_per_head_ = 0;
     static constexpr std::int64_t score_stride = chunk + 2 * key_block;
     std::int64_t mask_stride_[4] = {0, 0, 0, 0}; // batch, head, query, key; 0 where it broadcasts
     memory_map map_{};
 };
 
 status dense_attention_step::resize(program&) {
-    const tensor& q = *in[0];
-    kv_ = packed_kv(*in[1], *in[2]);
-    group_ = q.dim[2] / kv_.heads;
+    q_ = heads_view(*in[0]);
+    kv_ = packed_kv(heads_view(*in[1]), heads_view(*in[2]));
+    group_ = q_.dim[2] / kv_.heads;
     tile_tokens_ = std::max<std::int64_t>(1, tile_rows / std::max<std::int64_t>(group_, 1));
     max_rows_ = std::max<std::int64_t>(1, tile_tokens_ * group_);
     q_pad_ = (max_rows_ + 7) / 8 * 8;
-    tiles_per_head_ = group_ ? (q.dim[1] + tile_tokens_ - 1) / tile_tokens_ : 0;
-    const tensor* mask = in.size() > 3 ? in[3] : nullptr;
-    for (std::uint32_t i = 0; mask && i < mask->rank; ++i)
+    const tensor* mask = extra();
+    for (std::uint32_t i = 0; mask && !ragged_ && i < mask->rank; ++i)
         mask_stride_[4 - mask->rank + i] = mask->dim[i] == 1 ? 0 : mask->stride[i];
     map_.q = 0;
     map_.scores = map_.q + floats(kv_.dk * q_pad_);
@@ -162,11 +195,10 @@ status dense_attention_step::resize(program&) {
 
 // [dk][q_pad], scaled; row = token * group + head inside the group.
 void dense_attention_step::load_queries(worker& w, const tile& t) const {
-    const tensor& x = *in[0];
+    const heads_view x(*in[0]);
     float* q = local(w, map_.q);
     for (std::int64_t r = 0; r < t.rows; ++r) {
-        const float* row = x.f32() + t.b * x.stride[0] + (t.first + r / group_) * x.stride[1] +
-                           (t.head * group_ + r % group_) * x.stride[2];
+        const float* row = x.row(t.b, t.first + r / group_, t.head * group_ + r % group_);
         for (std::int64_t d = 0; d < kv_.dk; ++d)
             q[d * q_pad_ + r] = row[d * x.stride[3]] * scale_;
     }
@@ -184,15 +216,31 @@ void dense_attention_step::load_mask(worker& w, const tile& t, std::int64_t base
     }
 }
 
+void dense_attention_step::load_bias(worker& w, const tile& t, std::int64_t base, std::int64_t n)
+    const {
+    const tensor& bias = *in[4];
+    const std::int64_t reach = bias.dim[1] / 2;
+    float* to = local(w, map_.mask);
+    for (std::int64_t r = 0; r < t.rows; ++r) {
+        const float* row = bias.f32() + (t.head * group_ + r % group_) * bias.stride[0];
+        const std::int64_t position = t.first + r / group_;
+        for (std::int64_t j = 0; j < n; ++j) {
+            const std::int64_t away = std::clamp(base + j - position, -reach, reach);
+            to[r * score_stride + j] = row[(away + reach) * bias.stride[1]];
+        }
+    }
+}
+
 // The keys of the chunk each row sees; false when none does.
 bool dense_attention_step::limits(worker& w, const tile& t, std::int64_t base, std::int64_t n)
     const {
     const row_state rows = rows_of(w);
     bool any = false;
     for (std::int64_t r = 0; r < t.rows; ++r) {
-        const std::int64_t position = t.first + r / group_ + kv_.keys - in[0]->dim[1];
-        const std::int64_t first = window_ > 0 ? position - window_ + 1 : 0;
-        const std::int64_t stop = causal_ ? position + 1 : kv_.keys;
+        const std::int64_t position = t.first + r / group_ + t.shift;
+        const std::int64_t first =
+            window_ > 0 ? std::max(t.keys_lo, position - window_ + 1) : t.keys_lo;
+        const std::int64_t stop = causal_ ? position + 1 : t.keys_hi;
         rows.lo[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(first - base, 0, n));
         rows.hi[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(stop - base, 0, n));
         any = any || rows.lo[r] < rows.hi[r];
@@ -202,7 +250,7 @@ bool dense_attention_step::limits(worker& w, const tile& t, std::int64_t base, s
 
 void dense_attention_step::run_chunk(worker& w, const tile& t, std::int64_t base) const {
     const row_state rows = rows_of(w);
-    const std::int64_t n = std::min(chunk, kv_.keys - base);
+    const std::int64_t n = std::min(chunk, t.keys_hi - base);
     if (!limits(w, t, base, n)) return;
     const std::int64_t pair = t.b * kv_.heads + t.head;
     const char* packed =
@@ -222,8 +270,11 @@ void dense_attention_step::run_chunk(worker& w, const tile& t, std::int64_t base
     c.lo = rows.lo;
     c.hi = rows.hi;
     c.softcap = softcap_;
-    if (in.size() > 3 && in[3]) {
-        load_mask(w, t, base, n);
+    if (extra()) {
+        if (ragged_)
+            load_bias(w, t, base, n);
+        else
+            load_mask(w, t, base, n);
         c.mask = local(w, map_.mask);
     }
     c.scores = local(w, map_.scores);
@@ -252,29 +303,83 @@ void dense_attention_step::run_tile(worker& w, const tile& t) const {
     std::fill(rows.run_m, rows.run_m + t.rows, -INFINITY);
     std::fill(rows.run_l, rows.run_l + t.rows, 0.0f);
     std::fill(acc, acc + t.rows * kv_.dv, 0.0f);
-    for (std::int64_t base = 0; base < kv_.keys; base += chunk)
+    // Chunks begin with a block of the packed keys.
+    for (std::int64_t base = t.keys_lo / key_block * key_block; base < t.keys_hi; base += chunk)
         run_chunk(w, t, base);
     for (std::int64_t r = 0; r < t.rows; ++r) {
-        const std::int64_t token = t.b * in[0]->dim[1] + t.first + r / group_;
+        const std::int64_t token = t.b * q_.dim[1] + t.first + r / group_;
         const std::int64_t head = t.head * group_ + r % group_;
-        float* to = out[0]->f32() + (token * in[0]->dim[2] + head) * kv_.dv;
+        float* to = out[0]->f32() + (token * q_.dim[2] + head) * kv_.dv;
         const float inverse = rows.run_l[r] > 0 ? 1.0f / rows.run_l[r] : 0.0f;
         w.k().affine(to, acc + r * kv_.dv, kv_.dv, inverse, 0.0f);
     }
 }
 
+// -1 after an error; every thread finds the same.
+std::int64_t dense_attention_step::count_tiles(worker& w) const {
+    if (!ragged_) return q_.dim[0] * kv_.heads * tiles_of(q_.dim[1]);
+    std::int64_t tiles = 0;
+    const std::int64_t n = in[3]->count - 1, tokens = q_.dim[1];
+    for (std::int64_t s = 0; s < n; ++s) {
+        const std::int64_t lo = cu(s), hi = cu(s + 1);
+        if (lo < 0 || hi < lo || hi > tokens || (s == 0 && lo != 0)) {
+            w.fail(
+                RLX_INVALID_ARGUMENT,
+                "cu_seqlens: sequence %lld has tokens [%lld, %lld) of %lld",
+                static_cast<long long>(s),
+                static_cast<long long>(lo),
+                static_cast<long long>(hi),
+                static_cast<long long>(tokens)
+            );
+            return -1;
+        }
+        tiles += tiles_of(hi - lo);
+    }
+    if ((n > 0 ? cu(n) : 0) != tokens) {
+        w.fail(
+            RLX_INVALID_ARGUMENT,
+            "cu_seqlens ends at %lld, expected all %lld tokens",
+            static_cast<long long>(n > 0 ? cu(n) : 0),
+            static_cast<long long>(tokens)
+        );
+        return -1;
+    }
+    return tiles * kv_.heads;
+}
+
+// Causal tiles at the end of a sequence are the longest: they go first.
+dense_attention_step::tile dense_attention_step::find_tile(std::int64_t index) const {
+    tile t{};
+    std::int64_t tokens = q_.dim[1], i = 0;
+    if (!ragged_) {
+        const std::int64_t per_head = tiles_of(tokens);
+        i = index % per_head;
+        t.head = index / per_head % kv_.heads;
+        t.b = index / per_head / kv_.heads;
+        t.keys_hi = kv_.keys;
+        t.shift = kv_.keys - tokens;
+    } else {
+        t.head = index % kv_.heads;
+        i = index / kv_.heads;
+        std::int64_t s = 0;
+        for (; i >= tiles_of(cu(s + 1) - cu(s)); ++s)
+            i -= tiles_of(cu(s + 1) - cu(s));
+        t.keys_lo = cu(s);
+        t.keys_hi = cu(s + 1);
+        tokens = t.keys_hi - t.keys_lo;
+    }
+    const std::int64_t at = (tiles_of(tokens) - 1 - i) * tile_tokens_;
+    t.first = t.keys_lo + at;
+    t.rows = std::min(tile_tokens_, tokens - at) * group_;
+    return t;
+}
+
 void dense_attention_step::run(worker& w) {
-    const std::int64_t tiles = in[0]->dim[0] * kv_.heads * tiles_per_head_;
+    const std::int64_t tiles = count_tiles(w);
     for (;;) {
         const std::int64_t i = w.take(ticket[0]);
         if (i >= tiles) return;
-        tile t{};
-        // Causal tiles at the end are the longest: they go first.
-        t.first = (tiles_per_head_ - 1 - i % tiles_per_head_) * tile_tokens_;
-        t.head = i / tiles_per_head_ % kv_.heads;
-        t.b = i / tiles_per_head_ / kv_.heads;
-        t.rows = std::min(tile_tokens_, in[0]->dim[1] - t.first) * group_;
-        run_tile(w, t);
+        run_tile(w, find_tile(i));
     }
 }
 
@@ -282,7 +387,7 @@ void dense_attention_step::touches(
     const program& p, std::vector<range>& reads, std::vector<range>& writes
 ) const {
     step::touches(p, reads, writes);
-    const auto pairs = static_cast<std::uint64_t>(in[0]->dim[0] * kv_.heads);
+    const auto pairs = static_cast<std::uint64_t>(q_.dim[0] * kv_.heads);
     reads.push_back({space_workspace, p.pack_at, p.pack_at + pairs * kv_.bytes(), 0});
 }
 
