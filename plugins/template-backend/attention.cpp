@@ -3,6 +3,7 @@
 // [heads][k_dim] keys, then as many of [heads][v_dim] values, all f32.
 #include "toy.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -31,15 +32,22 @@ double frequency(const node_view& n, int64_t j, int64_t dim) {
     }
 }
 
-// Keys (or values) of one cached row.
+// Keys (or values) of one cached row; null when the row is outside the bound memory.
 float* cached(const program& p, rlx_value state, int64_t at, bool values) {
     const value& slot = p.slot(state);
     const rlx_state_slot& s = slot.info.slot;
-    const int64_t k_page = p.page_tokens * s.n_heads * s.k_dim;
-    const int64_t page = k_page + p.page_tokens * s.n_heads * s.v_dim;
-    float* first = reinterpret_cast<float*>(slot.memory) + at / p.page_tokens * page;
-    const int64_t row = at % p.page_tokens;
-    return values ? first + k_page + row * s.n_heads * s.v_dim : first + row * s.n_heads * s.k_dim;
+    const std::uint64_t page_bytes = program::page_bytes(s, p.page_tokens);
+    const int64_t page = at / p.page_tokens, row = at % p.page_tokens;
+    if (at < 0 || !slot.memory || static_cast<std::uint64_t>(page) >= slot.bytes / page_bytes)
+        return nullptr;
+    float* keys =
+        reinterpret_cast<float*>(slot.memory + static_cast<std::uint64_t>(page) * page_bytes);
+    if (!values) return keys + row * s.n_heads * s.k_dim;
+    return keys + p.page_tokens * s.n_heads * s.k_dim + row * s.n_heads * s.v_dim;
+}
+
+sdk::error bad_row(int64_t at) {
+    return fail(RLX_INVALID_ARGUMENT, "toy: cache row {} is outside the bound state", at);
 }
 
 } // namespace
@@ -69,10 +77,10 @@ status kv_append(const node_view& n, const program& p) {
     const array k = p[n.input(1)], v = p[n.input(2)], slots = p[n.input(3)];
     for (int64_t t = 0; t < k.dims[0]; ++t) {
         const int64_t at = slots.i({&t, 1});
-        if (at < 0) return fail(RLX_INVALID_ARGUMENT, "toy: cache row {}", at);
         for (const bool values : {false, true}) {
             const array& x = values ? v : k;
             float* to = cached(p, n.input(0), at, values);
+            if (!to) return bad_row(at);
             each(x.dims.subspan(1), [&](auto head) {
                 const int64_t from[] = {t, head[0], head[1]};
                 to[head[0] * x.dims[2] + head[1]] = x.f(from);
@@ -82,53 +90,85 @@ status kv_append(const node_view& n, const program& p) {
     return {};
 }
 
+namespace {
+
+// One head of one token over keys [first, last] of its sequence, whose cache rows are `rows`.
+struct head_task {
+    array q, y;
+    int64_t t, head, kv_head;
+    std::span<float*const> keys, values; // of head 0
+    double scale, softcap;
+};
+
+void attend(const head_task& a, const rlx_state_slot& s) {
+    std::vector<double> score;
+    double top = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (const float* row : a.keys) {
+        const float* key = row + a.kv_head * s.k_dim;
+        double dot = 0;
+        for (int64_t d = 0; d < s.k_dim; ++d) {
+            const int64_t at[] = {a.t, a.head, d};
+            dot += static_cast<double>(a.q.f(at)) * static_cast<double>(key[d]);
+        }
+        dot *= a.scale;
+        if (a.softcap > 0) dot = a.softcap * std::tanh(dot / a.softcap);
+        score.push_back(dot);
+        top = std::max(top, dot);
+    }
+    for (double& x : score)
+        sum += x = std::exp(x - top);
+    for (int64_t d = 0; d < s.v_dim; ++d) {
+        double mixed = 0;
+        for (std::size_t j = 0; j < score.size(); ++j)
+            mixed += score[j] / sum * static_cast<double>(a.values[j][a.kv_head * s.v_dim + d]);
+        const int64_t at[] = {a.t, a.head, d};
+        a.y.f(at) = static_cast<float>(mixed);
+    }
+}
+
+} // namespace
+
 // q [T, Hq, dk], state, cu_seqlens [B+1], kv_lengths [B], block_table [B, P] -> [T, Hq, dv]
 status attention(const node_view& n, const program& p) {
     const array q = p[n.input(0)], cu = p[n.input(2)], lengths = p[n.input(3)];
     const array table = p[n.input(4)], y = p[n.out()[0]];
     const rlx_state_slot& s = p.slot(n.input(1)).info.slot;
-    const double scale = n.real(RLX_ATTR_scale), softcap = n.real(RLX_ATTR_softcap);
     const int64_t window = n.i64(RLX_ATTR_window), group = q.dims[1] / s.n_heads;
     for (int64_t b = 0; b < lengths.dims[0]; ++b) {
-        const int64_t next = b + 1, first = cu.i({&b, 1}), end = cu.i({&next, 1});
-        for (int64_t t = first; t < end; ++t) {
-            const int64_t position = lengths.i({&b, 1}) - (end - t);
-            const int64_t start = window > 0 ? std::max<int64_t>(0, position - window + 1) : 0;
-            for (int64_t h = 0; h < q.dims[1]; ++h) {
-                const auto row_of = [&](int64_t j, bool values) {
-                    const int64_t at[] = {b, j / p.page_tokens};
-                    const int64_t row = table.i(at) * p.page_tokens + j % p.page_tokens;
-                    const int64_t width = values ? s.v_dim : s.k_dim;
-                    return cached(p, n.input(1), row, values) + h / group * width;
-                };
-                std::vector<double> score;
-                double top = -std::numeric_limits<double>::infinity(), sum = 0;
-                for (int64_t j = start; j <= position; ++j) {
-                    const float* key = row_of(j, false);
-                    double dot = 0;
-                    for (int64_t d = 0; d < s.k_dim; ++d) {
-                        const int64_t at[] = {t, h, d};
-                        dot += static_cast<double>(q.f(at)) * static_cast<double>(key[d]);
-                    }
-                    dot *= scale;
-                    if (softcap > 0) dot = softcap * std::tanh(dot / softcap);
-                    score.push_back(dot);
-                    top = std::max(top, dot);
-                }
-                for (double& x : score)
-                    sum += x = std::exp(x - top);
-                std::vector<double> mixed(static_cast<std::size_t>(s.v_dim), 0.0);
-                for (int64_t j = start; j <= position; ++j) {
-                    const float* row = row_of(j, true);
-                    for (std::size_t d = 0; d < mixed.size(); ++d)
-                        mixed[d] += score[static_cast<std::size_t>(j - start)] / sum *
-                                    static_cast<double>(row[d]);
-                }
-                for (int64_t d = 0; d < s.v_dim; ++d) {
-                    const int64_t at[] = {t, h, d};
-                    y.f(at) = static_cast<float>(mixed[static_cast<std::size_t>(d)]);
-                }
-            }
+        const int64_t next = b + 1, begin = cu.i({&b, 1}), end = cu.i({&next, 1});
+        const int64_t length = lengths.i({&b, 1});
+        if (begin < 0 || begin > end || end > q.dims[0] || end - begin > length ||
+            length > table.dims[1] * p.page_tokens)
+            return fail(RLX_INVALID_ARGUMENT, "toy: sequence {} does not fit its tables", b);
+        std::vector<float*> keys, values; // of positions 0, 1, ...
+        for (int64_t j = 0; j < length; ++j) {
+            const int64_t at[] = {b, j / p.page_tokens};
+            const int64_t row = table.i(at) * p.page_tokens + j % p.page_tokens;
+            keys.push_back(cached(p, n.input(1), row, false));
+            values.push_back(cached(p, n.input(1), row, true));
+            if (!keys.back()) return bad_row(row);
+        }
+        for (int64_t t = begin; t < end; ++t) {
+            const int64_t position = length - (end - t);
+            const int64_t first = window > 0 ? std::max<int64_t>(0, position - window + 1) : 0;
+            const auto seen = [&](std::vector<float*>& rows) {
+                return std::span<float* const>(rows).subspan(
+                    static_cast<std::size_t>(first), static_cast<std::size_t>(position - first + 1)
+                );
+            };
+            for (int64_t h = 0; h < q.dims[1]; ++h)
+                attend(
+                    {q,
+                     y,
+                     t,
+                     h,
+                     h / group,
+                     seen(keys),
+                     seen(values),
+                     n.real(RLX_ATTR_scale),
+                     n.real(RLX_ATTR_softcap)},
+                    s
+                );
         }
     }
     return {};

@@ -77,10 +77,7 @@ public:
 
     result<std::uint64_t> page_bytes(const rlx_compile_args& args, rlx_value state) {
         const rlx_value_info info = RLX_TRY(sdk::graph_reader(args.graph).value(state));
-        const rlx_state_slot& s = info.slot;
-        return static_cast<std::uint64_t>(
-            args.page_tokens * s.n_heads * (s.k_dim + s.v_dim) * int64_t{sizeof(float)}
-        );
+        return program::page_bytes(info.slot, args.page_tokens);
     }
 
 private:

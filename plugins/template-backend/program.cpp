@@ -2,6 +2,8 @@
 // Reading a graph, loading its weights, and finding the memory of a run.
 #include "toy.hpp"
 
+#include <algorithm>
+
 namespace toy {
 
 int64_t array::count() const {
@@ -108,26 +110,67 @@ status program::load_weights(const rlx_compile_args& args) {
     return {};
 }
 
-status program::prepare(const rlx_run_args& args) {
-    RLX_CHECK(evaluate(*this, {args.extents, args.n_extents}));
-    char* scratch = args.scratch ? sdk::host_buffer<>::of(args.scratch).data() : nullptr;
-    for (value& v : values) {
-        switch (v.info.kind) {
-        case RLX_VALUE_WEIGHT: v.memory = reinterpret_cast<char*>(v.weight.data()); break;
-        case RLX_VALUE_CONSTANT:
-            v.memory = const_cast<char*>(static_cast<const char*>(v.info.data.p)); // never written
-            break;
-        case RLX_VALUE_TEMP:
-            v.memory = v.info.is_output ? nullptr : scratch + v.info.scratch_offset;
-            break;
-        default: v.memory = nullptr; // bound below
-        }
+namespace {
+
+// Bytes a root needs in this run.
+std::uint64_t needed(const value& v) {
+    if (v.info.kind == RLX_VALUE_STATE) return 0; // every access looks for itself
+    std::uint64_t n = v.info.dtype == RLX_BOOL ? 1 : 4;
+    for (const int64_t d : v.dims)
+        n *= static_cast<std::uint64_t>(d);
+    return n;
+}
+
+// Where a root lies before anything is bound.
+void place(value& v, const sdk::host_buffer<>* scratch) {
+    v.memory = nullptr;
+    v.bytes = 0;
+    switch (v.info.kind) {
+    case RLX_VALUE_WEIGHT:
+        v.memory = reinterpret_cast<char*>(v.weight.data());
+        v.bytes = v.weight.size() * sizeof(float);
+        break;
+    case RLX_VALUE_CONSTANT:
+        v.memory = const_cast<char*>(static_cast<const char*>(v.info.data.p)); // never written
+        v.bytes = v.info.data.n;
+        break;
+    case RLX_VALUE_TEMP:
+        if (v.info.is_output || !scratch || v.info.scratch_offset > scratch->bytes) break;
+        v.memory = scratch->data() + v.info.scratch_offset;
+        v.bytes = scratch->bytes - v.info.scratch_offset;
+        break;
+    default: break; // inputs and states are bound by the caller
     }
-    for (std::uint64_t i = 0; i < args.n_bind; ++i) {
+}
+
+} // namespace
+
+status program::prepare(const rlx_run_args& args) {
+    if (args.n_extents > 0 && !args.extents)
+        return fail(RLX_INVALID_ARGUMENT, "toy: run without extents");
+    RLX_CHECK(evaluate(*this, {args.extents, args.n_extents}));
+    const auto* scratch = args.scratch ? &sdk::host_buffer<>::of(args.scratch) : nullptr;
+    for (value& v : values)
+        place(v, scratch);
+    for (std::uint64_t i = 0; args.bind && i < args.n_bind; ++i) {
         const rlx_binding b = sdk::binding_at(args, i);
         if (b.value >= values.size()) continue; // of a part of the graph that runs elsewhere
-        values[b.value].memory =
-            b.buffer ? sdk::host_buffer<>::of(b.buffer).data() : static_cast<char*>(b.host);
+        value& v = values[b.value];
+        v.memory = b.buffer ? sdk::host_buffer<>::of(b.buffer).data() : static_cast<char*>(b.host);
+        v.bytes = b.buffer ? std::min(b.bytes, sdk::host_buffer<>::of(b.buffer).bytes) : b.bytes;
+    }
+    for (std::size_t v = 1; v < values.size(); ++v) {
+        const value& x = values[v];
+        if (x.info.size == 0 || x.info.root != v) continue;
+        if (needed(x) > 0 && (!x.memory || x.bytes < needed(x)))
+            return fail(
+                RLX_INVALID_ARGUMENT,
+                "toy: value {} '{}' has {} bytes bound, {} are needed",
+                v,
+                x.info.name,
+                x.memory ? x.bytes : 0,
+                needed(x)
+            );
     }
     return {};
 }

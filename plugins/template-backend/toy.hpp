@@ -19,6 +19,7 @@ struct value {
     rlx_value_info info{};        // pointers are the graph's, which outlives the program
     std::vector<float> weight;    // roots of kind WEIGHT: all elements
     char* memory = nullptr;       // roots: first byte, in this run
+    std::uint64_t bytes = 0;      // roots: how many there are
     std::vector<int64_t> dims;    // numbers, in this run
     std::vector<int64_t> strides; // in elements
     int64_t offset = 0;           // elements from the root's first
@@ -73,6 +74,12 @@ struct program {
     status prepare(const rlx_run_args& args);
 
     array operator[](rlx_value v) const;
+
+    // Bytes of one page of a slot.
+    static std::uint64_t page_bytes(const rlx_state_slot& s, int64_t page_tokens) {
+        return static_cast<std::uint64_t>(page_tokens * s.n_heads * (s.k_dim + s.v_dim)) *
+               sizeof(float);
+    }
 
     // The slot a state value belongs to.
     const value& slot(rlx_value v) const { return values[values[v].info.root]; }

@@ -40,6 +40,7 @@ if(NM)
   endif()
 endif()
 
+run("rlx-plugin-check" "${PREFIX}/bin/rlx-plugin-check" "${library}" --weights checkpoint)
 file(READ "${WORK}/source/checkpoint/golden.json" golden)
 string(JSON prompt GET "${golden}" prompt)
 string(JSON want GET "${golden}" ids)

@@ -51,7 +51,6 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     d->isa = best_tier(d->features);
     const std::string_view forced = RLX_TRY(options.text_or("tier", ""));
     if (!forced.empty() && forced != "auto") d->isa = RLX_TRY(parse_tier(forced, d->features));
-    d->build.fuse = RLX_TRY(options.i64_or("fuse", 1)) != 0;
     return d;
 }
 
@@ -107,8 +106,8 @@ result<std::unique_ptr<program>> device::prepare(const rlx_compile_args& args) c
         return fail(RLX_INVALID_ARGUMENT, "cpu: no graph to compile");
     auto p = std::make_unique<program>();
     p->cfg = RLX_TRY(configure(args));
-    build_options how = build;
-    if (RLX_TRY(sdk::options_view(args.options).i64_or("fuse", 1)) == 0) how.fuse = false;
+    build_options how;
+    how.fuse = RLX_TRY(sdk::options_view(args.options).i64_or("fuse", 1)) != 0;
     RLX_CHECK(build_program(*p, args, how));
     return p;
 }

@@ -16,7 +16,6 @@ public:
 
     static status device_info(std::uint32_t index, sdk::options_writer out);
     // "tier": baseline, avx2, avx512, avx512_vnni; empty or absent: the best this machine has.
-    // "fuse": 0 keeps every node a step of its own.
     static result<std::unique_ptr<device>> open(std::uint32_t index, sdk::options_view options);
 
     status supports(
@@ -33,7 +32,6 @@ public:
 
     cpu_features features;
     tier isa = tier::baseline;
-    build_options build;
 
 private:
     result<program_config> configure(const rlx_compile_args& args) const;

@@ -267,7 +267,6 @@ public:
     session(net& n, const setup& s) : n_(n), api_(backend()) {
         options o;
         if (!s.tier.empty()) o.set_string("tier", s.tier);
-        o.set_int("fuse", s.fuse ? 1 : 0);
         error = text(api_.open(nullptr, 0, o.handle(), &device_));
         if (!error.empty()) return;
         const auto claims = [&](std::span<const std::uint32_t> nodes,
@@ -294,6 +293,7 @@ public:
         for (std::uint32_t i = 0; i < nodes_.size(); ++i)
             nodes_[i] = i;
         compile_options_.set_string("compute", s.compute).set_string("kv", s.kv);
+        compile_options_.set_int("fuse", s.fuse ? 1 : 0);
         args_.size = sizeof args_;
         args_.page_tokens = s.page_tokens;
         args_.graph = n.g->handle();
