@@ -113,7 +113,73 @@ scan_notes(std::string_view notes, std::uint64_t align, std::vector<std::string>
     return {};
 }
 
+constexpr std::uint64_t max_dynamic = 1 << 20; // bytes of the dynamic section
+constexpr std::uint64_t max_strings = 64 << 20;
+
+result<std::vector<Elf64_Dyn>> read_dynamic(int fd, const std::vector<Elf64_Phdr>& segments) {
+    std::vector<Elf64_Dyn> out;
+    for (const auto& segment : segments) {
+        if (segment.p_type != PT_DYNAMIC) continue;
+        if (segment.p_filesz > max_dynamic) return bad("has a dynamic section longer than 1 MiB");
+        const auto bytes =
+            RLX_TRY(read_at(fd, segment.p_offset, segment.p_filesz, "the dynamic section"));
+        for (std::uint64_t at = 0; inside(at, sizeof(Elf64_Dyn), bytes.size());
+             at += sizeof(Elf64_Dyn)) {
+            const auto entry = load<Elf64_Dyn>(bytes, at);
+            if (entry.d_tag == DT_NULL) break;
+            out.push_back(entry);
+        }
+    }
+    return out;
+}
+
+// The table of names of the dynamic section.
+result<std::string> read_names(
+    int fd,
+    std::uint64_t file_size,
+    const std::vector<Elf64_Phdr>& segments,
+    const std::vector<Elf64_Dyn>& entries
+) {
+    std::uint64_t address = 0, n = 0;
+    for (const auto& entry : entries) {
+        if (entry.d_tag == DT_STRTAB) address = entry.d_un.d_ptr;
+        if (entry.d_tag == DT_STRSZ) n = entry.d_un.d_val;
+    }
+    for (const auto& segment : segments) {
+        if (segment.p_type != PT_LOAD || address < segment.p_vaddr ||
+            address - segment.p_vaddr >= segment.p_filesz)
+            continue;
+        const auto offset = checked_add(segment.p_offset, address - segment.p_vaddr);
+        if (!offset || n > max_strings || !inside(*offset, n, file_size)) break;
+        return read_at(fd, *offset, n, "the names of the libraries it needs");
+    }
+    return bad("has no readable table of names");
+}
+
+// A text of the table; one that does not end in it is empty.
+std::string name_at(const std::string& names, std::uint64_t at) {
+    const auto end = at < names.size() ? names.find('\0', at) : names.npos;
+    return end == names.npos ? std::string() : names.substr(at, end - at);
+}
+
 } // namespace
+
+result<library_needs> read_library_needs(int fd, std::uint64_t file_size) {
+    const auto segments = RLX_TRY(read_segments(fd, file_size));
+    const auto entries = RLX_TRY(read_dynamic(fd, segments));
+    library_needs out;
+    if (entries.empty()) return out;
+    const std::string names = RLX_TRY(read_names(fd, file_size, segments, entries));
+    for (const auto& entry : entries) {
+        const bool is_path = entry.d_tag == DT_RPATH || entry.d_tag == DT_RUNPATH;
+        if (entry.d_tag == DT_NEEDED) out.needed.push_back(name_at(names, entry.d_un.d_val));
+        if (!is_path) continue;
+        const std::string path = name_at(names, entry.d_un.d_val) + ":";
+        for (std::size_t at = 0, end; (end = path.find(':', at)) != path.npos; at = end + 1)
+            out.search.push_back(path.substr(at, end - at));
+    }
+    return out;
+}
 
 result<std::string> read_manifest_note(int fd, std::uint64_t file_size) {
     std::vector<std::string> found;

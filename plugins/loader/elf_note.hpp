@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Reads the manifest out of a plugin file without running any of it. The file may be hostile: only
-// the ELF header and the program headers are believed, and those only within the file's size.
+// Reads the manifest of a plugin file, and which libraries it asks for, without running any of it.
+// The file may be hostile: every offset is checked against the file's size.
 #pragma once
 
 #include "rlx/base/result.hpp"
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace rlx::loader {
 
@@ -15,5 +16,13 @@ inline constexpr std::uint64_t max_manifest_bytes = 1 << 20;
 // The text of the one RLX note. Also makes sure that the file is a complete shared object for this
 // machine: mapping a cut one would kill the process.
 result<std::string> read_manifest_note(int fd, std::uint64_t file_size);
+
+// What the system's loader will look for, and where.
+struct library_needs {
+    std::vector<std::string> needed; // DT_NEEDED
+    std::vector<std::string> search; // DT_RPATH and DT_RUNPATH, split at colons
+};
+
+result<library_needs> read_library_needs(int fd, std::uint64_t file_size);
 
 } // namespace rlx::loader

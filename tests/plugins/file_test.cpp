@@ -136,12 +136,13 @@ TEST_F(plugin_file, whose_sidecar_differs_is_refused) {
 }
 
 TEST_F(plugin_file, that_needs_another_abi_is_refused_with_both_numbers) {
+    const std::string speaks = std::to_string(RLX_ABI_MAJOR) + "." + std::to_string(RLX_ABI_MINOR);
     const auto file = box.add("toy");
     edit(file, "\"major\": 1", "\"major\": 2");
-    EXPECT_TRUE(refused(*box.open(), file, "needs plugin ABI 2.0, this host speaks 1.0"));
+    EXPECT_TRUE(refused(*box.open(), file, "needs plugin ABI 2.0, this host speaks " + speaks));
     edit(file, "\"major\": 2", "\"major\": 1");
     edit(file, "\"min_minor\": 0", "\"min_minor\": 7");
-    EXPECT_TRUE(refused(*box.open(), file, "needs plugin ABI 1.7, this host speaks 1.0"));
+    EXPECT_TRUE(refused(*box.open(), file, "needs plugin ABI 1.7, this host speaks " + speaks));
 }
 
 TEST_F(plugin_file, with_a_bad_manifest_is_refused_naming_the_key) {

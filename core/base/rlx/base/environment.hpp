@@ -42,6 +42,13 @@ inline constexpr env_var env_vars[] = {
      "",
      "directories searched for plugins before the installed ones",
      true},
+    {"LD_LIBRARY_PATH",
+     env_type::path_list,
+     "",
+     "the system's loader looks here for libraries; a plugin that would get one from a folder "
+     "others "
+     "may write to is refused",
+     true},
     {"RLX_LOG", env_type::string, "warn", "log level: error, warn, info, debug", false},
     {"RLX_CACHE_DIR",
      env_type::path,
