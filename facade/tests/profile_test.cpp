@@ -97,6 +97,32 @@ TEST(profile, an_empty_file_is_the_preset_with_another_name) {
     EXPECT_FALSE(preset_profile("lm").from_file());
 }
 
+TEST(profile, the_file_in_the_documents_has_every_key_at_its_default) {
+    std::ifstream in(RLX_SOURCE_DIR "/docs/profiles.md");
+    const std::string page{std::istreambuf_iterator<char>(in), {}};
+    const std::size_t from = page.find("```toml\n"), to = page.find("```", from + 3);
+    ASSERT_NE(to, page.npos);
+    const compile_profile p = parsed(std::string_view(page).substr(from + 8, to - from - 8));
+    for (const bool given :
+         {p.policy.given(),
+          p.target.given(),
+          p.assert_clean.given(),
+          p.skip.given(),
+          p.dce.given(),
+          p.constant_folding.given(),
+          p.verbose.given(),
+          p.compute.given(),
+          p.mixed.given(),
+          p.mode.given(),
+          p.backends.contains("cpu")})
+        EXPECT_TRUE(given);
+    const compile_profile preset = preset_profile("lm");
+    EXPECT_EQ(p.policy.value, preset.policy.value);
+    EXPECT_EQ(p.dce.value, preset.dce.value);
+    EXPECT_EQ(p.skip.value, preset.skip.value);
+    EXPECT_EQ(p.mode.value, preset.mode.value);
+}
+
 struct wrong {
     std::string_view text;
     std::string_view says; // all of it
