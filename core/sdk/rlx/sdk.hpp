@@ -19,6 +19,9 @@
 
 #include "rlx/sdk/backend.hpp"
 #include "rlx/sdk/blocks.hpp"
+#include "rlx/sdk/codec.hpp"
+#include "rlx/sdk/conv.hpp"
+#include "rlx/sdk/dit.hpp"
 #include "rlx/sdk/error.hpp"
 #include "rlx/sdk/flow.hpp"
 #include "rlx/sdk/graph.hpp"
@@ -30,4 +33,5 @@
 #include "rlx/sdk/state.hpp"
 #include "rlx/sdk/table.hpp"
 #include "rlx/sdk/text.hpp"
+#include "rlx/sdk/vit.hpp"
 #include "rlx/sdk/weights.hpp"

@@ -115,6 +115,11 @@ inline tensor bias_of(scope m, enum bias mode, std::int64_t out) {
     return m.weight("bias", {out}, flags);
 }
 
+inline tensor as_f32(scope m, tensor w) {
+    if (!w || m.graph().dtype_of(w) == RLX_F32) return w;
+    return m.op(RLX_OP_Cast, {w}, {attr(RLX_ATTR_dtype, RLX_F32)});
+}
+
 // Expected innermost weight size for an operand of x's width; symbolic widths are left to the
 // graph.
 inline dim width_of(scope m, tensor x) {
@@ -123,6 +128,13 @@ inline dim width_of(scope m, tensor x) {
 }
 
 } // namespace detail
+
+// The tensor m.leaf as f32, whatever float type the file has: for operands of elementwise ops.
+inline tensor f32_weight(
+    scope m, std::string_view leaf, std::initializer_list<dim> expect, std::uint32_t flags = 0
+) {
+    return detail::as_f32(m, m.weight(leaf, expect, flags));
+}
 
 // x [..., in] -> [..., out], weight [out, in], bias [out]
 inline tensor linear(scope m, tensor x, linear_options o = {}) {
@@ -139,6 +151,19 @@ inline tensor embedding(scope m, tensor ids, std::int64_t n_rows, std::int64_t w
 inline tensor rms_norm(scope m, tensor x, double eps) {
     const tensor w = m.weight("weight", {detail::width_of(m, x)});
     return m.op(RLX_OP_RmsNorm, {x, w}, {attr_real(RLX_ATTR_eps, eps)});
+}
+
+// Whether a norm has a weight and a bias of its own.
+enum class affine { none, weight, weight_and_bias };
+
+// Over the innermost axis, per row: (x - mean) / sqrt(var + eps) * weight + bias.
+inline tensor
+layer_norm(scope m, tensor x, double eps, enum affine params = affine::weight_and_bias) {
+    const dim width = detail::width_of(m, x);
+    tensor w, b;
+    if (params != affine::none) w = m.weight("weight", {width});
+    if (params == affine::weight_and_bias) b = m.weight("bias", {width});
+    return m.op(RLX_OP_LayerNorm, {x, w, b}, {attr_real(RLX_ATTR_eps, eps)});
 }
 
 // ---- feed-forward ----
@@ -189,6 +214,78 @@ inline tensor softmax_moe(scope m, tensor x, const moe_options& o) {
 }
 
 // ---- attention ----
+
+// [B, T, n_heads * head_dim] -> [B, T, n_heads, head_dim]
+inline tensor split_heads_batched(scope m, tensor x, std::int64_t n_heads) {
+    const shape s = m.graph().shape_of(x);
+    if (!m.ok()) return {};
+    if (s.rank != 3 || s.dims[2] < 0 || n_heads <= 0 || s.dims[2] % n_heads != 0) {
+        m.fail(RLX_CORRUPT_DATA, "{} features do not split into {} heads", s.back(), n_heads);
+        return {};
+    }
+    return reshape(m, x, {s.dims[0], s.dims[1], n_heads, s.dims[2] / n_heads});
+}
+
+// [B, T, n_heads, head_dim] -> [B, T, n_heads * head_dim]
+inline tensor merge_heads_batched(scope m, tensor x) {
+    const shape s = m.graph().shape_of(x);
+    if (!m.ok()) return {};
+    if (s.rank != 4 || s.dims[2] < 0 || s.dims[3] < 0) {
+        m.fail(RLX_INTERNAL, "expected [B, T, heads, head_dim], got rank {}", s.rank);
+        return {};
+    }
+    return reshape(m, x, {s.dims[0], s.dims[1], s.dims[2] * s.dims[3]});
+}
+
+struct dense_attention_options {
+    double scale = 0; // 0: head_dim^-0.5
+    bool causal = false;
+    std::int64_t window = 0; // with causal: keys a query sees, its own included; 0 = all
+    double softcap = 0;      // 0 = none
+    tensor mask = {};        // f32 that broadcasts to [B, Hq, Tq, Tk], added to the scores
+};
+
+// Attention without a cache: q [B, Tq, Hq, d], k [B, Tk, Hkv, d], v [B, Tk, Hkv, dv], Hq a multiple
+// of Hkv -> [B, Tq, Hq, dv].
+inline tensor
+dense_attention(scope m, tensor q, tensor k, tensor v, const dense_attention_options& o = {}) {
+    const dim width = m.graph().shape_of(q).back();
+    if (!m.ok()) return {};
+    if (o.scale <= 0 && width <= 0) {
+        m.fail(RLX_INTERNAL, "attention needs a scale or a head size that is known");
+        return {};
+    }
+    const double head_scale = o.scale > 0 ? o.scale : 1.0 / std::sqrt(static_cast<double>(width));
+    return m.op(
+        RLX_OP_Attention,
+        {q, k, v, o.mask},
+        {attr_real(RLX_ATTR_scale, head_scale),
+         attr(RLX_ATTR_causal, o.causal ? 1 : 0),
+         attr(RLX_ATTR_window, o.window),
+         attr_real(RLX_ATTR_softcap, o.softcap)}
+    );
+}
+
+// x [B, T, H, hd] with the same positions in every sample, table [T, dim] from a RopeTable (or
+// [T, dim] made by the host: cosines, then sines). interleaved: pairs (2j, 2j + 1), else
+// (j, j + dim / 2).
+inline tensor rope_batched(scope m, tensor x, tensor table, bool interleaved) {
+    const shape s = m.graph().shape_of(x), t = m.graph().shape_of(table);
+    if (!m.ok()) return {};
+    if (s.rank != 4 || t.rank != 2) {
+        m.fail(RLX_INTERNAL, "rope wants [B, T, heads, head_dim] and a table [T, dim]");
+        return {};
+    }
+    const std::array<dim, 3> spread{s.dims[0], t.dims[0], t.dims[1]};
+    const tensor tables = m.op(RLX_OP_Broadcast, {table}, {attr_list(RLX_ATTR_dims, spread)});
+    const dim rows = m.graph().combine(RLX_DIM_MUL, s.dims[0], s.dims[1]);
+    const tensor y = m.op(
+        RLX_OP_Rope,
+        {reshape(m, x, {rows, s.dims[2], s.dims[3]}), reshape(m, tables, {rows, t.dims[1]})},
+        {attr(RLX_ATTR_pairing, interleaved ? 1 : 0)}
+    );
+    return reshape(m, y, {s.dims[0], s.dims[1], s.dims[2], s.dims[3]});
+}
 
 // What the host feeds a causal language model (rlx/abi/family.h).
 struct lm_inputs {

@@ -168,6 +168,14 @@ public:
         return s;
     }
 
+    // RLX_F32 after an error.
+    std::uint32_t dtype_of(tensor t) const {
+        rlx_value_info info{};
+        info.size = sizeof info;
+        if (!ok() || !errors_->check(table_->value(g_, t.id, &info))) return RLX_F32;
+        return info.dtype;
+    }
+
 private:
     const rlx_graph_v1* table_;
     rlx_graph* g_;
