@@ -28,7 +28,6 @@
 #include "rlx/sdk/host.hpp"
 #include "rlx/sdk/lm.hpp"
 #include "rlx/sdk/models.hpp"
-#include "rlx/sdk/models.hpp"
 #include "rlx/sdk/plugin.hpp"
 #include "rlx/sdk/state.hpp"
 #include "rlx/sdk/table.hpp"

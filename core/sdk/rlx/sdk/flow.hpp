@@ -93,8 +93,8 @@ public:
 
     // -- parameters: made once per build, however often they are asked for
 
-    // The tensor <path>.<leaf>; expect is the shape in the file. Packed weights cannot be
-    // transposed: ask for them as the file has them.
+    // The tensor <path>.<leaf>; expect is the shape in the file. Transposed, it is computed from the
+    // file's in f32, for operands of MatMul; packed weights cannot be: take them as they are.
     tensor
     load(std::string_view leaf, std::initializer_list<dim> expect, load_options o = {}) const {
         const std::string key =
@@ -107,7 +107,8 @@ public:
                 at_.fail(RLX_INTERNAL, "{}: only matrices are transposed", leaf);
                 return {};
             }
-            return copy(at_, permute(at_, w, {1, 0}));
+            const tensor turned = permute(at_, w, {1, 0});
+            return at_.op(RLX_OP_Cast, {turned}, {attr(RLX_ATTR_dtype, RLX_F32)});
         });
     }
 
