@@ -2,10 +2,6 @@
 // The C API's half with text and ids: tokens, chat, generating, logits, embedding.
 #include "c_api.hpp"
 
-#include "rlx/base/utf8.hpp"
-
-#include <nlohmann/json.hpp>
-
 #include <cstddef>
 
 namespace rlx::c_api {
@@ -146,20 +142,14 @@ rlx_error* generate(
     });
 }
 
-// The array as the JSON the template reads.
-result<std::string> messages_json(const rlx_message* messages, std::uint64_t n) {
-    nlohmann::json out = nlohmann::json::array();
-    for (const rlx_message& m : RLX_TRY(read_array(messages, n, "messages"))) {
-        const std::string_view role = RLX_TRY(read_text(m.role, "role"));
-        const std::string_view content = RLX_TRY(read_text(m.content, "content"));
-        for (const std::string_view text : {role, content})
-            if (!utf8_valid(text))
-                return error{
-                    RLX_INVALID_ARGUMENT, fmt::format("message {} is not UTF-8", out.size())};
-        out.push_back({{"role", role}, {"content", content}});
-    }
-    if (out.empty()) return error{RLX_INVALID_ARGUMENT, "no messages: at least one is needed"};
-    return out.dump();
+result<std::vector<chat_message>> read_messages(const rlx_message* first, std::uint64_t n) {
+    std::vector<chat_message> out;
+    for (const rlx_message& m : RLX_TRY(read_array(first, n, "messages")))
+        out.push_back(
+            {std::string(RLX_TRY(read_text(m.role, "role"))),
+             std::string(RLX_TRY(read_text(m.content, "content")))}
+        );
+    return out;
 }
 
 result<render_options> read_chat(const rlx_chat_options* given) {
@@ -172,7 +162,7 @@ result<render_options> read_chat(const rlx_chat_options* given) {
     return out;
 }
 
-// `messages`: () -> result<std::string>, JSON.
+// `messages`: () -> result of what lm_runner::render_chat takes.
 template <class Messages>
 rlx_error* render(
     rlx_model* model,
@@ -269,7 +259,7 @@ rlx_error* rlx_model_render_chat(
     uint64_t* n_text
 ) {
     return render(model, options, text, n_text, [&] {
-        return messages_json(messages, n_messages);
+        return read_messages(messages, n_messages);
     });
 }
 
@@ -280,8 +270,8 @@ rlx_error* rlx_model_render_chat_json(
     char** text,
     uint64_t* n_text
 ) {
-    return render(model, options, text, n_text, [&]() -> rlx::result<std::string> {
-        return std::string(RLX_TRY(read_text(messages, "messages")));
+    return render(model, options, text, n_text, [&]() -> rlx::result<std::string_view> {
+        return RLX_TRY(read_text(messages, "messages"));
     });
 }
 

@@ -4,9 +4,11 @@
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
 #include "rlx/base/threads.hpp"
+#include "rlx/base/utf8.hpp"
 #include "services.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -301,6 +303,18 @@ lm_runner::tokenize(std::string_view text, const encode_options& options) {
 
 result<std::string> lm_runner::detokenize(std::span<const std::int32_t> ids) {
     return state_->files->detokenize(ids);
+}
+
+result<std::string>
+lm_runner::render_chat(std::span<const chat_message> messages, const render_options& options) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const auto& [role, content] : messages) {
+        if (!utf8_valid(role) || !utf8_valid(content))
+            return error{RLX_INVALID_ARGUMENT, fmt::format("message {} is not UTF-8", list.size())};
+        list.push_back({{"role", role}, {"content", content}});
+    }
+    if (list.empty()) return error{RLX_INVALID_ARGUMENT, "no messages: at least one is needed"};
+    return render_chat(list.dump(), options);
 }
 
 result<std::string>

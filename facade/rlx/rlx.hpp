@@ -43,6 +43,12 @@ struct fallback {
     std::string what, reason;
 };
 
+// One turn of a conversation.
+struct chat_message {
+    std::string role; // "system" | "user" | "assistant" | "tool"
+    std::string content;
+};
+
 // What a model is opened for: the head, or the hidden states below it.
 enum class lm_task { generate, embed };
 
@@ -105,6 +111,12 @@ public:
     result<std::vector<std::int32_t>>
     tokenize(std::string_view text, const encode_options& options = {});
     result<std::string> detokenize(std::span<const std::int32_t> ids);
+    // The conversation as the prompt the model was trained on, by the checkpoint's own template;
+    // tokenise it with {.parse_special = true}. RLX_INVALID_ARGUMENT for no messages or text that
+    // is not UTF-8, RLX_MISSING_METADATA when the checkpoint has no template.
+    result<std::string>
+    render_chat(std::span<const chat_message> messages, const render_options& options = {});
+    // The same from JSON, for what templates know beyond role and content.
     result<std::string>
     render_chat(std::string_view messages_json, const render_options& options = {});
 

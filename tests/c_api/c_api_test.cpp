@@ -139,21 +139,25 @@ TEST(c_api, a_kept_cache_is_used_by_the_next_prompt) {
     EXPECT_GT(tell(model.get(), how).result.cached_tokens, 0);
 }
 
-TEST(c_api, chat_is_rendered_by_the_checkpoints_template_or_refused) {
+TEST(c_api, chat_is_rendered_by_the_checkpoints_template) {
     const rlx_message message{rlx_cstr("user"), rlx_cstr("Tell me a \"story\"")};
     char *text = nullptr, *from_json = nullptr;
     std::uint64_t n = 0;
-    const outcome rendered(rlx_model_render_chat(story(), &message, 1, nullptr, &text, &n));
+    EXPECT_OK(rlx_model_render_chat(story(), &message, 1, nullptr, &text, &n));
     const c_array<char> held(text);
-    if (rendered.code == RLX_OK) {
-        EXPECT_NE(std::string(text).find("Tell me a \"story\""), std::string::npos);
-        const std::string json = R"([{"role": "user", "content": "Tell me a \"story\""}])";
-        EXPECT_OK(rlx_model_render_chat_json(story(), s(json), nullptr, &from_json, &n));
-        EXPECT_STREQ(from_json, text);
-        rlx_free(from_json);
-    } else {
-        EXPECT_EQ(rendered.code, std::uint32_t{RLX_MISSING_METADATA}) << rendered.message;
-    }
+    ASSERT_NE(text, nullptr);
+    EXPECT_NE(std::string(text).find("Tell me a \"story\""), std::string::npos);
+    EXPECT_TRUE(std::string(text).ends_with("assistant\n")) << text;
+    const std::string json = R"([{"role": "user", "content": "Tell me a \"story\""}])";
+    EXPECT_OK(rlx_model_render_chat_json(story(), s(json), nullptr, &from_json, &n));
+    EXPECT_STREQ(from_json, text);
+    rlx_free(from_json);
+    rlx_chat_options closed;
+    rlx_chat_options_init(&closed);
+    closed.flags = RLX_CHAT_NO_GENERATION_PROMPT;
+    EXPECT_OK(rlx_model_render_chat(story(), &message, 1, &closed, &from_json, &n));
+    EXPECT_LT(n, std::string(text).size());
+    rlx_free(from_json);
 }
 
 TEST(c_api, logits_are_those_of_the_next_token) {
