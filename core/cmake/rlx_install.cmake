@@ -93,7 +93,7 @@ function(rlx_install_export)
     endif()
   endforeach()
 
-  foreach(folder core/abi core/sdk core/base core/formats core/graph core/runtime core/text plugins/loader facade)
+  foreach(folder core/abi core/sdk core/base core/formats core/graph core/runtime core/text core/media plugins/loader facade)
     if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/rlx")
       install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/rlx" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev
         FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp" PATTERN "*.def")
