@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "fake_lm.hpp"
 
+#include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
 #include "rlx/graph/graph.hpp"
 
@@ -39,7 +40,21 @@ rlx_error* fail(std::uint32_t code, std::string_view message) {
 
 // ---- family
 
-rlx_error* family_open(void* self, rlx_weights*, const rlx_options*, void** model) {
+rlx_error* family_open(void* self, rlx_weights*, const rlx_options* opts, void** model) {
+    const rlx_options_v1* t = options_table();
+    std::string& asked = self_of(self).asked;
+    asked.clear();
+    for (const char* key : {"compute", "kv", "max_seq", "infer.mode", "profile"}) {
+        rlx_str text{};
+        std::int64_t number = 0;
+        std::uint32_t found = 0;
+        if (rlx_error* e = std::string_view(key) == "max_seq"
+                               ? t->get_i64(opts, str(key), &number, &found)
+                               : t->get_str(opts, str(key), &text, &found))
+            return e;
+        const std::string said = text.p ? std::string(view(text)) : std::to_string(number);
+        asked += (asked.empty() ? "" : " ") + (found ? said : std::string("none"));
+    }
     self_of(self).open_models++;
     *model = self;
     return nullptr;
@@ -175,6 +190,9 @@ rlx_error* backend_compile(void* device, const rlx_compile_args* args, void** ou
     f.compute = view(text);
     if (rlx_error* e = t->get_str(args->options, str("kv"), &text, &found)) return e;
     f.kv = view(text);
+    f.fuse = 1;
+    if (rlx_error* e = options_table()->get_i64(args->options, str("fuse"), &f.fuse, &found))
+        return e;
     if (args->progress) args->progress(args->progress_ctx, 1, 2);
     if (args->cancel && *args->cancel) return fail(RLX_CANCELLED, "cancelled while compiling");
     if (args->progress) args->progress(args->progress_ctx, 2, 2);

@@ -38,6 +38,8 @@ struct fake_lm {
     int runs = 0, open_devices = 0, compiles = 0, copies = 0, open_models = 0, programs = 0,
         buffers = 0;
     std::string compute, kv; // options of the last compile
+    std::int64_t fuse = 1;
+    std::string asked; // options of the last family open: "compute kv max_seq infer.mode profile"
 
     lm_model::parts parts();
 };

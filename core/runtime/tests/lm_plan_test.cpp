@@ -265,6 +265,22 @@ TEST(lm_plan, a_backend_table_that_is_too_short_is_refused_by_name) {
     EXPECT_TRUE(contains(model.error().message, "'page_bytes'")) << model.error().message;
 }
 
+TEST(lm_options_test, a_family_and_a_backend_are_told_what_the_run_was_asked_for) {
+    fake_lm fake;
+    lm_options o;
+    ASSERT_TRUE(lm_model::open(fake.parts(), o).ok());
+    EXPECT_EQ(fake.asked, "auto auto 0 production preset default");
+    EXPECT_EQ(fake.fuse, 1);
+    o.compute = "f32";
+    o.max_seq = 128;
+    o.infer_mode = "parity";
+    o.profile = "x.rlx.toml";
+    o.fuse = false;
+    ASSERT_TRUE(lm_model::open(fake.parts(), o).ok());
+    EXPECT_EQ(fake.asked, "f32 auto 128 parity x.rlx.toml");
+    EXPECT_EQ(fake.fuse, 0);
+}
+
 TEST(memory, without_cgroups_it_is_what_the_kernel_says) {
     const fake_root root{
         {"proc/meminfo", "MemTotal:       16000000 kB\nMemAvailable:    4000000 kB\n"}};
