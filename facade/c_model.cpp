@@ -3,7 +3,7 @@
 #include "c_api.hpp"
 
 #include "rlx/base/log.hpp"
-#include "services.hpp"
+#include "rlx/services.hpp"
 
 #include <limits>
 #include <mutex>

@@ -3,7 +3,7 @@
 
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
-#include "services.hpp"
+#include "rlx/services.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -5,7 +5,7 @@
 #include "rlx/base/log.hpp"
 #include "rlx/base/threads.hpp"
 #include "rlx/base/utf8.hpp"
-#include "services.hpp"
+#include "rlx/services.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
