@@ -29,7 +29,8 @@ bool takes_commands(const command_spec& spec) {
 // A positional argument is a path, unless it is a command, a question or only "-".
 bool takes_files(const command_spec& spec) {
     return spec.positional.find("path") != std::string::npos ||
-           spec.positional.find("weights") != std::string::npos;
+           spec.positional.find("weights") != std::string::npos ||
+           spec.positional.find(".so") != std::string::npos;
 }
 
 template <class Each>
@@ -88,7 +89,7 @@ std::string bash_branches(const manual_entry& e, const std::string& path) {
         if (!b.any_other)
             out += bash_branches(b, path + (path.empty() ? "" : " ") + std::string(word_of(b)));
     for (const manual_entry& b : e.below)
-        if (b.any_other) out += bash_branch(b, "*");
+        if (b.any_other) out += bash_branch(b, "' '");
     return out;
 }
 
@@ -100,7 +101,9 @@ std::string bash_path(const manual_entry& e) {
         for (const manual_entry& c : b.below)
             nested += (nested.empty() ? "" : "|") + std::string(word_of(c));
         if (b.any_other)
-            out += "        *) path=' ' ;;\n";
+            out += "        *)\n            [[ $'\\n'$(_rlx_list families)$'\\n' == "
+                   "*$'\\n'${COMP_WORDS[1]}$'\\n'* ]] "
+                   "&& path=' ' || path='?' files=-f ;;\n";
         else if (nested.empty())
             out += fmt::format("        {0}) path={0} ;;\n", word_of(b));
         else
@@ -181,12 +184,11 @@ std::string zsh_body(const manual_entry& e, const std::string& indent) {
     std::string out = indent + "if ((CURRENT > 2)); then\n" + indent + "    case $words[2] in\n";
     const std::string inner = indent + "        ";
     for (const manual_entry& b : e.below) {
-        out += fmt::format(
-            "{}    {})\n{}shift words; ((CURRENT--))\n",
-            indent,
-            b.any_other ? "*" : word_of(b),
-            inner
-        );
+        out += fmt::format("{}    {})\n", indent, b.any_other ? "*" : word_of(b));
+        if (b.any_other)
+            out += inner + "(($(command rlx-run help --list families 2>/dev/null | cut -f1 | "
+                           "grep -cFx -- $words[2]))) || { _files; return }\n";
+        out += inner + "shift words; ((CURRENT--))\n";
         out += zsh_body(b, inner) + inner + "return ;;\n";
     }
     return out + indent + "    esac\n" + indent + "fi\n" + zsh_arguments(e, indent);
@@ -249,7 +251,7 @@ fish_entries(const manual_entry& e, const std::string& program, const std::strin
     for (const manual_entry& b : e.below) {
         if (!b.any_other) continue;
         const std::string other = fmt::format("{}_past{}", function, siblings);
-        below += fish_entry(head + fish_quoted(other), b);
+        below += fish_entry(head + fish_quoted(other + "; and __rlx_family"), b);
         condition += fmt::format("; and not {}_past", function);
     }
     return fish_entry(head + fish_quoted(condition), e) + below;
@@ -309,6 +311,9 @@ std::string fish_completion(const manual_entry& program) {
                "# fish completion of {0}, made by 'rlx-run help --format fish'\n"
                "function __rlx_list # what the plugins here offer\n"
                "    command rlx-run help --list $argv[1] 2>/dev/null\n"
+               "end\n"
+               "function __rlx_family # a family was given\n"
+               "    contains (commandline -opc)[2] (__rlx_list families | cut -f1)\n"
                "end\n"
                "function {1}_in # the line goes through these words\n"
                "    set -l words (commandline -opc)[2..-1]\n"

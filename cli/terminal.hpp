@@ -25,8 +25,8 @@ void catch_signals();
 // For a REPL: forgets the signal so that the next answer can run.
 void reset_cancel();
 
-// While it lives, what is typed does not appear on the terminal; it waits for the next read. One at a
-// time; a second signal that ends the process restores the terminal.
+// While it lives, what is typed does not appear on the terminal; it waits for the next read. One at
+// a time; a second signal that ends the process restores the terminal.
 class echo_off {
 public:
     echo_off();

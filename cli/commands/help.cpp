@@ -4,11 +4,13 @@
 #include "../catalog.hpp"
 #include "../commands.hpp"
 #include "../manual.hpp"
+#include "../plugin_check.hpp"
 
 #include "rlx/cli/cli.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 namespace rlx::cli {
 
@@ -79,6 +81,7 @@ manual_entry launcher(const std::string& name) {
     const std::string program = "rlx-" + name;
     for (const builtin& b : builtin_commands())
         if (b.name == name) return entry_of(b, program);
+    if (name == "plugin-check") return {program, plugin_check_spec()};
     return {program, describe_family(name).spec};
 }
 
@@ -92,7 +95,8 @@ result<manual_entry> entry_named(std::span<const std::string> path) {
                 RLX_INVALID_ARGUMENT, fmt::format("{} has no subcommand '{}'", path[0], path[1])};
         }
     auto catalog = RLX_TRY(plugin_catalog::open());
-    if (path.size() == 1 && catalog->find("family", path[0]).ok()) return launcher(path[0]);
+    if (path.size() == 1 && (path[0] == "plugin-check" || catalog->find("family", path[0]).ok()))
+        return launcher(path[0]);
     return error{
         RLX_INVALID_ARGUMENT,
         fmt::format("no command or family '{}'; 'rlx-run help' lists them", path[0])};
@@ -132,12 +136,18 @@ void add_line(std::string& out, std::string_view name, std::string_view what) {
 result<std::string> listed(std::string_view what) {
     auto catalog = RLX_TRY(plugin_catalog::open());
     std::string out;
-    if (what == "commands")
-        for (const command& c : registered())
-            add_line(out, c.name, c.description);
     if (what == "commands" || what == "families") {
+        std::map<std::string, std::string> named; // a family brings a command of its name
         for (const auto& m : catalog->all("family"))
-            add_line(out, m.entry->name, m.entry->summary);
+            named.emplace(m.entry->name, m.entry->summary);
+        if (what == "commands") {
+            for (const command& c : registered())
+                named.insert_or_assign(c.name, c.description);
+            for (const auto& m : catalog->all("command"))
+                named.emplace(m.entry->name, m.entry->summary);
+        }
+        for (const auto& [name, summary] : named)
+            add_line(out, name, summary);
     } else if (what == "devices") {
         add_line(out, "auto", "the best device that is there");
         for (const auto& m : catalog->all("backend"))

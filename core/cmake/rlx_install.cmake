@@ -39,6 +39,9 @@ function(rlx_install_share)
   set(share "${PROJECT_BINARY_DIR}/package/share")
   if(TARGET rlx-run AND (NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR))
     get_property(names GLOBAL PROPERTY RLX_LAUNCHERS)
+    if(TARGET rlx-plugin-check)
+      list(APPEND names plugin-check)
+    endif()
     list(TRANSFORM names PREPEND "--launcher=" OUTPUT_VARIABLE launchers)
     add_custom_command(OUTPUT "${share}.stamp"
       COMMAND ${CMAKE_COMMAND} -E rm -rf "${share}"
@@ -47,7 +50,10 @@ function(rlx_install_share)
       DEPENDS rlx-run rlx_cli VERBATIM COMMENT "Writing manual pages and shell completion")
     add_custom_target(rlx_manual ALL DEPENDS "${share}.stamp")
     add_dependencies(rlx_runtime rlx_manual)
-    install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT runtime)
+    install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT runtime
+      PATTERN "*rlx-plugin-check*" EXCLUDE)
+    install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT dev
+      FILES_MATCHING PATTERN "*rlx-plugin-check*")
   endif()
   install(FILES "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/LICENSE"
     DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)

@@ -6,13 +6,13 @@
 #include "runner.hpp"
 
 #include "manifest_json.hpp"
+#include "plugin_check.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 namespace conformance {
 namespace {
@@ -21,22 +21,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 enum : int { all_passed = 0, some_failed = 1, usage_error = 2, no_plugin = 3 };
-
-constexpr const char* usage = R"(usage: rlx-plugin-check [options] PLUGIN.so
-
-Drives one plugin through hosts of other ages, wrong arguments, failing calls and failing
-allocations, each check in a process of its own.
-
-  --only NAME[,NAME...]  these checks only
-  --list                 the checks and what they are about
-  --weights PATH         checkpoint for a family whose tensors the built-in ones lack
-  --timeout SECONDS      for each check (default 60)
-  --json                 one JSON document
-  --help                 this text
-
-exit status: 0 every check passed or was skipped, 1 a check failed, 2 wrong usage,
-3 the file is no rlx plugin
-)";
 
 struct arguments {
     fs::path file, weights;
@@ -59,14 +43,6 @@ std::vector<std::string> split(const std::string& text) {
     return out;
 }
 
-double seconds_of(const std::string& text) {
-    char* end = nullptr;
-    const double s = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end || !(s > 0) || s > 1e6)
-        throw bad_usage{fmt::format("--timeout is '{}', expected a number of seconds", text)};
-    return s;
-}
-
 const check& check_named(const std::string& name) {
     const auto list = all_checks();
     const auto at =
@@ -75,43 +51,28 @@ const check& check_named(const std::string& name) {
     return *at;
 }
 
-arguments parse(std::vector<std::string> words) {
+arguments parse(const std::vector<std::string>& words) {
+    const auto parsed = rlx::cli::arguments::parse(rlx::cli::plugin_check_spec(), words);
+    if (!parsed.ok()) throw bad_usage{parsed.error().message};
+    const rlx::cli::arguments& given = parsed.value();
     arguments a;
-    for (std::size_t i = 0; i < words.size(); i++) {
-        std::string word = words[i];
-        std::optional<std::string> given;
-        if (const auto eq = word.find('='); word.starts_with("--") && eq != word.npos) {
-            given = word.substr(eq + 1);
-            word.resize(eq);
-        }
-        const auto value = [&] {
-            if (given) return *given;
-            if (i + 1 == words.size()) throw bad_usage{word + " needs a value"};
-            return words[++i];
-        };
-        if (word == "--only") {
-            for (auto& name : split(value()))
-                a.only.emplace_back(check_named(name).name);
-        } else if (word == "--weights") {
-            a.weights = fs::absolute(value());
-        } else if (word == "--timeout") {
-            a.timeout_s = seconds_of(value());
-        } else if (word == "--json") {
-            a.as_json = true;
-        } else if (word == "--list") {
-            a.list = true;
-        } else if (word == "--help" || word == "-h") {
-            a.help = true;
-        } else if (word.starts_with("-")) {
-            throw bad_usage{"unknown option " + word};
-        } else if (!a.file.empty()) {
-            throw bad_usage{"one plugin at a time, got " + a.file.native() + " and " + word};
-        } else {
-            a.file = word;
-        }
-    }
+    if (!given.positional().empty()) a.file = given.positional()[0];
+    if (given.has("weights")) a.weights = fs::absolute(given.text("weights"));
+    for (const std::string& list : given.all("only"))
+        for (const std::string& name : split(list))
+            a.only.emplace_back(check_named(name).name);
+    a.timeout_s = given.number("timeout", a.timeout_s);
+    if (!(a.timeout_s > 0) || a.timeout_s > 1e6)
+        throw bad_usage{fmt::format("--timeout is {}, expected 1 to 1000000 seconds", a.timeout_s)};
+    a.as_json = given.has("json");
+    a.list = given.has("list");
+    a.help = given.has("help");
     if (a.file.empty() && !a.list && !a.help) throw bad_usage{"which plugin?"};
     return a;
+}
+
+std::string usage() {
+    return help_text("rlx-plugin-check", rlx::cli::plugin_check_spec());
 }
 
 // A folder for the built-in checkpoints, removed at the end.
@@ -230,11 +191,11 @@ int check_file(const arguments& a) {
     return judge(a, t);
 }
 
-int run_main(std::vector<std::string> words) {
+int run_main(const std::vector<std::string>& words) {
     try {
-        const arguments a = parse(std::move(words));
+        const arguments a = parse(words);
         if (a.help) {
-            fmt::print("{}", usage);
+            fmt::print("{}", usage());
             return all_passed;
         }
         if (a.list) {
@@ -244,7 +205,7 @@ int run_main(std::vector<std::string> words) {
         }
         return check_file(a);
     } catch (const bad_usage& u) {
-        fmt::print(stderr, "rlx-plugin-check: {}\n{}", u.why, usage);
+        fmt::print(stderr, "rlx-plugin-check: {}\n{}", u.why, usage());
         return usage_error;
     }
 }

@@ -193,6 +193,17 @@ TEST(bash_completion, offers_commands_and_families) {
     EXPECT_EQ(bash_offers({"rlx-run", "inspect", "sc"}), words{"scan"});
 }
 
+TEST(bash_completion, offers_files_to_a_command_it_does_not_know) {
+    EXPECT_EQ(bash_offers({"rlx-run", "no-such-command", "--"}), words{});
+    EXPECT_EQ(bash_offers({"rlx-run", "no-such-command", "us"}), words{"usr"});
+}
+
+TEST(bash_completion, knows_the_plugin_check) {
+    const words flags = bash_offers({"rlx-plugin-check", "--"});
+    EXPECT_EQ(flags, flags_in(run({program("rlx-plugin-check"), "--help"}).out));
+    EXPECT_TRUE(flags.contains("--only"));
+}
+
 TEST(bash_completion, offers_the_values_of_a_flag) {
     EXPECT_EQ(bash_offers({"rlx-run", "run", "--kv", ""}), (words{"f16", "f32"}));
     EXPECT_EQ(
