@@ -137,7 +137,7 @@ std::string zsh_action(const flag& f) {
     switch (completion_of(f)) {
     case completion::file: return "_files";
     case completion::directory: return "_files -/";
-    case completion::device: return "_rlx_list devices";
+    case completion::device: return " _rlx_list devices"; // a leading space: called as it stands
     case completion::words: return fmt::format("({})", words_of(f));
     default: return " ";
     }
@@ -170,7 +170,7 @@ std::string zsh_arguments(const manual_entry& e, std::string_view indent) {
     for (const subcommand& s : e.spec.subcommands)
         sub += " " + s.name;
     std::string rest;
-    if (takes_commands(e.spec)) rest = "_rlx_list commands";
+    if (takes_commands(e.spec)) rest = " _rlx_list commands";
     if (takes_files(e.spec)) rest = "_files";
     if (!sub.empty())
         rest = fmt::format("{{ compadd -- {}; {}; }}", sub, rest.empty() ? ":" : rest);

@@ -249,6 +249,33 @@ TEST(zsh_completion, is_a_script_zsh_reads) {
     EXPECT_EQ(r.err, "");
 }
 
+// Types the line and a tab into an interactive zsh, and waits for what it shall show.
+constexpr const char* zsh_offers = R"(
+    zmodload zsh/zpty || exit 77
+    zpty shell zsh -f -i
+    zpty -w shell "PS1=; fpath=(${(q)1} \$fpath); autoload -Uz compinit; compinit -u -D; print RE''ADY"
+    zpty -r shell seen '*READY*' || exit 1
+    zpty -w -n shell "$2"$'\t\t'
+    zpty -r shell seen "*$3*")";
+
+TEST(zsh_completion, offers_commands_values_and_devices) {
+    if (!there("zsh")) GTEST_SKIP() << "zsh is not installed";
+    const scratch s;
+    s.file("_rlx-run", help({"--format", "zsh"}));
+    const std::pair<const char*, const char*> cases[] = {
+        {"rlx-run ch", "talk to a model"},
+        {"rlx-run run --tier ", "avx512_vnni"},
+        {"rlx-run qwen3 --device ", "the best device"},
+        {"rlx-run inspect sca", "inspect scan "}};
+    for (const auto& [line, shown] : cases) {
+        const outcome r =
+            run({"/bin/zsh", "-f", "-c", zsh_offers, "zsh", s.dir, line, shown},
+                {.environment = {path, "HOME=" + s.dir, "TERM=dumb"}, .timeout_seconds = 30});
+        if (r.exit_code == 77) GTEST_SKIP() << "zsh has no pseudo-terminals here";
+        EXPECT_EQ(r.exit_code, 0) << line;
+    }
+}
+
 TEST(fish_completion, offers_commands_flags_values_and_files) {
     if (!there("fish")) GTEST_SKIP() << "fish is not installed";
     const scratch s;
