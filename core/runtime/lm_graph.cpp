@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "lm_graph.hpp"
 
+#include "family_graph.hpp"
+
 #include "rlx/base/checked.hpp"
 #include "rlx/base/log.hpp"
 #include "rlx/base/wall.hpp"
@@ -23,25 +25,10 @@ error out_of_range(std::string_view name, std::int64_t value, std::int64_t low, 
         RLX_INVALID_ARGUMENT, fmt::format("{} is {}, expected {} to {}", name, value, low, high)};
 }
 
-result<void> check_tables(const lm_model::parts& p) {
-    const auto lacks = [](std::string_view table, std::string_view member) {
-        return error{
-            RLX_VERSION_MISMATCH,
-            fmt::format("the {} plugin's table has no member '{}'", table, member)};
-    };
-    if (!RLX_HAS(p.family, open)) return lacks("family", "open");
-    if (!RLX_HAS(p.family, close)) return lacks("family", "close");
-    if (!RLX_HAS(p.family, info)) return lacks("family", "info");
-    if (!RLX_HAS(p.family, build)) return lacks("family", "build");
-    if (!RLX_HAS(p.backend, supports)) return lacks("backend", "supports");
-    if (!RLX_HAS(p.backend, measure)) return lacks("backend", "measure");
-    if (!RLX_HAS(p.backend, compile)) return lacks("backend", "compile");
-    if (!RLX_HAS(p.backend, program_free)) return lacks("backend", "program_free");
-    if (!RLX_HAS(p.backend, run)) return lacks("backend", "run");
-    if (!RLX_HAS(p.backend, page_bytes)) return lacks("backend", "page_bytes");
-    if (!RLX_HAS(p.backend, alloc)) return lacks("backend", "alloc");
-    if (!RLX_HAS(p.backend, free)) return lacks("backend", "free");
-    if (!RLX_HAS(p.backend, copy)) return lacks("backend", "copy");
+// What language models need besides check_tables().
+result<void> check_state_members(const model_parts& p) {
+    if (!RLX_HAS(p.backend, page_bytes)) return lacks_member("backend", "page_bytes");
+    if (!RLX_HAS(p.backend, copy)) return lacks_member("backend", "copy");
     return {};
 }
 
@@ -52,46 +39,6 @@ bool embeds(const lm_graph& lm) {
 std::string_view output_name(const lm_graph& lm) {
     return embeds(lm) ? "hidden" : "logits";
 }
-
-// The family's model, closed when the graph is built.
-class family_model {
-public:
-    static result<family_model> open(const lm_model::parts& p, const lm_options& o) {
-        options asked; // rlx/abi/family.h lists the keys
-        asked.set_string("compute", o.compute).set_string("kv", o.kv).set_int("max_seq", o.max_seq);
-        asked.set_string("infer.mode", o.infer_mode).set_string("profile", o.profile);
-        void* model = nullptr;
-        RLX_CHECK(check_wall(
-            p.family->open(p.family_self, p.w ? p.w->handle() : nullptr, asked.handle(), &model)
-        ));
-        return family_model(p, model);
-    }
-
-    family_model(family_model&& other) noexcept
-        : parts_(other.parts_), model_(std::exchange(other.model_, nullptr)),
-          open_(std::exchange(other.open_, false)) {}
-
-    ~family_model() {
-        if (open_) parts_.family->close(parts_.family_self, model_);
-    }
-
-    result<options> info() const {
-        options out;
-        RLX_CHECK(check_wall(parts_.family->info(parts_.family_self, model_, out.handle())));
-        return out;
-    }
-
-    result<void> build(std::string_view name, rlx_graph* g) const {
-        return check_wall(parts_.family->build(parts_.family_self, model_, str(name), g));
-    }
-
-private:
-    family_model(const lm_model::parts& p, void* model) : parts_(p), model_(model), open_(true) {}
-
-    const lm_model::parts& parts_;
-    void* model_;
-    bool open_;
-};
 
 // Fills in the defaults and checks every number against the others.
 result<void> settle(lm_graph& lm) {
@@ -192,18 +139,7 @@ result<void> declare(lm_graph& lm) {
 }
 
 result<void> finish(lm_graph& lm, const lm_model::parts& p) {
-    const graph::claim_fn claims = [&](std::span<const std::uint32_t> nodes,
-                                       std::span<std::uint8_t> verdict,
-                                       std::span<std::string> reason) -> result<void> {
-        std::vector<rlx_str> why(nodes.size());
-        RLX_CHECK(check_wall(p.backend->supports(
-            p.device, lm.g->handle(), nodes.data(), nodes.size(), verdict.data(), why.data()
-        )));
-        for (std::size_t i = 0; i < why.size(); ++i)
-            if (verdict[i] == RLX_NO) reason[i] = view(why[i]);
-        return {};
-    };
-    RLX_CHECK(lm.g->finish(claims, lm.options.finish));
+    RLX_CHECK(finish_graph(*lm.g, p, lm.options.finish));
     lm.output = lm.g->find_output(output_name(lm));
     lm.states = lm.g->states();
     lm.nodes.resize(graph_table()->node_count(lm.g->handle()));
@@ -304,28 +240,6 @@ result<void> measure(lm_graph& lm, const lm_model::parts& p) {
     return {};
 }
 
-void list_unused(lm_graph& lm, const weights& w) {
-    constexpr std::size_t listed = 8;
-    std::vector<std::string> names = w.unused();
-    // An embedding has no use for the head; that is no news.
-    if (embeds(lm))
-        std::erase_if(names, [](const std::string& name) {
-            return name == "lm_head.weight" || name == "output.weight";
-        });
-    if (names.empty()) return;
-    const std::size_t n = names.size();
-    names.resize(std::min(n, listed));
-    lm.warnings.push_back(fmt::format(
-        "{} tensor{} of {} {} not used by the model: {}{}",
-        n,
-        n == 1 ? "" : "s",
-        w.path().string(),
-        n == 1 ? "is" : "are",
-        fmt::join(names, ", "),
-        n > listed ? ", ..." : ""
-    ));
-}
-
 result<void> read_info(lm_graph& lm, const family_model& model) {
     const options info = RLX_TRY(model.info());
     const auto vocab = info.get_int("vocab_size");
@@ -356,11 +270,16 @@ rlx_compile_args lm_graph::compile_args() const {
 }
 
 result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& options) {
+    RLX_CHECK(check_state_members(parts));
     RLX_CHECK(check_tables(parts));
     lm_graph lm;
     lm.options = options;
     lm.g = graph::create(parts.w); // first: it offers rlx.graph/1, which plugins ask for in open()
-    const family_model model = RLX_TRY(family_model::open(parts, options));
+    rlx::options asked;            // rlx/abi/family.h lists the keys
+    asked.set_string("compute", options.compute).set_string("kv", options.kv);
+    asked.set_int("max_seq", options.max_seq);
+    asked.set_string("infer.mode", options.infer_mode).set_string("profile", options.profile);
+    const family_model model = RLX_TRY(family_model::open(parts, asked));
     RLX_CHECK(read_info(lm, model));
     RLX_CHECK(settle(lm));
     RLX_CHECK(declare(lm));
@@ -369,7 +288,11 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     RLX_CHECK(check_output(lm));
     RLX_CHECK(find_symbols(lm));
     RLX_CHECK(measure(lm, parts));
-    if (parts.w) list_unused(lm, *parts.w);
+    if (!parts.w) return lm;
+    // An embedding has no use for the head; that is no news.
+    std::string unused = embeds(lm) ? unused_tensors(*parts.w, {"lm_head.weight", "output.weight"})
+                                    : unused_tensors(*parts.w);
+    if (!unused.empty()) lm.warnings.push_back(std::move(unused));
     return lm;
 }
 

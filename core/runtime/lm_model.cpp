@@ -29,30 +29,6 @@ lm_sequence_impl::~lm_sequence_impl() {
     if (model) model->forget(*this);
 }
 
-result<device_buffer> device_buffer::make(const lm_model::parts& p, std::uint64_t bytes) {
-    device_buffer out;
-    RLX_CHECK(check_wall(p.backend->alloc(p.device, std::max<std::uint64_t>(bytes, 1), &out.buffer_)
-    ));
-    out.backend_ = p.backend;
-    out.device_ = p.device;
-    return out;
-}
-
-device_buffer::device_buffer(device_buffer&& other) noexcept
-    : backend_(other.backend_), device_(other.device_),
-      buffer_(std::exchange(other.buffer_, nullptr)) {}
-
-device_buffer& device_buffer::operator=(device_buffer&& other) noexcept {
-    std::swap(backend_, other.backend_);
-    std::swap(device_, other.device_);
-    std::swap(buffer_, other.buffer_);
-    return *this;
-}
-
-device_buffer::~device_buffer() {
-    if (buffer_) backend_->free(device_, buffer_);
-}
-
 loaded_lm::loaded_lm(lm_graph&& built, const parts& p)
     : lm_(std::move(built)), parts_(p), pool_(static_cast<std::uint32_t>(lm_.n_pages)) {}
 
@@ -68,23 +44,6 @@ result<std::unique_ptr<lm_model>> loaded_lm::load(lm_graph&& built, const parts&
     RLX_CHECK(out->allocate());
     return std::unique_ptr<lm_model>(std::move(out));
 }
-
-namespace {
-
-void report_progress(void* ctx, std::uint64_t done, std::uint64_t total) {
-    const auto& progress =
-        *static_cast<const std::function<void(std::uint64_t, std::uint64_t)>*>(ctx);
-    if (progress) progress(done, total);
-}
-
-// The wall's flag is a plain word; the host raises it from another thread or a signal handler.
-const volatile std::uint32_t* plain(const std::atomic<std::uint32_t>* flag) {
-    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
-    static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
-    return reinterpret_cast<const volatile std::uint32_t*>(flag);
-}
-
-} // namespace
 
 result<void> loaded_lm::compile() {
     rlx_compile_args args = lm_.compile_args();

@@ -2,6 +2,7 @@
 // The loaded model: program, page pool, state buffers and the arrays of one step.
 #pragma once
 
+#include "family_graph.hpp"
 #include "lm_graph.hpp"
 #include "page_pool.hpp"
 
@@ -22,23 +23,6 @@ public:
     loaded_lm* model; // null once the model is gone
     std::int64_t tokens = 0;
     std::vector<std::uint32_t> pages; // [ceil(tokens / page_tokens)], reserved to the maximum
-};
-
-// Device memory of one model.
-class device_buffer {
-public:
-    device_buffer() = default;
-    static result<device_buffer> make(const lm_model::parts& p, std::uint64_t bytes);
-    device_buffer(device_buffer&& other) noexcept;
-    device_buffer& operator=(device_buffer&& other) noexcept;
-    ~device_buffer();
-
-    rlx_buffer* get() const { return buffer_; }
-
-private:
-    const rlx_backend_v1* backend_ = nullptr;
-    void* device_ = nullptr;
-    rlx_buffer* buffer_ = nullptr;
 };
 
 // What one run reads, sized for the largest step at open() so that the bindings' addresses never

@@ -25,11 +25,12 @@ load(plugin_catalog& catalog, const plugin_catalog::match& m, std::string_view i
 
 chain::~chain() {
     model_.reset();
+    encoder_.reset();
     if (parts_.device != nullptr) parts_.backend->close(parts_.backend_self, parts_.device);
 }
 
 result<std::unique_ptr<chain>>
-chain::open(const std::filesystem::path& checkpoint, const chain_options& o) {
+chain::open_parts(const std::filesystem::path& checkpoint, const chain_options& o) {
     std::unique_ptr<chain> c(new chain);
     c->catalog_ = RLX_TRY(plugin_catalog::open(
         {.plugin_dirs = {RLX_PLUGIN_DIR}, .use_environment = false, .use_index = false}
@@ -57,7 +58,21 @@ chain::open(const std::filesystem::path& checkpoint, const chain_options& o) {
     RLX_CHECK(
         check_wall(c->parts_.backend->open(backend.self, 0, device.handle(), &c->parts_.device))
     );
+    return c;
+}
+
+result<std::unique_ptr<chain>>
+chain::open(const std::filesystem::path& checkpoint, const chain_options& o) {
+    auto c = RLX_TRY(open_parts(checkpoint, o));
     c->model_ = RLX_TRY(lm_model::open(c->parts_, o.lm));
+    return c;
+}
+
+result<std::unique_ptr<chain>> chain::open_encoder(
+    const std::filesystem::path& checkpoint, const encoder_options& e, const chain_options& o
+) {
+    auto c = RLX_TRY(open_parts(checkpoint, o));
+    c->encoder_ = RLX_TRY(encoder_model::open(c->parts_, e));
     return c;
 }
 

@@ -5,6 +5,7 @@
 
 #include "rlx/formats/weights.hpp"
 #include "rlx/loader/loader.hpp"
+#include "rlx/runtime/encoder.hpp"
 #include "rlx/runtime/lm.hpp"
 
 #include <filesystem>
@@ -15,10 +16,10 @@
 namespace rlx::test {
 
 struct chain_options {
-    std::string tier; // of the cpu backend; empty = its choice
+    std::string tier = {}; // of the cpu backend; empty = its choice
     // max_rows: logits of that many tokens per step, else the whole prompt is fed one by one.
     lm_options lm{.max_seq = 128, .max_rows = 64, .compute = "f32"};
-    open_options files;
+    open_options files = {};
     const rlx_family_v1* family = nullptr; // instead of the catalog's plugin; self is NULL
 };
 
@@ -26,21 +27,30 @@ class chain {
 public:
     static result<std::unique_ptr<chain>>
     open(const std::filesystem::path& checkpoint, const chain_options& = {});
+    // A text encoder instead; o.lm is not used.
+    static result<std::unique_ptr<chain>> open_encoder(
+        const std::filesystem::path& checkpoint, const encoder_options&, const chain_options& o = {}
+    );
     chain(const chain&) = delete;
     chain& operator=(const chain&) = delete;
     ~chain();
 
     lm_model& model() { return *model_; }
 
+    encoder_model& encoder() { return *encoder_; }
+
     const weights& checkpoint() const { return *weights_; }
 
 private:
     chain() = default;
+    static result<std::unique_ptr<chain>>
+    open_parts(const std::filesystem::path& checkpoint, const chain_options& o);
 
     std::unique_ptr<plugin_catalog> catalog_;
     std::unique_ptr<weights> weights_;
     lm_model::parts parts_{};
     std::unique_ptr<lm_model> model_;
+    std::unique_ptr<encoder_model> encoder_;
 };
 
 // Logits [ids, vocab] of a new sequence that is fed `chunk` tokens at a time (0: all at once).

@@ -9,6 +9,7 @@
 #include "rlx/base/result.hpp"
 #include "rlx/formats/weights.hpp"
 #include "rlx/graph/graph.hpp"
+#include "rlx/runtime/parts.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -74,15 +75,7 @@ struct eval_options {
 // [one thread per model]
 class RLX_API lm_model {
 public:
-    struct parts {
-        weights* w; // must outlive the model
-        const rlx_family_v1* family;
-        void* family_self;
-        const rlx_backend_v1* backend;
-        void* backend_self;
-        void* device;
-        std::uint32_t device_index = 0; // what device_info knows it by
-    };
+    using parts = model_parts;
 
     // Builds and verifies the graph and sizes it, reading no weights. A size over a limit is no
     // error here: see lm_plan::refused.

@@ -40,20 +40,72 @@ struct heads_view {
     }
 };
 
+// The sequences of a ragged batch. Each begins with a block of its own in the pack space, so that
+// its results do not depend on what stands before it.
+class sequence_list {
+public:
+    sequence_list() = default;
+
+    sequence_list(const tensor& cu_seqlens, std::int64_t tokens)
+        : cu_(&cu_seqlens), n_(cu_seqlens.count - 1), tokens_(tokens) {}
+
+    // False, with the error reported, when the bounds do not hold the tokens; every thread finds
+    // the same.
+    bool check(worker& w) const;
+
+    std::int64_t size() const { return n_; }
+
+    std::int64_t begin(std::int64_t s) const { return cu_->i32()[s]; }
+
+    std::int64_t length(std::int64_t s) const { return begin(s + 1) - begin(s); }
+
+    std::int64_t blocks(std::int64_t s) const { return (length(s) + key_block - 1) / key_block; }
+
+    std::int64_t all_blocks() const {
+        std::int64_t n = 0;
+        for (std::int64_t s = 0; s < n_; ++s)
+            n += blocks(s);
+        return n;
+    }
+
+    // What all_blocks() can be for these sizes.
+    std::int64_t most_blocks() const { return tokens_ / key_block + std::min(n_, tokens_); }
+
+private:
+    const tensor* cu_ = nullptr;
+    std::int64_t n_ = 0, tokens_ = 0;
+};
+
+bool sequence_list::check(worker& w) const {
+    const std::int64_t first = n_ >= 0 ? begin(0) : 0, last = n_ >= 0 ? begin(n_) : 0;
+    bool good = first == 0 && last == tokens_;
+    for (std::int64_t s = 0; s < n_ && good; ++s)
+        good = begin(s) <= begin(s + 1);
+    if (!good)
+        w.fail(
+            RLX_INVALID_ARGUMENT,
+            "cu_seqlens goes from %lld to %lld, expected 0 to %lld and never falling",
+            static_cast<long long>(first),
+            static_cast<long long>(last),
+            static_cast<long long>(tokens_)
+        );
+    return good;
+}
+
 // Where keys and values of one batch and kv head lie in the pack space.
 struct packed_kv {
     std::int64_t keys = 0, heads = 0, dk = 0, dv = 0;
+    std::int64_t blocks = 0;
 
     packed_kv() = default;
 
     packed_kv(const heads_view& k, const heads_view& v)
-        : keys(k.dim[1]), heads(k.dim[2]), dk(k.dim[3]), dv(v.dim[3]) {}
+        : keys(k.dim[1]), heads(k.dim[2]), dk(k.dim[3]), dv(v.dim[3]),
+          blocks((keys + key_block - 1) / key_block) {}
 
-    std::int64_t blocks() const { return (keys + key_block - 1) / key_block; }
+    std::uint64_t k_bytes() const { return floats(blocks * key_block * dk); }
 
-    std::uint64_t k_bytes() const { return floats(blocks() * key_block * dk); }
-
-    std::uint64_t bytes() const { return k_bytes() + floats(keys * dv); }
+    std::uint64_t bytes() const { return k_bytes() + floats(blocks * key_block * dv); }
 };
 
 class pack_kv_step final : public step {
@@ -61,6 +113,10 @@ public:
     status resize(program& p) override {
         const heads_view k(*in[0]);
         kv_ = packed_kv(k, heads_view(*in[1]));
+        if (in.size() > 2) {
+            sequences_ = sequence_list(*in[2], kv_.keys);
+            kv_.blocks = sequences_.most_blocks();
+        }
         total_ = kv_.bytes() * static_cast<std::uint64_t>(k.dim[0] * kv_.heads);
         p.pack_bytes = std::max(p.pack_bytes, align64(total_));
         return {};
@@ -68,29 +124,12 @@ public:
 
     // One unit is a block of keys of a head.
     void run(worker& w) override {
-        const heads_view k(*in[0]), v(*in[1]);
-        const worker::share mine = w.split(k.dim[0] * kv_.heads * kv_.blocks());
-        for (std::int64_t u = mine.begin; u < mine.end; ++u) {
-            const std::int64_t pair = u / kv_.blocks(), block = u % kv_.blocks();
-            const std::int64_t b = pair / kv_.heads, h = pair % kv_.heads;
-            const std::int64_t first = block * key_block;
-            const std::int64_t n = std::min(key_block, kv_.keys - first);
-            char* base =
-                w.workspace() + w.prog().pack_at + static_cast<std::uint64_t>(pair) * kv_.bytes();
-            auto* to = reinterpret_cast<float*>(base) + block * key_block * kv_.dk;
-            if (n < key_block) std::memset(to, 0, static_cast<std::size_t>(key_block * kv_.dk) * 4);
-            const float* rows[key_block];
-            for (std::int64_t j = 0; j < n; ++j)
-                rows[j] = k.row(b, first + j, h);
-            w.k().transpose(to, key_block, rows, n, kv_.dk);
-            auto* values = reinterpret_cast<float*>(base + kv_.k_bytes()) + first * kv_.dv;
-            for (std::int64_t j = 0; j < n; ++j)
-                std::memcpy(
-                    values + j * kv_.dv,
-                    v.row(b, first + j, h),
-                    static_cast<std::size_t>(kv_.dv) * 4
-                );
-        }
+        if (in.size() > 2 && !sequences_.check(w)) return;
+        const std::int64_t blocks = in.size() > 2 ? sequences_.all_blocks() : kv_.blocks;
+        const std::int64_t batches = heads_view(*in[0]).dim[0];
+        const worker::share mine = w.split(batches * kv_.heads * blocks);
+        for (std::int64_t u = mine.begin; u < mine.end; ++u)
+            pack(w, u / blocks, u % blocks);
     }
 
     void touches(const program& p, std::vector<range>& reads, std::vector<range>& writes)
@@ -100,7 +139,42 @@ public:
     }
 
 private:
+    struct key_range {
+        std::int64_t first, n;
+    };
+
+    key_range keys_of(std::int64_t block) const {
+        if (in.size() <= 2)
+            return {block * key_block, std::min(key_block, kv_.keys - block * key_block)};
+        std::int64_t s = 0;
+        for (; block >= sequences_.blocks(s); ++s)
+            block -= sequences_.blocks(s);
+        const std::int64_t at = block * key_block;
+        return {sequences_.begin(s) + at, std::min(key_block, sequences_.length(s) - at)};
+    }
+
+    // pair: batch and head.
+    void pack(worker& w, std::int64_t pair, std::int64_t block) const {
+        const heads_view k(*in[0]), v(*in[1]);
+        const std::int64_t b = pair / kv_.heads, h = pair % kv_.heads;
+        const auto [first, n] = keys_of(block);
+        char* base =
+            w.workspace() + w.prog().pack_at + static_cast<std::uint64_t>(pair) * kv_.bytes();
+        auto* to = reinterpret_cast<float*>(base) + block * key_block * kv_.dk;
+        if (n < key_block) std::memset(to, 0, static_cast<std::size_t>(key_block * kv_.dk) * 4);
+        const float* rows[key_block];
+        for (std::int64_t j = 0; j < n; ++j)
+            rows[j] = k.row(b, first + j, h);
+        w.k().transpose(to, key_block, rows, n, kv_.dk);
+        auto* values = reinterpret_cast<float*>(base + kv_.k_bytes()) + block * key_block * kv_.dv;
+        for (std::int64_t j = 0; j < n; ++j)
+            std::memcpy(
+                values + j * kv_.dv, v.row(b, first + j, h), static_cast<std::size_t>(kv_.dv) * 4
+            );
+    }
+
     packed_kv kv_;
+    sequence_list sequences_;
     std::uint64_t total_ = 0;
 };
 
@@ -119,8 +193,9 @@ public:
 private:
     struct tile {
         std::int64_t b, head, first, rows; // kv head; first token
-        std::int64_t keys_lo, keys_hi;     // keys of the token's sequence
-        std::int64_t shift;                // position of token i among the keys: i + shift
+        std::int64_t keys;                 // of the sequence
+        std::int64_t position;             // of the first token among them
+        std::int64_t block;                // where the sequence begins in the pack space
     };
 
     struct row_state {
@@ -146,8 +221,6 @@ private:
 
     std::size_t first_extra() const { return ragged_ ? 4 : 3; } // mask or bias
 
-    std::int64_t cu(std::int64_t sequence) const { return in[3]->i32()[sequence]; }
-
     std::int64_t tiles_of(std::int64_t tokens) const {
         return group_ ? (tokens + tile_tokens_ - 1) / tile_tokens_ : 0;
     }
@@ -167,6 +240,7 @@ private:
     bool ragged_;
     heads_view q_;
     packed_kv kv_;
+    sequence_list sequences_;
     std::int64_t group_ = 1, tile_tokens_ = 1, max_rows_ = 1, q_pad_ = 8;
     static constexpr std::int64_t score_stride = chunk + 2 * key_block;
     std::int64_t mask_stride_[4] = {0, 0, 0, 0}; // batch, head, query, key; 0 where it broadcasts
@@ -176,6 +250,10 @@ private:
 status dense_attention_step::resize(program&) {
     q_ = heads_view(*in[0]);
     kv_ = packed_kv(heads_view(*in[1]), heads_view(*in[2]));
+    if (ragged_) {
+        sequences_ = sequence_list(*in[3], kv_.keys);
+        kv_.blocks = sequences_.most_blocks();
+    }
     group_ = q_.dim[2] / kv_.heads;
     tile_tokens_ = std::max<std::int64_t>(1, tile_rows / std::max<std::int64_t>(group_, 1));
     max_rows_ = std::max<std::int64_t>(1, tile_tokens_ * group_);
@@ -223,7 +301,7 @@ void dense_attention_step::load_bias(worker& w, const tile& t, std::int64_t base
     float* to = local(w, map_.mask);
     for (std::int64_t r = 0; r < t.rows; ++r) {
         const float* row = bias.f32() + (t.head * group_ + r % group_) * bias.stride[0];
-        const std::int64_t position = t.first + r / group_;
+        const std::int64_t position = t.position + r / group_;
         for (std::int64_t j = 0; j < n; ++j) {
             const std::int64_t away = std::clamp(base + j - position, -reach, reach);
             to[r * score_stride + j] = row[(away + reach) * bias.stride[1]];
@@ -237,10 +315,9 @@ bool dense_attention_step::limits(worker& w, const tile& t, std::int64_t base, s
     const row_state rows = rows_of(w);
     bool any = false;
     for (std::int64_t r = 0; r < t.rows; ++r) {
-        const std::int64_t position = t.first + r / group_ + t.shift;
-        const std::int64_t first =
-            window_ > 0 ? std::max(t.keys_lo, position - window_ + 1) : t.keys_lo;
-        const std::int64_t stop = causal_ ? position + 1 : t.keys_hi;
+        const std::int64_t position = t.position + r / group_;
+        const std::int64_t first = window_ > 0 ? position - window_ + 1 : 0;
+        const std::int64_t stop = causal_ ? position + 1 : t.keys;
         rows.lo[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(first - base, 0, n));
         rows.hi[r] = static_cast<std::int32_t>(std::clamp<std::int64_t>(stop - base, 0, n));
         any = any || rows.lo[r] < rows.hi[r];
@@ -250,13 +327,14 @@ bool dense_attention_step::limits(worker& w, const tile& t, std::int64_t base, s
 
 void dense_attention_step::run_chunk(worker& w, const tile& t, std::int64_t base) const {
     const row_state rows = rows_of(w);
-    const std::int64_t n = std::min(chunk, t.keys_hi - base);
+    const std::int64_t n = std::min(chunk, t.keys - base);
     if (!limits(w, t, base, n)) return;
     const std::int64_t pair = t.b * kv_.heads + t.head;
     const char* packed =
         w.workspace() + w.prog().pack_at + static_cast<std::uint64_t>(pair) * kv_.bytes();
-    const char* k_page = packed + base * kv_.dk * 4;
-    const char* v_page = packed + kv_.k_bytes() + base * kv_.dv * 4;
+    const std::int64_t at = t.block * key_block + base;
+    const char* k_page = packed + at * kv_.dk * 4;
+    const char* v_page = packed + kv_.k_bytes() + at * kv_.dv * 4;
     attend_chunk c{};
     c.q = local(w, map_.q);
     c.n_rows = t.rows;
@@ -303,8 +381,7 @@ void dense_attention_step::run_tile(worker& w, const tile& t) const {
     std::fill(rows.run_m, rows.run_m + t.rows, -INFINITY);
     std::fill(rows.run_l, rows.run_l + t.rows, 0.0f);
     std::fill(acc, acc + t.rows * kv_.dv, 0.0f);
-    // Chunks begin with a block of the packed keys.
-    for (std::int64_t base = t.keys_lo / key_block * key_block; base < t.keys_hi; base += chunk)
+    for (std::int64_t base = 0; base < t.keys; base += chunk)
         run_chunk(w, t, base);
     for (std::int64_t r = 0; r < t.rows; ++r) {
         const std::int64_t token = t.b * q_.dim[1] + t.first + r / group_;
@@ -315,61 +392,40 @@ void dense_attention_step::run_tile(worker& w, const tile& t) const {
     }
 }
 
-// -1 after an error; every thread finds the same.
+// 0 after an error.
 std::int64_t dense_attention_step::count_tiles(worker& w) const {
     if (!ragged_) return q_.dim[0] * kv_.heads * tiles_of(q_.dim[1]);
+    if (!sequences_.check(w)) return 0;
     std::int64_t tiles = 0;
-    const std::int64_t n = in[3]->count - 1, tokens = q_.dim[1];
-    for (std::int64_t s = 0; s < n; ++s) {
-        const std::int64_t lo = cu(s), hi = cu(s + 1);
-        if (lo < 0 || hi < lo || hi > tokens || (s == 0 && lo != 0)) {
-            w.fail(
-                RLX_INVALID_ARGUMENT,
-                "cu_seqlens: sequence %lld has tokens [%lld, %lld) of %lld",
-                static_cast<long long>(s),
-                static_cast<long long>(lo),
-                static_cast<long long>(hi),
-                static_cast<long long>(tokens)
-            );
-            return -1;
-        }
-        tiles += tiles_of(hi - lo);
-    }
-    if ((n > 0 ? cu(n) : 0) != tokens) {
-        w.fail(
-            RLX_INVALID_ARGUMENT,
-            "cu_seqlens ends at %lld, expected all %lld tokens",
-            static_cast<long long>(n > 0 ? cu(n) : 0),
-            static_cast<long long>(tokens)
-        );
-        return -1;
-    }
+    for (std::int64_t s = 0; s < sequences_.size(); ++s)
+        tiles += tiles_of(sequences_.length(s));
     return tiles * kv_.heads;
 }
 
 // Causal tiles at the end of a sequence are the longest: they go first.
 dense_attention_step::tile dense_attention_step::find_tile(std::int64_t index) const {
     tile t{};
-    std::int64_t tokens = q_.dim[1], i = 0;
+    std::int64_t tokens = q_.dim[1], begin = 0, i = 0;
     if (!ragged_) {
         const std::int64_t per_head = tiles_of(tokens);
         i = index % per_head;
         t.head = index / per_head % kv_.heads;
         t.b = index / per_head / kv_.heads;
-        t.keys_hi = kv_.keys;
-        t.shift = kv_.keys - tokens;
+        t.keys = kv_.keys;
     } else {
         t.head = index % kv_.heads;
         i = index / kv_.heads;
         std::int64_t s = 0;
-        for (; i >= tiles_of(cu(s + 1) - cu(s)); ++s)
-            i -= tiles_of(cu(s + 1) - cu(s));
-        t.keys_lo = cu(s);
-        t.keys_hi = cu(s + 1);
-        tokens = t.keys_hi - t.keys_lo;
+        for (; i >= tiles_of(sequences_.length(s)); ++s) {
+            i -= tiles_of(sequences_.length(s));
+            t.block += sequences_.blocks(s);
+        }
+        begin = sequences_.begin(s);
+        t.keys = tokens = sequences_.length(s);
     }
     const std::int64_t at = (tiles_of(tokens) - 1 - i) * tile_tokens_;
-    t.first = t.keys_lo + at;
+    t.first = begin + at;
+    t.position = t.keys - tokens + at;
     t.rows = std::min(tile_tokens_, tokens - at) * group_;
     return t;
 }
@@ -396,6 +452,7 @@ void dense_attention_step::touches(
 std::vector<step_ptr> make_dense_attention(const node& n) {
     auto pack = std::make_unique<pack_kv_step>();
     pack->in = {n.in[1], n.in[2]};
+    if (n.info.op == RLX_OP_RaggedAttention) pack->in.push_back(n.in[3]);
     pack->origin = n.info.origin;
     std::vector<step_ptr> steps;
     steps.push_back(std::move(pack));

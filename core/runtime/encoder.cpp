@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "rlx/runtime/encoder.hpp"
+
+#include "family_graph.hpp"
+
+#include "rlx/base/checked.hpp"
+#include "rlx/base/wall.hpp"
+#include "rlx/runtime/memory.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+namespace rlx {
+namespace {
+
+constexpr std::int64_t max_extent = std::numeric_limits<std::int32_t>::max();
+
+enum input : std::size_t { in_tokens, in_positions, in_types, in_cu_seqlens, n_inputs };
+
+struct encoder_graph {
+    std::unique_ptr<graph> g;
+    encoder_options options;
+    std::int64_t hidden = 0, vocab = 0, types = 0, context = 0;
+    std::array<rlx_value, n_inputs> inputs{};
+    rlx_value output = 0;
+    std::array<std::size_t, 2> symbols{}; // places of T and B among the extents
+    std::vector<std::int64_t> extents;
+    std::vector<std::uint32_t> nodes;
+    rlx::options compile_options;
+    std::uint64_t backend_scratch = 0;
+    encoder_plan plan;
+    std::vector<std::string> warnings;
+
+    rlx_compile_args compile_args() const {
+        rlx_compile_args args{};
+        args.size = sizeof args;
+        args.graph = g->handle();
+        args.nodes = nodes.data();
+        args.n_nodes = nodes.size();
+        args.options = compile_options.handle();
+        return args;
+    }
+};
+
+error invalid(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
+
+result<void> check_range(std::string_view name, std::int64_t value, std::int64_t high) {
+    if (value >= 1 && value <= high) return {};
+    return invalid(fmt::format("{} is {}, expected 1 to {}", name, value, high));
+}
+
+result<void> read_info(encoder_graph& e, const family_model& model) {
+    const options info = RLX_TRY(model.info());
+    e.hidden = info.get_int("hidden_size").value_or(0);
+    e.vocab = info.get_int("vocab_size").value_or(0);
+    e.types = info.get_int("token_types").value_or(0);
+    e.context = info.get_int("context_length").value_or(0);
+    if (e.hidden < 1 || e.hidden > max_extent || e.vocab < 1 || e.vocab > max_extent ||
+        e.context < 1)
+        return error{
+            RLX_INTERNAL,
+            fmt::format(
+                "the family reports hidden_size {}, vocab_size {}, context_length {}",
+                e.hidden,
+                e.vocab,
+                e.context
+            )};
+    return {};
+}
+
+result<void> settle(encoder_graph& e) {
+    encoder_options& o = e.options;
+    if (o.max_length == 0) o.max_length = e.context;
+    RLX_CHECK(check_range("max_length", o.max_length, e.context));
+    RLX_CHECK(check_range("max_tokens", o.max_tokens, std::int64_t{1} << 20));
+    RLX_CHECK(check_range("max_texts", o.max_texts, std::int64_t{1} << 20));
+    // A step holds at least one text of full length.
+    o.max_tokens = std::max(o.max_tokens, o.max_length);
+    o.max_texts = std::min(o.max_texts, o.max_tokens);
+    e.compile_options.set_string("compute", o.compute).set_string("kv", "f32");
+    if (!o.fuse) e.compile_options.set_int("fuse", 0);
+    return {};
+}
+
+// Symbols T and B and the inputs of RLX_GRAPH_ENCODE (rlx/abi/family.h).
+result<void> declare(encoder_graph& e) {
+    const rlx_graph_v1* t = graph_table();
+    rlx_graph* g = e.g->handle();
+    std::int64_t tokens = 0, texts = 0, bounds = 0;
+    RLX_CHECK(check_wall(t->symbol(g, str("T"), 1, e.options.max_tokens, 1, &tokens)));
+    RLX_CHECK(check_wall(t->symbol(g, str("B"), 1, e.options.max_texts, 1, &texts)));
+    RLX_CHECK(check_wall(t->dim_op(g, RLX_DIM_ADD, texts, 1, &bounds)));
+    constexpr std::string_view names[n_inputs] = {
+        "tokens", "positions", "token_types", "cu_seqlens"};
+    for (std::size_t i = 0; i < n_inputs; ++i) {
+        const std::int64_t* dim = i == in_cu_seqlens ? &bounds : &tokens;
+        RLX_CHECK(check_wall(t->input(g, str(names[i]), RLX_I32, 1, dim, &e.inputs[i])));
+    }
+    return {};
+}
+
+result<void> find_symbols(encoder_graph& e) {
+    const rlx_graph_v1* t = graph_table();
+    e.extents.assign(t->symbol_count(e.g->handle()), 0);
+    for (std::uint32_t i = 0; i < e.extents.size(); ++i) {
+        rlx_str name{};
+        std::int64_t low = 0, high = 0;
+        RLX_CHECK(check_wall(t->symbol_at(e.g->handle(), i, &name, &low, &high)));
+        e.extents[i] = low;
+        if (view(name) == "T")
+            e.symbols[0] = i;
+        else if (view(name) == "B")
+            e.symbols[1] = i;
+        else if (low != high)
+            return error{
+                RLX_UNSUPPORTED,
+                fmt::format(
+                    "the family's graph has a symbol '{}' that the host knows no value for",
+                    view(name)
+                )};
+    }
+    return {};
+}
+
+result<void> check_output(encoder_graph& e) {
+    e.output = e.g->find_output("hidden");
+    rlx_value_info info{};
+    info.size = sizeof info;
+    if (e.output) RLX_CHECK(check_wall(graph_table()->value(e.g->handle(), e.output, &info)));
+    if (e.output == 0 || info.dtype != RLX_F32 || info.rank != 2 || info.dims[1] != e.hidden)
+        return error{
+            RLX_INTERNAL,
+            fmt::format(
+                "the family's 'encode' graph has no output 'hidden' f32 [T, {}]", e.hidden
+            )};
+    return {};
+}
+
+result<void> measure(encoder_graph& e, const model_parts& p) {
+    const rlx_compile_args args = e.compile_args();
+    rlx_memory m{};
+    m.size = sizeof m;
+    RLX_CHECK(check_wall(p.backend->measure(p.device, &args, &m)));
+    e.backend_scratch = m.scratch;
+    const auto results = checked_mul(
+        static_cast<std::uint64_t>(e.options.max_tokens),
+        static_cast<std::uint64_t>(e.hidden) * sizeof(float)
+    );
+    const auto arena = checked_add(e.g->scratch_bytes(), m.scratch);
+    const auto scratch = arena && results ? checked_add(*arena, *results) : std::nullopt;
+    if (!scratch)
+        return invalid("the size of the scratch arena does not fit 64 bits; lower max_tokens");
+    e.plan = {m.weights, m.mapped, *scratch};
+    return {};
+}
+
+result<encoder_graph> build(const model_parts& parts, const encoder_options& options) {
+    RLX_CHECK(check_tables(parts));
+    encoder_graph e;
+    e.options = options;
+    e.g = graph::create(parts.w);
+    rlx::options asked; // rlx/abi/family.h lists the keys
+    asked.set_string("compute", options.compute);
+    const family_model model = RLX_TRY(family_model::open(parts, asked));
+    RLX_CHECK(read_info(e, model));
+    RLX_CHECK(settle(e));
+    RLX_CHECK(declare(e));
+    RLX_CHECK(model.build(RLX_GRAPH_ENCODE, e.g->handle()));
+    RLX_CHECK(finish_graph(*e.g, parts, options.finish));
+    e.nodes.resize(graph_table()->node_count(e.g->handle()));
+    std::iota(e.nodes.begin(), e.nodes.end(), 0U);
+    RLX_CHECK(check_output(e));
+    RLX_CHECK(find_symbols(e));
+    RLX_CHECK(measure(e, parts));
+    if (parts.w)
+        if (std::string unused = unused_tensors(*parts.w); !unused.empty())
+            e.warnings.push_back(std::move(unused));
+    return e;
+}
+
+result<void> check_memory(const encoder_graph& e) {
+    const available_memory machine = memory_available();
+    const double own = e.options.max_memory_gb * 1e9;
+    const bool limited = own > 0 && own < static_cast<double>(machine.bytes);
+    const std::uint64_t limit = limited ? static_cast<std::uint64_t>(own) : machine.bytes;
+    if (e.plan.total() <= limit) return {};
+    const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+    return error{
+        RLX_OUT_OF_MEMORY,
+        fmt::format(
+            "the plan needs {:.1f} MB (weights {:.1f}, read from the file in place {:.1f}, scratch "
+            "{:.1f} "
+            "for {} tokens) but {} {:.1f} MB; lower max_tokens",
+            mb(e.plan.total()),
+            mb(e.plan.weights),
+            mb(e.plan.mapped),
+            mb(e.plan.scratch),
+            e.options.max_tokens,
+            limited ? std::string("max_memory_gb allows")
+                    : fmt::format("the machine has available (by {})", machine.limited_by),
+            mb(limit)
+        )};
+}
+
+class loaded_encoder final : public encoder_model {
+public:
+    loaded_encoder(encoder_graph&& built, const model_parts& p) : e_(std::move(built)), parts_(p) {}
+
+    ~loaded_encoder() override {
+        if (program_) parts_.backend->program_free(parts_.device, program_);
+    }
+
+    result<void> load();
+
+    std::int64_t hidden_size() const override { return e_.hidden; }
+
+    std::int64_t vocab_size() const override { return e_.vocab; }
+
+    std::int64_t max_length() const override { return e_.options.max_length; }
+
+    std::int64_t max_tokens() const override { return e_.options.max_tokens; }
+
+    std::int64_t max_texts() const override { return e_.options.max_texts; }
+
+    const encoder_plan& memory() const override { return e_.plan; }
+
+    std::string tier() const override {
+        return std::string(facts_.get_string("tier").value_or(""));
+    }
+
+    std::string compute() const override {
+        return std::string(facts_.get_string("compute").value_or(e_.options.compute));
+    }
+
+    std::span<const std::string> warnings() const override { return e_.warnings; }
+
+    std::size_t fits(std::span<const encoder_text> texts) const override;
+    result<std::span<const float>> encode(std::span<const encoder_text> texts) override;
+
+private:
+    result<void> check(const encoder_text& text, std::size_t index) const;
+    void append(const encoder_text& text);
+
+    encoder_graph e_;
+    model_parts parts_;
+    void* program_ = nullptr;
+    options facts_;
+    device_buffer scratch_;
+    std::array<std::vector<std::int32_t>, n_inputs> in_;
+    std::vector<rlx_binding> bindings_; // inputs, output
+    std::vector<float> rows_;
+};
+
+result<void> loaded_encoder::load() {
+    rlx_compile_args args = e_.compile_args();
+    args.progress = report_progress;
+    args.progress_ctx = &e_.options.progress;
+    args.cancel = plain(e_.options.cancel);
+    RLX_CHECK(check_wall(parts_.backend->compile(parts_.device, &args, &program_)));
+    if (RLX_HAS(parts_.backend, program_info))
+        RLX_CHECK(check_wall(parts_.backend->program_info(parts_.device, program_, facts_.handle()))
+        );
+    scratch_ = RLX_TRY(device_buffer::make(parts_, e_.g->scratch_bytes() + e_.backend_scratch));
+    for (std::size_t i = 0; i < n_inputs; ++i) {
+        const std::int64_t most =
+            i == in_cu_seqlens ? e_.options.max_texts + 1 : e_.options.max_tokens;
+        in_[i].reserve(static_cast<std::size_t>(most));
+        bindings_.push_back({e_.inputs[i], 0, nullptr, nullptr, 0});
+    }
+    bindings_.push_back({e_.output, 0, nullptr, nullptr, 0});
+    return {};
+}
+
+std::size_t loaded_encoder::fits(std::span<const encoder_text> texts) const {
+    const std::size_t most = std::min(texts.size(), static_cast<std::size_t>(max_texts()));
+    std::size_t n = 0, tokens = 0;
+    while (n < most &&
+           (n == 0 || tokens + texts[n].ids.size() <= static_cast<std::size_t>(max_tokens())))
+        tokens += texts[n++].ids.size();
+    return n;
+}
+
+result<void> loaded_encoder::check(const encoder_text& text, std::size_t index) const {
+    if (text.ids.empty()) return invalid(fmt::format("text {} has no tokens", index));
+    if (text.ids.size() > static_cast<std::size_t>(max_length()))
+        return invalid(fmt::format(
+            "text {} has {} tokens, at most {} fit", index, text.ids.size(), max_length()
+        ));
+    if (!text.types.empty() && text.types.size() != text.ids.size())
+        return invalid(fmt::format(
+            "text {} has {} tokens and {} segment ids", index, text.ids.size(), text.types.size()
+        ));
+    for (const std::int32_t id : text.ids)
+        if (id < 0 || id >= e_.vocab)
+            return invalid(fmt::format(
+                "text {}: token id {} is outside the vocabulary of {}", index, id, e_.vocab
+            ));
+    for (const std::int32_t type : text.types)
+        if (type < 0 || type >= std::max<std::int64_t>(e_.types, 1))
+            return invalid(fmt::format(
+                "text {}: segment {}, the model knows {}",
+                index,
+                type,
+                std::max<std::int64_t>(e_.types, 1)
+            ));
+    return {};
+}
+
+void loaded_encoder::append(const encoder_text& text) {
+    in_[in_tokens].insert(in_[in_tokens].end(), text.ids.begin(), text.ids.end());
+    for (std::size_t i = 0; i < text.ids.size(); ++i) {
+        in_[in_positions].push_back(static_cast<std::int32_t>(i));
+        in_[in_types].push_back(text.types.empty() ? 0 : text.types[i]);
+    }
+    in_[in_cu_seqlens].push_back(static_cast<std::int32_t>(in_[in_tokens].size()));
+}
+
+result<std::span<const float>> loaded_encoder::encode(std::span<const encoder_text> texts) {
+    if (texts.empty()) return std::span<const float>();
+    if (fits(texts) < texts.size())
+        return invalid(fmt::format(
+            "{} texts are more than one step takes ({} texts, {} tokens)",
+            texts.size(),
+            max_texts(),
+            max_tokens()
+        ));
+    for (auto& in : in_)
+        in.clear();
+    in_[in_cu_seqlens].push_back(0);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        RLX_CHECK(check(texts[i], i));
+        append(texts[i]);
+    }
+    const std::size_t tokens = in_[in_tokens].size();
+    rows_.resize(tokens * static_cast<std::size_t>(e_.hidden));
+    for (std::size_t i = 0; i < n_inputs; ++i) {
+        bindings_[i].host = in_[i].data();
+        bindings_[i].bytes = in_[i].size() * sizeof(std::int32_t);
+    }
+    bindings_[n_inputs].host = rows_.data();
+    bindings_[n_inputs].bytes = rows_.size() * sizeof(float);
+    e_.extents[e_.symbols[0]] = static_cast<std::int64_t>(tokens);
+    e_.extents[e_.symbols[1]] = static_cast<std::int64_t>(texts.size());
+    RLX_CHECK(e_.g->check_extents(e_.extents));
+    rlx_run_args args{};
+    args.size = sizeof args;
+    args.n_extents = static_cast<std::uint32_t>(e_.extents.size());
+    args.extents = e_.extents.data();
+    args.bind = bindings_.data();
+    args.n_bind = bindings_.size();
+    args.bind_stride = sizeof(rlx_binding);
+    args.scratch = scratch_.get();
+    args.cancel = plain(e_.options.cancel);
+    RLX_CHECK(check_wall(parts_.backend->run(parts_.device, program_, &args)));
+    return std::span<const float>(rows_);
+}
+
+} // namespace
+
+result<encoder_plan> encoder_model::plan(const model_parts& p, const encoder_options& options) {
+    return RLX_TRY(build(p, options)).plan;
+}
+
+result<std::unique_ptr<encoder_model>>
+encoder_model::open(const model_parts& p, const encoder_options& options) {
+    encoder_graph e = RLX_TRY(build(p, options));
+    RLX_CHECK(check_memory(e));
+    auto out = std::make_unique<loaded_encoder>(std::move(e), p);
+    RLX_CHECK(out->load());
+    return std::unique_ptr<encoder_model>(std::move(out));
+}
+
+} // namespace rlx

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "config.hpp"
+
+namespace {
+
+namespace sdk = rlx::sdk;
+namespace bert = rlx::bert;
+
+class model {
+public:
+    static sdk::result<std::unique_ptr<model>> open(rlx_weights* w, sdk::options_view) {
+        sdk::sticky errors;
+        const sdk::checkpoint c(w, errors);
+        bert::add_names(c);
+        auto m = std::make_unique<model>();
+        m->config_ = bert::read_config(c);
+        RLX_CHECK(errors.done());
+        return m;
+    }
+
+    sdk::status info(sdk::options_writer out) const {
+        return out.set("vocab_size", config_.vocab)
+            .set("context_length", config_.context())
+            .set("n_layers", config_.n_layers)
+            .set("hidden_size", config_.hidden)
+            .set("token_types", config_.types)
+            .set("name", "bert")
+            .done();
+    }
+
+    sdk::status build(std::string_view graph, rlx_graph* g) const {
+        if (graph != RLX_GRAPH_ENCODE)
+            return sdk::fail(RLX_UNSUPPORTED, "bert has no graph '{}' (known: encode)", graph);
+        sdk::sticky errors;
+        sdk::graph_builder builder(g, errors);
+        bert::build(builder, config_);
+        return errors.done();
+    }
+
+private:
+    bert::config config_;
+};
+
+struct plugin {
+    using family = model;
+};
+
+} // namespace
+
+RLX_PLUGIN(plugin)

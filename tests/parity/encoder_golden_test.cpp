@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Text encoders against transformers (tests/goldens/make_encoders.py): every text alone, all of
+// them in one step, every tier; bad texts are errors that name them.
+#include "chain.hpp"
+#include "files.hpp"
+#include "rlx/base/environment.hpp"
+#include "rlx/formats/safetensors.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+
+namespace rlx::test {
+namespace {
+
+struct text_case {
+    std::vector<std::int32_t> ids, types;
+    std::vector<float> hidden;
+};
+
+template <class T>
+std::vector<T> elements(const std::string& bytes, const safetensors_tensor& t) {
+    std::vector<T> out(t.n_bytes / sizeof(T));
+    std::memcpy(out.data(), bytes.data() + t.offset, t.n_bytes);
+    return out;
+}
+
+std::filesystem::path folder_of(const std::string& name) {
+    return std::filesystem::path(RLX_GOLDENS_DIR) / "encoders" / name;
+}
+
+std::vector<text_case> texts_of(const std::string& name) {
+    const auto file = folder_of(name) / "expected.safetensors";
+    std::ifstream in(file, std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(in), {});
+    const auto header = must(safetensors_parse(
+        {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, file.string()
+    ));
+    std::map<std::string, text_case> texts;
+    for (const safetensors_tensor& t : header.tensors) {
+        const std::size_t dot = t.name.find('.');
+        text_case& c = texts[t.name.substr(dot + 1)];
+        const std::string what = t.name.substr(0, dot);
+        if (what == "ids") c.ids = elements<std::int32_t>(bytes, t);
+        if (what == "types") c.types = elements<std::int32_t>(bytes, t);
+        if (what == "hidden") c.hidden = elements<float>(bytes, t);
+    }
+    std::vector<text_case> out;
+    for (auto& [key, c] : texts)
+        out.push_back(std::move(c));
+    return out;
+}
+
+// Largest difference over the RMS of what is expected.
+double error_of(std::span<const float> got, std::span<const float> want) {
+    double worst = 0, squares = 0;
+    if (got.size() != want.size()) return INFINITY;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        const double difference = std::abs(double{got[i]} - double{want[i]});
+        worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
+        squares += double{want[i]} * double{want[i]};
+    }
+    return worst / std::sqrt(squares / static_cast<double>(want.size()));
+}
+
+encoder_options exact() {
+    encoder_options o;
+    o.max_tokens = 512;
+    o.compute = "f32";
+    return o;
+}
+
+class encoders : public testing::TestWithParam<const char*> {};
+
+TEST_P(encoders, equal_the_reference_text_by_text) {
+    const auto texts = texts_of(GetParam());
+    ASSERT_GE(texts.size(), 4u);
+    for (const char* tier : {"baseline", "avx2", "avx512", "avx512_vnni"}) {
+        auto c = chain::open_encoder(folder_of(GetParam()), exact(), {.tier = tier});
+        if (!c && c.error().code == RLX_UNSUPPORTED) continue; // the machine lacks the tier
+        for (const text_case& t : texts) {
+            const encoder_text text{t.ids, t.types};
+            const auto hidden = must((*c)->encoder().encode({&text, 1}));
+            EXPECT_LT(error_of(hidden, t.hidden), 1e-5)
+                << tier << ", " << t.ids.size() << " tokens";
+        }
+    }
+}
+
+TEST_P(encoders, give_a_text_the_same_states_whatever_else_is_in_the_step) {
+    const auto texts = texts_of(GetParam());
+    const auto c = must(chain::open_encoder(folder_of(GetParam()), exact()));
+    std::vector<float> alone;
+    std::vector<encoder_text> all;
+    for (const text_case& t : texts) {
+        all.push_back({t.ids, t.types});
+        const auto hidden = must(c->encoder().encode({&all.back(), 1}));
+        alone.insert(alone.end(), hidden.begin(), hidden.end());
+    }
+    const auto together = must(c->encoder().encode(all));
+    EXPECT_EQ(std::vector<float>(together.begin(), together.end()), alone);
+}
+
+TEST_P(encoders, have_no_tensor_that_nobody_reads) {
+    const auto c = must(chain::open_encoder(folder_of(GetParam()), exact()));
+    for (const std::string& w : c->encoder().warnings())
+        ADD_FAILURE() << w;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    goldens,
+    encoders,
+    testing::Values("bert", "bert-heads", "bert-gamma", "roberta", "mpnet", "distilbert"),
+    [](const auto& i) {
+        std::string name = i.param;
+        std::replace(name.begin(), name.end(), '-', '_');
+        return name;
+    }
+);
+
+std::string message_of(encoder_model& m, std::span<const encoder_text> texts) {
+    const auto r = m.encode(texts);
+    return r ? "no error" : r.error().message;
+}
+
+TEST(encoder, names_the_text_that_cannot_be_read) {
+    auto o = exact();
+    o.max_tokens = 60;
+    o.max_texts = 3;
+    const auto c = must(chain::open_encoder(folder_of("bert"), o));
+    encoder_model& m = c->encoder();
+    const std::vector<std::int32_t> good(20, 5), empty, wrong{3, 61}, negative{-1}, one{1},
+        seven{7};
+    const std::vector<std::int32_t> long_one(49, 5);
+    const auto said = [&](const std::vector<std::int32_t>& ids,
+                          const std::vector<std::int32_t>& types = {}) {
+        const encoder_text texts[] = {{good}, {ids, types}};
+        return message_of(m, texts);
+    };
+    EXPECT_EQ(said(empty), "text 1 has no tokens");
+    EXPECT_EQ(said(wrong), "text 1: token id 61 is outside the vocabulary of 61");
+    EXPECT_EQ(said(negative), "text 1: token id -1 is outside the vocabulary of 61");
+    EXPECT_EQ(said(one, seven), "text 1: segment 7, the model knows 2");
+    EXPECT_EQ(said(one, good), "text 1 has 1 tokens and 20 segment ids");
+    const encoder_text too_long[] = {{long_one}};
+    EXPECT_EQ(message_of(m, too_long), "text 0 has 49 tokens, at most 48 fit");
+    const encoder_text four[] = {{good}, {good}, {good}, {good}};
+    EXPECT_EQ(m.fits(four), 3u);
+    EXPECT_NE(message_of(m, four).find("4 texts are more than one step takes"), std::string::npos);
+    EXPECT_EQ(must(m.encode(std::span(four, 3))).size(), 60u * 24);
+    EXPECT_TRUE(must(m.encode({})).empty());
+}
+
+TEST(encoder, refuses_a_plan_that_is_too_large_before_loading) {
+    auto o = exact();
+    o.max_memory_gb = 1e-5;
+    const auto c = chain::open_encoder(folder_of("bert"), o);
+    ASSERT_FALSE(c.ok());
+    EXPECT_EQ(c.error().code, RLX_OUT_OF_MEMORY);
+    EXPECT_NE(c.error().message.find("max_memory_gb allows"), std::string::npos)
+        << c.error().message;
+}
+
+TEST(encoder, a_checkpoint_of_another_task_says_what_its_family_can) {
+    const auto c = chain::open_encoder(
+        std::filesystem::path(RLX_GOLDENS_DIR) / "lm" / "llama-default" / "hf", exact()
+    );
+    ASSERT_FALSE(c.ok());
+    EXPECT_EQ(c.error().code, RLX_UNSUPPORTED);
+    EXPECT_NE(c.error().message.find("'encode'"), std::string::npos) << c.error().message;
+}
+
+} // namespace
+} // namespace rlx::test
