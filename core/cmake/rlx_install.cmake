@@ -95,6 +95,7 @@ function(rlx_install_export)
   # Opened on demand by librlx, linked by nobody.
   foreach(target rlx_text rlx_media)
     if(TARGET ${target})
+      add_dependencies(rlx_runtime ${target})
       install(TARGETS ${target} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime NAMELINK_SKIP)
     endif()
   endforeach()
