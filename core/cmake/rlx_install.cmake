@@ -114,6 +114,7 @@ function(rlx_install_export)
   write_basic_package_version_file("${gen}/rlx-config-version.cmake" COMPATIBILITY SameMinorVersion)
   # From <libdir>/pkgconfig back to the prefix.
   file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+  string(REGEX REPLACE "/$" "" up "${up}")
   configure_file("${PROJECT_SOURCE_DIR}/core/cmake/rlx.pc.in" "${gen}/rlx.pc" @ONLY)
   install(FILES "${gen}/rlx-config.cmake" "${gen}/rlx-config-version.cmake"
     "${PROJECT_SOURCE_DIR}/core/cmake/rlx_plugin.cmake" DESTINATION "${RLX_INSTALL_CMAKEDIR}" COMPONENT dev)
