@@ -108,7 +108,7 @@ builder_of(const arguments& a, plugin_catalog* catalog, const std::string& famil
         return usage("--packed and --no-packed exclude each other");
     std::string compute = a.has("compute") && a.text("compute") == "f16-lm"
                               ? "f16-lm"
-                              : RLX_TRY(one_of(a, "compute", "auto", {"auto", "f32"}));
+                              : RLX_TRY(one_of(a, "compute", "auto", {"auto", "f32", "bf16"}));
     if (compute == "f16-lm")
         return error{
             RLX_UNSUPPORTED,

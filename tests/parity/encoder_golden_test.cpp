@@ -91,6 +91,23 @@ TEST_P(encoders, equal_the_reference_text_by_text) {
     }
 }
 
+TEST_P(encoders, round_to_bf16_where_the_processor_can) {
+    auto o = exact();
+    o.compute = "bf16";
+    const auto c = chain::open_encoder(folder_of(GetParam()), o);
+    if (!c && c.error().code == RLX_UNSUPPORTED) GTEST_SKIP() << c.error().message;
+    EXPECT_EQ((*c)->encoder().compute(), "bf16 activations");
+    for (const text_case& t : texts_of(GetParam())) {
+        const encoder_text text{t.ids, t.types};
+        const double e = error_of(must((*c)->encoder().encode({&text, 1})), t.hidden);
+        EXPECT_LT(e, 0.1) << t.ids.size() << " tokens";
+        EXPECT_GT(e, 1e-5) << "this is f32";
+    }
+    auto baseline = chain::open_encoder(folder_of(GetParam()), o, {.tier = "baseline"});
+    ASSERT_FALSE(baseline.ok());
+    EXPECT_EQ(baseline.error().code, RLX_UNSUPPORTED);
+}
+
 TEST_P(encoders, give_a_text_the_same_states_whatever_else_is_in_the_step) {
     const auto texts = texts_of(GetParam());
     const auto c = must(chain::open_encoder(folder_of(GetParam()), exact()));

@@ -136,6 +136,19 @@ result<packed_weight*> builder::pack(const node& n) {
     const root& r = p_.roots[n.in[1]->root];
     packed_weight w;
     const char* reason = "no kernel";
+    if (p_.cfg.bf16 && m.desc.dtype != RLX_BF16) {
+        if (!is_float(m.desc.dtype))
+            return fail(
+                RLX_UNSUPPORTED,
+                "cpu: compute 'bf16': '{}' is quantised, whose products are int8 or f32; use auto "
+                "or "
+                "f32",
+                r.name
+            );
+        w.round = true;
+        w.from = m.desc.dtype;
+        m.desc.dtype = RLX_BF16;
+    }
     if (!mm_layout(p_.cfg.mm, m.desc, &w.mm, &reason))
         return fail(RLX_UNSUPPORTED, "cpu: '{}': {}", r.name, std::string_view(reason));
     w.name = r.name;

@@ -60,17 +60,25 @@ result<program_config> device::configure(const rlx_compile_args& args) const {
     c.mm.isa = isa;
     c.mm.features = features;
     const std::string_view compute = RLX_TRY(options.text_or("compute", "auto"));
-    if (compute == "f16" || compute == "bf16") {
+    if (compute == "f16") {
         return fail(
             RLX_UNSUPPORTED,
-            "cpu: compute '{}': activations are f32, or what the weights' own kernels take; auto and "
-            "f32 are offered",
-            compute
+            "cpu: compute 'f16': there are no f16 products; auto, f32 and, on processors with "
+            "AVX512-BF16, bf16 are offered"
         );
     }
-    if (compute != "auto" && compute != "f32") {
-        return fail(RLX_INVALID_ARGUMENT, "cpu: compute '{}', expected auto or f32", compute);
-    }
+    if (compute != "auto" && compute != "f32" && compute != "bf16")
+        return fail(RLX_INVALID_ARGUMENT, "cpu: compute '{}', expected auto, f32 or bf16", compute);
+    c.bf16 = compute == "bf16";
+    mm_packed probe;
+    const char* reason = nullptr;
+    if (c.bf16 &&
+        !(mm_layout(c.mm, {RLX_BF16, 1, 64, 64}, &probe, &reason) && probe.form == act_form::bf16))
+        return fail(
+            RLX_UNSUPPORTED,
+            "cpu: compute 'bf16' needs AVX512-BF16, tier {} has none; auto and f32 are offered",
+            tier_name(c.mm.isa)
+        );
     c.mm.exact = compute == "f32";
     const std::string_view kv = RLX_TRY(options.text_or("kv", c.mm.exact ? "f32" : "f16"));
     if (kv != "f16" && kv != "f32")

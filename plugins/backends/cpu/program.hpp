@@ -220,6 +220,7 @@ struct program_config {
     mm_config mm;
     const kernels* k = nullptr;
     bool kv_f16 = true;
+    bool bf16 = false; // products of float weights in bf16, rounded when they are packed
     std::int64_t page_tokens = 0;
     std::uint32_t max_threads = 1;
 };

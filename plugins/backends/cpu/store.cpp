@@ -49,6 +49,30 @@ void keep_error(load_state& s, rlx_error* e) {
     s.stop.store(true);
 }
 
+// n floats of the file's type, rounded to nearest even.
+void round_to_bf16(std::uint16_t from, const char* src, std::uint64_t n, std::uint16_t* out) {
+    for (std::uint64_t i = 0; i < n; ++i) {
+        float x = 0;
+        if (from == RLX_F32) {
+            std::memcpy(&x, src + i * 4, 4);
+        } else if (from == RLX_F16) {
+            _Float16 half;
+            std::memcpy(&half, src + i * 2, 2);
+            x = static_cast<float>(half);
+        } else {
+            double wide;
+            std::memcpy(&wide, src + i * 8, 8);
+            x = static_cast<float>(wide);
+        }
+        std::uint32_t u;
+        std::memcpy(&u, &x, 4);
+        const std::uint32_t nan = u & 0x7fffffffu;
+        out[i] = static_cast<std::uint16_t>(
+            nan > 0x7f800000u ? (u >> 16) | 0x40u : (u + 0x7fffu + (u >> 16 & 1u)) >> 16
+        );
+    }
+}
+
 rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) {
     const packed_weight& w = *p.weight;
     const std::uint64_t first =
@@ -71,6 +95,12 @@ rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) 
             return e;
         }
         src = buffer.data();
+    }
+    std::vector<std::uint16_t> rounded;
+    if (w.round) {
+        rounded.resize(static_cast<std::size_t>(p.count * w.mm.desc.cols));
+        round_to_bf16(w.from, src, rounded.size(), rounded.data());
+        src = reinterpret_cast<const char*>(rounded.data());
     }
     mm_pack(w.mm, p.group, p.first, p.count, src);
     if (s.left[p.index].fetch_sub(1) == 1 && !w.constant && RLX_HAS(s.api, release)) {

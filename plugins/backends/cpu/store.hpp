@@ -42,6 +42,8 @@ struct packed_weight {
     const char* constant = nullptr; // source of a graph constant instead of a checkpoint tensor
     std::uint64_t offset = 0;
     rlx_value root = 0;
+    bool round = false;     // rows of the float type `from` are rounded to bf16 first
+    std::uint16_t from = 0;
 };
 
 // A weight or constant as a plain array; float weights become f32.
