@@ -163,6 +163,36 @@ std::string prose(const std::string& text) {
     return out;
 }
 
+// Paragraphs of the ```c and ```cpp blocks.
+std::vector<std::string> shown_code(const std::string& text) {
+    std::vector<std::string> out;
+    std::istringstream in(text);
+    bool inside = false;
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("```")) {
+            inside = line == "```c" || line == "```cpp";
+            out.emplace_back();
+        } else if (inside && line.empty()) {
+            out.emplace_back();
+        } else if (inside) {
+            out.back() += line + "\n";
+        }
+    }
+    std::erase(out, "");
+    return out;
+}
+
+TEST(docs, embedding_shows_code_of_the_examples) {
+    std::string code;
+    for (const auto& e : fs::recursive_directory_iterator(source / "facade/examples"))
+        if (e.path().extension() == ".c" || e.path().extension() == ".cpp")
+            code += read_file(e.path());
+    const auto shown = shown_code(read_file(source / "docs/embedding.md"));
+    EXPECT_GE(shown.size(), 7U);
+    for (const std::string& part : shown)
+        EXPECT_NE(code.find(part), std::string::npos) << part;
+}
+
 TEST(docs, links_between_documents_lead_somewhere) {
     for (const fs::path& doc : documents()) {
         const std::string text = prose(read_file(doc));
