@@ -158,6 +158,21 @@ TEST(c_api, chat_is_rendered_by_the_checkpoints_template) {
     EXPECT_OK(rlx_model_render_chat(story(), &message, 1, &closed, &from_json, &n));
     EXPECT_LT(n, std::string(text).size());
     rlx_free(from_json);
+
+    // Rendered text is read with its control tokens, and nothing is added to it.
+    std::int32_t* ids = nullptr;
+    std::uint64_t n_ids = 0;
+    EXPECT_OK(rlx_model_tokenize(story(), rlx_cstr(text), RLX_TOKENIZE_PARSE_SPECIAL, &ids, &n_ids)
+    );
+    rlx_free(ids);
+    rlx_generate_options how = most(4);
+    how.flags = RLX_GENERATE_RENDERED;
+    rlx_generate_result result;
+    rlx_generate_result_init(&result);
+    EXPECT_OK(rlx_model_generate(story(), rlx_cstr(text), &how, nullptr, nullptr, &result));
+    EXPECT_EQ(result.prompt_tokens, static_cast<std::int64_t>(n_ids));
+    rlx_free(result.text);
+    rlx_free(result.tokens);
 }
 
 TEST(c_api, logits_are_those_of_the_next_token) {
