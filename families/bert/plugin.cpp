@@ -43,6 +43,7 @@ private:
 
 struct plugin {
     using family = model;
+    static constexpr std::uint16_t min_minor = 1; // RaggedAttention
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
 # Output of PROGRAM must equal the file GOLDEN. cmake -DPROGRAM=.. -DGOLDEN=.. -P compare.cmake
+cmake_policy(VERSION 3.25)
 execute_process(COMMAND "${PROGRAM}" OUTPUT_VARIABLE now RESULT_VARIABLE status)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "${PROGRAM}: ${status}")

@@ -16,7 +16,11 @@ namespace {
 using namespace rlx;
 
 const void* stub_service(void* ctx, rlx_str name, std::uint16_t min_minor) {
-    static const rlx_hdr empty{sizeof(rlx_hdr), 1, 0};
+    // As long as any table, every member absent.
+    static const struct {
+        rlx_hdr hdr{sizeof(rlx_graph_v1) + sizeof(rlx_weights_v1), 1, 0};
+        char members[sizeof(rlx_graph_v1) + sizeof(rlx_weights_v1)] = {};
+    } empty;
     const void* real = host()->iface(ctx, name, min_minor);
     return real ? real : &empty;
 }
