@@ -117,7 +117,8 @@ function(rlx_install_export)
   string(REGEX REPLACE "/$" "" up "${up}")
   configure_file("${PROJECT_SOURCE_DIR}/core/cmake/rlx.pc.in" "${gen}/rlx.pc" @ONLY)
   install(FILES "${gen}/rlx-config.cmake" "${gen}/rlx-config-version.cmake"
-    "${PROJECT_SOURCE_DIR}/core/cmake/rlx_plugin.cmake" DESTINATION "${RLX_INSTALL_CMAKEDIR}" COMPONENT dev)
+    "${PROJECT_SOURCE_DIR}/core/cmake/rlx_plugin.cmake" "${PROJECT_SOURCE_DIR}/core/cmake/rlx_guard.cpp"
+    DESTINATION "${RLX_INSTALL_CMAKEDIR}" COMPONENT dev)
   install(FILES "${gen}/rlx.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
   install(FILES "${PROJECT_SOURCE_DIR}/core/cmake/plugin.map" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/rlx" COMPONENT dev)
 endfunction()

@@ -126,7 +126,10 @@ RLX_EMBED_MANIFEST("@manifest@");
 ]=])
   file(CONFIGURE OUTPUT "${gen}/exports.map" CONTENT "{ global: rlx_plugin_entry_v1; local: *; };\n")
   set_source_files_properties("${gen}/entry.c" PROPERTIES OBJECT_DEPENDS "${manifest}")
-  add_library(${target} MODULE "${gen}/entry.c")
+  # Both files belong to the library, not to the objects: tests link the objects of several plugins.
+  set(guard "${RLX_PLUGIN_CMAKE_DIR}/rlx_guard.cpp")
+  set_source_files_properties("${guard}" PROPERTIES COMPILE_OPTIONS -fexceptions)
+  add_library(${target} MODULE "${gen}/entry.c" "${guard}")
   target_link_libraries(${target} PRIVATE ${target}-objects ${base} ${A_LIBS})
   target_link_options(${target} PRIVATE "LINKER:--version-script=${gen}/exports.map" LINKER:-z,nodelete)
   if(NOT RLX_SANITIZE)

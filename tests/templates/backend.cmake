@@ -3,10 +3,8 @@
 set(model "${SOURCE_DIR}/families/qwen3/stories/rlx-stories.gguf")
 set(plugins --plugin-dir "${PLUGIN_DIR}")
 
-# It stands everything a host may do. (Without exceptions memory that runs out ends the process.)
-if(NOT VARIANT STREQUAL "noexceptions")
-  run("rlx-plugin-check" "${PREFIX}/bin/rlx-plugin-check" "${PLUGIN_DIR}/rlx-toy.so")
-endif()
+# It stands everything a host may do, with and without exceptions.
+run("rlx-plugin-check" "${PREFIX}/bin/rlx-plugin-check" "${PLUGIN_DIR}/rlx-toy.so")
 function(ids out device)
   run("--device ${device}" "${RLX_RUN}" run --weights "${model}" ${plugins} --device ${device} --compute f32
     --prompt "Once upon a time" --max-tokens 24 --json ${ARGN})

@@ -5,6 +5,7 @@
 
 #include "rlx/sdk/text.hpp"
 
+#include <cstddef>
 #include <exception>
 #include <new>
 #include <optional>
@@ -12,6 +13,12 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
+
+#if !defined(__cpp_exceptions)
+// Defined by rlx_guard.cpp when the build has it (rlx_add_plugin does), else null.
+extern "C" __attribute__((weak, visibility("hidden"))) int
+rlx_sdk_guard(void (*fn)(void*), void* arg, char* what, std::size_t size) noexcept;
+#endif
 
 namespace rlx::sdk {
 inline namespace sdk_v1 {
@@ -177,7 +184,22 @@ rlx_error* guarded(Fn&& fn) noexcept {
         return to_wall(RLX_PLUGIN_THREW, "the plugin threw something that is not a std::exception");
     }
 #else
-    return detail::call(fn);
+    if (!rlx_sdk_guard) return detail::call(fn); // memory that runs out ends the process
+
+    struct task {
+        std::remove_reference_t<Fn>* fn;
+        rlx_error* out;
+    } t{&fn, nullptr};
+
+    char what[256] = "";
+    const auto body = [](void* arg) {
+        static_cast<task*>(arg)->out = detail::call(*static_cast<task*>(arg)->fn);
+    };
+    switch (rlx_sdk_guard(body, &t, what, sizeof what)) {
+    case 0: return t.out;
+    case 1: return to_wall(RLX_OUT_OF_MEMORY, "out of memory inside the plugin");
+    default: return to_wall(RLX_PLUGIN_THREW, what);
+    }
 #endif
 }
 
