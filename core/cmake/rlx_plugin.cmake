@@ -131,7 +131,8 @@ RLX_EMBED_MANIFEST("@manifest@");
   set_source_files_properties("${guard}" PROPERTIES COMPILE_OPTIONS -fexceptions)
   add_library(${target} MODULE "${gen}/entry.c" "${guard}")
   target_link_libraries(${target} PRIVATE ${target}-objects ${base} ${A_LIBS})
-  target_link_options(${target} PRIVATE "LINKER:--version-script=${gen}/exports.map" LINKER:-z,nodelete)
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${gen}/exports.map" LINKER:-z,nodelete
+    LINKER:-z,relro,-z,now)
   if(NOT RLX_SANITIZE)
     target_link_options(${target} PRIVATE LINKER:-z,defs)
   endif()
@@ -167,6 +168,7 @@ int main(int argc, char** argv) { return rlx_cli_main_as("@name@", argc, argv); 
 ]=])
   add_executable(rlx-${name}-launcher "${CMAKE_CURRENT_BINARY_DIR}/rlx-${name}.gen/main.c")
   target_link_libraries(rlx-${name}-launcher PRIVATE rlx_cli rlx_flags)
+  target_link_options(rlx-${name}-launcher PRIVATE LINKER:-z,relro,-z,now)
   set_target_properties(rlx-${name}-launcher PROPERTIES OUTPUT_NAME "rlx-${name}" LINKER_LANGUAGE CXX
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};$ORIGIN/../lib")
   if(TARGET rlx_runtime)

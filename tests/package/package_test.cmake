@@ -90,12 +90,15 @@ foreach(file bin/rlx-run bin/rlx-qwen3 ${LIBDIR}/librlx.so.0 ${LIBDIR}/librlx.so
   endif()
 endforeach()
 
-# Stripped, and found by the system's loader without a path of ours.
+# Stripped, with the tables of the dynamic linker closed after loading, and found by the system's loader without a path
+# of ours.
 file(GLOB binaries "${usr}/bin/*" "${usr}/${LIBDIR}/*.so.*" "${usr}/${LIBDIR}/rlx/plugins/*.so")
 foreach(file IN LISTS binaries)
   run("readelf" "${TOOL_readelf}" -dS "${file}")
   if(output MATCHES "RPATH|RUNPATH|\\.symtab|\\.debug_info")
     message(FATAL_ERROR "${file} has ${CMAKE_MATCH_0}")
+  elseif(NOT output MATCHES "BIND_NOW")
+    message(FATAL_ERROR "${file} was not linked with -z now")
   endif()
 endforeach()
 
