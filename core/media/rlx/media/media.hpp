@@ -96,9 +96,10 @@ enum class image_kernel {
     torch_lanczos,
 };
 
-// torch's interpolate of float tensors with align_corners=False. Within 2e-6 of the largest input
-// of torch's CPU result (nearest: equal); torch itself differs that much between its instruction
-// sets.
+// torch's interpolate of float tensors with align_corners=False, on the CPU: within 2e-6 times the
+// largest input, nearest equal. (Measured with torch 2.15, which itself differs by more than that
+// between machines, and whose antialias kernels are wrong where a result of another height is one
+// pixel wide; there the right values are given.)
 enum class plane_kernel {
     antialias_bilinear,
     antialias_bicubic, // a = -0.5
