@@ -3,6 +3,7 @@
 #include "rlx/base/options.hpp"
 #include "rlx/base/result.hpp"
 #include "rlx/base/wall.hpp"
+#include "rlx/sdk/models.hpp"
 #include "rlx/sdk/plugin.hpp"
 
 #include <array>
@@ -33,6 +34,14 @@ TEST_F(sdk_test, format_fills_holes_with_numbers_text_and_lists) {
     EXPECT_EQ(
         sdk::format("{}{}", 'c', std::uint64_t{18446744073709551615u}), "c18446744073709551615"
     );
+}
+
+// This program holds the core without librlx.
+TEST_F(sdk_test, a_host_without_models_says_so) {
+    auto m = sdk::hosted_model::open(sdk::sized<rlx_model_options>());
+    ASSERT_FALSE(m.ok());
+    EXPECT_EQ(m.error().code, std::uint32_t{RLX_UNSUPPORTED});
+    EXPECT_FALSE(sdk::hosted_model::plan(sdk::sized<rlx_model_options>()).ok());
 }
 
 TEST_F(sdk_test, guarded_turns_everything_into_a_host_error) {
