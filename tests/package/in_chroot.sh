@@ -14,17 +14,17 @@ die() { printf 'in_chroot.sh: %s\n' "$*" >&2; exit 1; }
 if [ ! -d "$root/usr" ]; then
     say "debootstrap into $root"
     debootstrap --variant=minbase bookworm "$root" ${MIRROR:+"$MIRROR"} >"$root.log" 2>&1 || die "failed, see $root.log"
+    # A machine that reaches its mirror in a special way reaches it so from inside too. Only into the new tree: later its
+    # certificates may be links, which from here lead to this machine's.
+    if grep -qs 'VERSION_CODENAME=bookworm' /etc/os-release; then
+        cp -rT /etc/apt "$root/etc/apt"
+        if [ -d /etc/ssl/certs ]; then mkdir -p "$root/etc/ssl" && cp -rLT /etc/ssl/certs "$root/etc/ssl/certs"; fi
+    fi
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
 fi
-# A machine that reaches its mirror in a special way reaches it so from inside too.
-if grep -qs 'VERSION_CODENAME=bookworm' /etc/os-release; then
-    cp -rT /etc/apt "$root/etc/apt"
-    if [ -d /etc/ssl/certs ]; then mkdir -p "$root/etc/ssl" && cp -rLT /etc/ssl/certs "$root/etc/ssl/certs"; fi
-fi
-cp /etc/resolv.conf /etc/hosts "$root/etc/"
-
 leave() {
     for dir in sys dev proc; do mountpoint -q "$root/$dir" && umount "$root/$dir"; done
-    rm -rf "$root/tmp/rlx-debs"
+    rm -rf "$root/tmp/rlx-debs" "$root/tmp/rlx-dev"
 }
 trap leave EXIT
 mount -t proc proc "$root/proc"
@@ -47,6 +47,7 @@ files() {
 
 say "installing"
 inside apt-get update -q >/dev/null
+inside apt-get install -y -q --no-install-recommends g++ cmake make pkg-config >/dev/null # for the authors of plugins
 files >"$root.before"
 inside sh -c 'apt-get install -y -q --no-install-recommends /tmp/rlx-debs/*.deb'
 
@@ -62,6 +63,19 @@ somebody rlx-inspect $model
 inside sh -c 'for program in /usr/bin/rlx-*; do test -s /usr/share/man/man1/$(basename $program).1.gz || exit 1; done'
 inside bash -c 'source /usr/share/bash-completion/completions/rlx-run
     COMP_WORDS=(rlx-run run --kv ""); COMP_CWORD=3; _rlx_run; [ "${COMPREPLY[*]}" = "f16 f32" ]'
+
+say "developing"
+somebody sh -ec 'rm -rf /tmp/rlx-dev && mkdir /tmp/rlx-dev && cd /tmp/rlx-dev
+    cp -r /usr/share/rlx/templates/template-family by-cmake
+    cp -r /usr/share/rlx/templates/template-c11 by-make
+    cp -r /usr/share/doc/rlx/examples/c-generate program
+    cmake -S by-cmake -B by-cmake/build >/dev/null && cmake --build by-cmake/build >/dev/null
+    make -s -C by-make && make -s -C program
+    rlx-plugin-check by-cmake/build/lib/rlx/plugins/*.so | tail -1
+    rlx-plugin-check by-make/build/*.so | tail -1
+    rlx-run auto by-cmake/checkpoint --plugin-dir /tmp/rlx-dev/by-cmake/build/lib/rlx/plugins --quiet \
+        --prompt "Once there was a little fox" --max-tokens 20
+    program/c-generate /usr/share/rlx/models/rlx-stories.gguf "Once upon a time,"'
 
 say "purging"
 inside sh -c 'apt-get purge -y -q --auto-remove rlx librlx0 rlx-plugins librlx-dev'
