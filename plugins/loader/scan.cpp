@@ -152,7 +152,7 @@ private:
         const owned_fd fd = RLX_TRY(open_file(dir, name));
         const auto text = RLX_TRY(read_manifest(fd.get(), stamp.library.size, dir, name));
         auto m = RLX_TRY(manifest_from_text(text));
-        index_.put(dir.path / name, stamp, text);
+        index_.put(dir.path / name, stamp, m);
         return m;
     }
 
