@@ -11,8 +11,9 @@ namespace {
 
 using rlx::str;
 
-// The host's part of the "lm" and "embed" graphs: symbols and inputs of rlx/abi/family.h.
-std::unique_ptr<rlx::graph> declared_graph(rlx::weights* w) {
+// The host's part of a graph: symbols and inputs of rlx/abi/family.h.
+std::unique_ptr<rlx::graph> declared_graph(rlx::weights* w, std::string_view name) {
+    const bool encode = name == RLX_GRAPH_ENCODE;
     auto g = rlx::graph::create(w);
     const rlx_graph_v1* t = rlx::graph_table();
     std::int64_t dims[4] = {}, ends = 0;
@@ -22,31 +23,42 @@ std::unique_ptr<rlx::graph> declared_graph(rlx::weights* w) {
         std::int64_t max;
     } symbols[] = {{"T", 8}, {"B", 2}, {"P", 4}, {"R", 2}};
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < (encode ? 2 : 4); i++)
         of_host(t->symbol(g->handle(), str(symbols[i].name), 1, symbols[i].max, 1, &dims[i]));
     of_host(t->dim_op(g->handle(), RLX_DIM_ADD, dims[1], 1, &ends));
     const std::int64_t table[] = {dims[1], dims[2]};
 
     const struct {
         const char* name;
+        bool in_encode, in_lm;
         std::uint32_t rank;
         const std::int64_t* dims;
     } inputs[] = {
-        {"tokens", 1, &dims[0]},
-        {"positions", 1, &dims[0]},
-        {"lengths", 1, &dims[0]},
-        {"slots", 1, &dims[0]},
-        {"cu_seqlens", 1, &ends},
-        {"kv_lengths", 1, &dims[1]},
-        {"block_table", 2, table},
-        {"rows", 1, &dims[3]}};
+        {"tokens", true, true, 1, &dims[0]},
+        {"positions", true, true, 1, &dims[0]},
+        {"token_types", true, false, 1, &dims[0]},
+        {"lengths", false, true, 1, &dims[0]},
+        {"slots", false, true, 1, &dims[0]},
+        {"cu_seqlens", true, true, 1, &ends},
+        {"kv_lengths", false, true, 1, &dims[1]},
+        {"block_table", false, true, 2, table},
+        {"rows", false, true, 1, &dims[3]}};
 
     for (const auto& i : inputs) {
         rlx_value v = 0;
+        if (!(encode ? i.in_encode : i.in_lm)) continue;
         of_host(t->input(g->handle(), str(i.name), RLX_I32, i.rank, i.dims, &v));
     }
     return g;
 }
+
+struct known_graph {
+    const char* name;
+    const char* output;
+};
+
+constexpr known_graph known_graphs[] = {
+    {RLX_GRAPH_LM, "logits"}, {RLX_GRAPH_EMBED, "hidden"}, {RLX_GRAPH_ENCODE, "hidden"}};
 
 class family_driver final : public driver {
 public:
@@ -77,7 +89,7 @@ public:
         close(nullptr);
         rlx::options facts;
         must_fail("info without a model", info(nullptr, facts.handle()));
-        const auto g = declared_graph(weights_.get());
+        const auto g = declared_graph(weights_.get(), RLX_GRAPH_LM);
         must_fail("build without a model", build(nullptr, str("lm"), g->handle()));
         if (open(weights_->handle(), nullptr, &model)) throw failed{"open fails the second time"};
         must_fail("info without a bag", info(model, nullptr));
@@ -154,21 +166,34 @@ private:
     life_result use(void* model, rlx::weights& w) {
         rlx::options facts;
         if (rlx_error* e = info(model, facts.handle())) return {take(e), "info"};
-        const auto g = declared_graph(&w);
-        if (rlx_error* e = build(model, str(RLX_GRAPH_LM), g->handle())) {
-            const returned_error why = take(e);
-            if (!is_lm() && why.code == RLX_UNSUPPORTED) return {};
-            return {why, "build"};
-        }
-        auto finished = g->finish({});
-        if (!finished.ok())
-            return {
-                {finished.error().code, "its graph is wrong: " + finished.error().message},
-                "build"};
         if (is_lm() && facts.get_int("vocab_size").value_or(0) < 1)
             throw failed{"info gives no vocab_size"};
-        if (is_lm() && g->find_output("logits") == 0)
-            throw failed{"the graph 'lm' has no output 'logits'"};
+        std::string refusals;
+        int built = 0;
+        for (const known_graph& k : known_graphs) {
+            const life_result r = build_one(model, w, k);
+            if (r.error.code == RLX_UNSUPPORTED && !(is_lm() && k.name == std::string_view("lm"))) {
+                refusals = r.error.message;
+                continue;
+            }
+            if (!r.ok()) return r;
+            built++;
+        }
+        if (built == 0)
+            return {{RLX_UNSUPPORTED, "none of the known graphs: " + refusals}, "build"};
+        return {};
+    }
+
+    life_result build_one(void* model, rlx::weights& w, const known_graph& k) {
+        const auto g = declared_graph(&w, k.name);
+        if (rlx_error* e = build(model, str(k.name), g->handle())) return {take(e), "build"};
+        auto finished = g->finish({});
+        if (!finished.ok()) {
+            return {{RLX_INTERNAL, "its graph is wrong: " + finished.error().message}, "build"};
+        }
+        if (g->find_output(k.output) == 0)
+            throw failed{
+                std::string("the graph '") + k.name + "' has no output '" + k.output + "'"};
         return {};
     }
 

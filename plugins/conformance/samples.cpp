@@ -15,12 +15,20 @@ using nlohmann::json;
 constexpr std::int64_t hidden = 16, heads = 4, kv_heads = 2, head_dim = 4, inner = 24, vocab = 32,
                        layers = 2;
 
+// BERT and its kin; everything else has the names of llama and qwen.
+bool is_bert(const std::string& type) {
+    return type.find("bert") != type.npos;
+}
+
 json config_of(const std::string& type) {
     return {
         {"model_type", type},
         {"architectures", json::array({"ForCausalLM"})},
         {"dtype", "float32"},
-        {"hidden_act", "silu"},
+        {"hidden_act", is_bert(type) ? "gelu" : "silu"},
+        {"layer_norm_eps", 1e-12},
+        {"type_vocab_size", 2},
+        {"pad_token_id", 0},
         {"hidden_size", hidden},
         {"intermediate_size", inner},
         {"num_hidden_layers", layers},
@@ -68,6 +76,39 @@ tensors tensors_of() {
     return out;
 }
 
+tensors bert_tensors(const std::string& prefix) {
+    tensors out;
+    const auto add = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
+        out.emplace_back(prefix + name + ".weight", std::vector<std::int64_t>{rows, columns});
+        out.emplace_back(prefix + name + ".bias", std::vector<std::int64_t>{rows});
+    };
+    const auto norm = [&](const std::string& name) {
+        out.emplace_back(prefix + name + ".weight", std::vector<std::int64_t>{hidden});
+        out.emplace_back(prefix + name + ".bias", std::vector<std::int64_t>{hidden});
+    };
+    const auto table = [&](const char* name, std::int64_t rows) {
+        out.emplace_back(
+            prefix + "embeddings." + name + "_embeddings.weight",
+            std::vector<std::int64_t>{rows, hidden}
+        );
+    };
+    table("word", vocab);
+    table("position", 64);
+    table("token_type", 2);
+    norm("embeddings.LayerNorm");
+    for (std::int64_t i = 0; i < layers; i++) {
+        const std::string at = "encoder.layer." + std::to_string(i) + ".";
+        for (const char* part : {"query", "key", "value"})
+            add(at + "attention.self." + part, hidden, hidden);
+        add(at + "attention.output.dense", hidden, hidden);
+        norm(at + "attention.output.LayerNorm");
+        add(at + "intermediate.dense", inner, hidden);
+        add(at + "output.dense", hidden, inner);
+        norm(at + "output.LayerNorm");
+    }
+    return out;
+}
+
 // Small numbers of both signs, the same in every run.
 float number(std::uint64_t i) {
     return static_cast<float>(static_cast<std::int64_t>(i * 2654435761U % 201) - 100) / 400.0F;
@@ -99,7 +140,10 @@ void write_safetensors(const std::filesystem::path& file, const tensors& list) {
 void write_sample(const std::filesystem::path& folder, const std::string& type) {
     std::filesystem::create_directories(folder);
     std::ofstream(folder / "config.json") << config_of(type).dump(2);
-    write_safetensors(folder / "model.safetensors", tensors_of());
+    const std::string prefix = type.find("roberta") == type.npos ? "bert." : "roberta.";
+    write_safetensors(
+        folder / "model.safetensors", is_bert(type) ? bert_tensors(prefix) : tensors_of()
+    );
 }
 
 } // namespace

@@ -114,7 +114,7 @@ typedef struct rlx_plugin {
     // A plugin interface by name ("rlx.family/1", "rlx.backend/1", "rlx.op/1", "rlx.weight_format/1",
     // "rlx.tensor_names/1", "rlx.cli/1"), NULL when absent or older than min_minor. [any thread]
     const void* (*iface)(void* self, rlx_str name, uint16_t min_minor);
-    // Stops the plugin's own threads at process exit. The library stays mapped. May be NULL.
+    // Stops the plugin's own threads at process exit. The library stays mapped. May be NULL. [one thread per process]
     void (*quiesce)(void* self);
 } rlx_plugin;
 

@@ -43,7 +43,7 @@ typedef struct rlx_family_v1 {
     // [any thread]
     rlx_error* (*open)(void* self, rlx_weights* w, const rlx_options* opts, void** model);
     void (*close)(void* self, void* model); // [one thread per model]
-    // Facts for the host: "vocab_size", "context_length", "n_layers", "hidden_size" (i64), "name" (str).
+    // Facts for the host: "vocab_size", "context_length", "n_layers", "hidden_size" (i64), "name" (str). [one thread per model]
     rlx_error* (*info)(void* self, void* model, rlx_options* out);
     // Adds the named graph's nodes to g. [one thread per model]
     rlx_error* (*build)(void* self, void* model, rlx_str graph, rlx_graph* g);

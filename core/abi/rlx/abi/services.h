@@ -38,7 +38,7 @@ typedef struct rlx_par_v1 {
     // Runs fn on all threads (the caller is thread 0) and returns when all have returned. Concurrent
     // callers are serialised; a call from inside a region runs fn alone with n_threads = 1. [any thread]
     void (*run)(void* ctx, rlx_par_fn fn, void* arg);
-    // Waits for every thread of the region. Spins briefly, then parks. Only inside a region.
+    // Waits for every thread of the region. Spins briefly, then parks. Only inside a region, [any thread of it].
     void (*barrier)(void* team);
 } rlx_par_v1;
 
