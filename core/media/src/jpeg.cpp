@@ -20,7 +20,7 @@ namespace {
 
 // Real files have 10 or so. Each costs a pass over all coefficients, so a small file with very many
 // keeps a machine busy for hours.
-constexpr int max_scans = 500;
+constexpr int max_scans = 100;
 constexpr unsigned app1 = JPEG_APP0 + 1;
 
 constexpr std::string_view exif_name("Exif\0\0", 6);

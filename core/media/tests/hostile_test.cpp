@@ -187,7 +187,7 @@ TEST(bomb, a_jpeg_of_very_many_scans_is_refused) {
             f.begin() + static_cast<std::ptrdiff_t>(end)
         );
     many.insert(many.end(), f.begin() + static_cast<std::ptrdiff_t>(end), f.end());
-    expect_refused(many, "more than 500 scans");
+    expect_refused(many, "more than 100 scans");
 }
 
 TEST(damage, a_jpeg_without_one_of_its_components_is_an_error) {
