@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-only
-# What very many plugins cost: `rlx-run plugins` and `rlx-run auto --help`-like discovery of a model's family, with the
-# index (warm), without it (cold), and in an empty folder (the program alone). Prints medians and minima in ms.
+# What very many plugins cost: `rlx-run plugins` and the search for a model's family by `rlx-run auto`, with the index
+# (warm) and without it (cold), beside the same with no more plugins. Elapsed time suffers from other work on the machine,
+# processor time (user and system) hardly does.
 #   benchmarks/plugin_scale.sh [PLUGINS=500] [ROUNDS=31] [BUILD=build/release]
 set -euo pipefail
 n=${1:-500} rounds=${2:-31} build=${3:-$(dirname "$0")/../build/release}
@@ -18,13 +19,16 @@ measure() {
     shift 3
     export RLX_PLUGIN_PATH=$dir RLX_CACHE_DIR=$work/cache-$(basename "$dir")
     "$@" >/dev/null 2>&1 || true
+    local TIMEFORMAT='%R %U %S'
     for ((i = 0; i < rounds; i++)); do
         if [[ $state == cold ]]; then rm -rf "$RLX_CACHE_DIR"; fi
-        local begin=${EPOCHREALTIME/./}
-        "$@" >/dev/null 2>&1 || true
-        echo $((${EPOCHREALTIME/./} - begin))
-    done | sort -g | awk -v label="$label" '{v[NR] = $1} END {printf "%-44s median %6.1f ms, best %6.1f ms\n", label, v[int((NR + 1) / 2)] / 1000, v[1] / 1000}'
+        { time "$@" >/dev/null 2>&1; } 2>&1 || true
+    done | awk '{print 1000 * $1, 1000 * ($2 + $3)}' >"$work/times"
+    printf '%-46s elapsed median %4.0f ms, best %4.0f ms; processor median %4.0f ms\n' "$label" \
+        "$(median 1)" "$(cut -d' ' -f1 "$work/times" | sort -g | head -n1)" "$(median 2)"
 }
+
+median() { cut -d' ' -f"$1" "$work/times" | sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 
 for dir in none many; do
     what=$([[ $dir == none ]] && echo "0 more plugins" || echo "$n more plugins")
