@@ -46,9 +46,9 @@
 //   text      Is UTF-8, given as rlx_str {pointer, bytes}: rlx_cstr("...") makes one. Text you receive as char* is
 //             NUL-terminated too, and its length counts bytes without the NUL.
 //   threads   Functions without a model argument, rlx_model_describe() and rlx_model_memory() may be called from any
-//             thread at any time. A model may move between threads, but serves one call at a time: a second call while one
-//             runs, also from a callback, is RLX_INVALID_ARGUMENT. Different models are independent; they share
-//             the process's compute threads. After fork() the child must not use the library.
+//             thread at any time. A model may move between threads, but serves one call at a time: a second call
+//             while one runs, also from a callback, is RLX_INVALID_ARGUMENT. Different models are independent; they
+//             share the process's compute threads. After fork() the child must not use the library.
 //   signals   Only rlx_cancel_raise() may be called in a signal handler. The library installs no handlers.
 //   output    The library prints nothing. Its log messages go to rlx_log_set()'s function, or nowhere.
 //   callbacks Run on the thread that made the call, inside it. They must return: no longjmp(), no C++ exception.
@@ -123,8 +123,8 @@ RLX_C_API void rlx_log_set(rlx_log_fn fn, void* ctx, uint32_t level);
 // ---- cancelling ------------------------------------------------------------------------------------------------
 
 // Sets a cancel flag: the call that watches it ends soon. May be called from any thread and from a signal handler.
-// The flag is a uint32_t of yours, zero at first, named in the options; it must live until that call returns. The
-// library never clears it. NULL is ignored.
+// The flag is a uint32_t of yours, zero at first, named in the options; it must live until that call returns, or, when
+// rlx_model_options names it, until the model is closed. The library never clears it. NULL is ignored.
 //
 // A cancelled rlx_model_generate() succeeds with RLX_FINISH_CANCELLED and what there is so far; every other call
 // fails with RLX_CANCELLED.
@@ -156,12 +156,13 @@ static inline void rlx_note_init(rlx_note* note) {
 }
 
 // Opens a checkpoint: finds the family plugin and the device, plans the memory, loads. `options` is read during the
-// call only, but options->cancel is watched for the model's whole life. options->weights is required; a path is
-// relative to the working directory. options->progress is called on this thread.
+// call only, but options->cancel is watched for the model's whole life and must outlive it. options->weights is
+// required; a path is relative to the working directory. options->progress is called on this thread.
 //   *model  the new model, yours to rlx_model_close()
 // RLX_NOT_FOUND: no such file. RLX_UNSUPPORTED: no plugin for this checkpoint, a kernel tier this machine lacks, or a
-// known device that is not here. RLX_INVALID_ARGUMENT: an option out of range, or an unknown device: the message lists those there
-// are and why others are not. RLX_CORRUPT_DATA, RLX_MISSING_METADATA: the file, the key and what was expected.
+// known device that is not here. RLX_INVALID_ARGUMENT: an option out of range, an unknown tier, or an unknown device:
+// the message lists those there are and why others are not. RLX_CORRUPT_DATA, RLX_MISSING_METADATA: the file, the key
+// and what was expected.
 // RLX_OUT_OF_MEMORY: the plan is larger than max_memory or the machine; the message says which max_seq would fit.
 // RLX_CANCELLED: options->cancel was raised.
 RLX_C_API rlx_error* rlx_model_open(const rlx_model_options* options, rlx_model** model);

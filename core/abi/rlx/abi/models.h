@@ -19,8 +19,8 @@ typedef struct rlx_model rlx_model;
 
 // A cancel flag is a word of the caller's that is zero, and set to anything else by any thread or signal handler
 // to make the call that watches it end soon (between two tokens, and between the operations of a step). It must
-// live until the call has returned. rlx_cancel_raise() of rlx/rlx.h sets it without a data race; in C++ it may be
-// a std::atomic<uint32_t>.
+// live until that call has returned; the one of rlx_model_options until the model is closed. rlx_cancel_raise() of
+// rlx/rlx.h sets it without a data race; in C++ it may be a std::atomic<uint32_t>.
 
 enum { RLX_MODEL_GENERATE = 0, RLX_MODEL_EMBED = 1 }; // what a model is opened for
 
@@ -46,7 +46,7 @@ typedef struct rlx_model_options {
     uint32_t reserved;   // 0
     rlx_progress_fn progress; // bytes of weights read so far and in all; may be NULL
     void* progress_ctx;
-    const volatile uint32_t* cancel; // watched while opening and in every later call; may be NULL
+    const volatile uint32_t* cancel; // watched while opening and in every later call; outlives the model; may be NULL
 } rlx_model_options;
 
 // Bytes a model needs, exact, known before anything is loaded.
