@@ -96,6 +96,30 @@ void modulate(float* out, const float* x, const modulation& m, int64_t n) {
     if (i < n) store_n(out + i, modulated(load_n(x + i, n - i), m, i, n - i), n - i);
 }
 
+// Two vectors of sums stay in registers over all rows.
+void combine(
+    float* out, const float* const* rows, const float* factors, int64_t n_rows, int64_t n
+) {
+    int64_t i = 0;
+    for (; i + 2 * W <= n; i += 2 * W) {
+        vf a = load(out + i), b = load(out + i + W);
+        for (int64_t j = 0; j < n_rows; ++j) {
+            const vf f = set1(factors[j]);
+            a = fma(f, load(rows[j] + i), a);
+            b = fma(f, load(rows[j] + i + W), b);
+        }
+        store(out + i, a);
+        store(out + i + W, b);
+    }
+    for (; i < n; i += W) {
+        const int64_t k = n - i < W ? n - i : W;
+        vf a = load_n(out + i, k);
+        for (int64_t j = 0; j < n_rows; ++j)
+            a = fma(set1(factors[j]), load_n(rows[j] + i, k), a);
+        store_n(out + i, a, k);
+    }
+}
+
 #if defined(__AVX2__)
 constexpr int64_t square = 8;
 

@@ -94,6 +94,9 @@ struct kernels {
     ); // x + scale * sin^2(alpha x)
     // residual + gate * (x * (1 + scale) + shift)
     void (*modulate)(float* out, const float* x, const modulation& m, int64_t n);
+    // out += sum of factors[j] * rows[j], j < n_rows
+    void (*combine
+    )(float* out, const float* const* rows, const float* factors, int64_t n_rows, int64_t n);
     // out[i * step + j] = rows[j][i], j < n_rows, i < n
     void (*transpose
     )(float* out, int64_t step, const float* const* rows, int64_t n_rows, int64_t n);

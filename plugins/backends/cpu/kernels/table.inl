@@ -40,6 +40,7 @@ constinit const kernels table = {
     layer_norm,
     snake,
     modulate,
+    combine,
     transpose,
 };
 

@@ -134,6 +134,19 @@ inline void f32_gather(const float* const* rows, int n, int64_t k0, int64_t nk, 
     }
 }
 
+// The same from columns: n floats of each.
+inline void
+f32_gather_columns(const float* const* columns, int64_t r0, int n, int64_t nk, float* dst) {
+    if (n == max_rows_f32) {
+        for (int64_t k = 0; k < nk; ++k)
+            memcpy(dst + k * max_rows_f32, columns[k] + r0, max_rows_f32 * sizeof(float));
+        return;
+    }
+    for (int64_t k = 0; k < nk; ++k)
+        for (int m = 0; m < n; ++m)
+            dst[k * n + m] = columns[k][r0 + m];
+}
+
 inline void f32_rows(
     const mm_tile& t,
     f32_space& s,
@@ -174,10 +187,14 @@ void f32_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
         float* a = s.a;
         for (int m0 = 0; m0 < rows; m0 += max_rows_f32) {
             const int n = rows - m0 < max_rows_f32 ? rows - m0 : max_rows_f32;
-            const float* act[max_rows_f32];
-            for (int m = 0; m < n; ++m)
-                act[m] = reinterpret_cast<const float*>(act_row(t, r0 + m0 + m));
-            f32_gather(act, n, k0, nk, a);
+            if (t.act_columns) {
+                f32_gather_columns(t.act_columns + k0, r0 + m0, n, nk, a);
+            } else {
+                const float* act[max_rows_f32];
+                for (int m = 0; m < n; ++m)
+                    act[m] = reinterpret_cast<const float*>(act_row(t, r0 + m0 + m));
+                f32_gather(act, n, k0, nk, a);
+            }
             a += nk * n;
         }
         for (int64_t col = 0; col < t.n_cols; col += wide * panel_rows) {

@@ -85,6 +85,9 @@ struct mm_tile {
     const void* act = nullptr;
     uint64_t act_stride = 0; // bytes
     const int32_t* act_rows = nullptr;
+    // Instead of the three above, for weights whose form is f32: column k of the tile's rows, one
+    // float per row.
+    const float* const* act_columns = nullptr;
     float* out = nullptr;
     int64_t out_stride = 0; // floats
     const int32_t* out_rows = nullptr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Convolution as a product: a tile of output positions is laid out as rows [position][channel, tap]
-// (columns gathered sixteen at a time and transposed in registers), multiplied with the packed
-// weight and transposed back into channels. A tile's layout stays in L2; nothing the size of the
-// whole unfolded input is ever made.
+// Convolution as a product: the inputs that a (channel, tap) meets at a tile of output positions
+// are a column of the left operand, in place where they are neighbours in memory; the product with
+// the packed weight, [position][channel], is transposed back. Columns that need a copy stay in L2;
+// nothing the size of the whole unfolded input is ever made.
 #include "steps/conv_plan.hpp"
 
 #include <algorithm>
@@ -12,10 +12,10 @@ namespace rlx::cpu {
 
 namespace {
 
-constexpr std::int64_t some_columns = 16;        // gathered at a time
+constexpr std::int64_t some_rows = 16;           // transposed at a time
 constexpr std::int64_t most_positions = 144;     // of a tile
 constexpr std::int64_t least_positions = 48;     // unless the output is smaller
-constexpr std::int64_t tile_floats = 256 * 1024; // of the layout of a tile
+constexpr std::int64_t tile_floats = 256 * 1024; // of the columns of a tile
 constexpr std::int64_t most_outs = 256;          // output channels of a tile
 
 // Positions of a tile that are neighbours along the innermost axis.
@@ -27,21 +27,25 @@ struct segment {
 class conv_step final : public step {
 public:
     explicit conv_step(conv_plan plan) : plan_(std::move(plan)) {
+        std::int64_t most_cols = 1, row_floats = 0;
+        std::uint64_t form = 0;
         for (const conv_job& j : plan_.jobs) {
-            const std::int64_t cols = std::max<std::int64_t>(j.weight.cols(), 1);
+            const std::int64_t cols = j.weight.cols();
             const mm_packed& m = j.mm ? *j.mm : j.run_time;
             most_ = std::max(most_, fit(cols));
+            most_cols = std::max(most_cols, cols);
             workspace_ = std::max(workspace_, align64(mm_workspace(m)));
-            layout_ = std::max(layout_, floats(fit(cols) * padded(cols)));
-            form_ = std::max(
-                form_, static_cast<std::uint64_t>(fit(cols)) * act_row_bytes(m.form, cols)
-            );
+            if (m.form == act_form::f32) continue;
+            row_floats = std::max(row_floats, some_rows * cols);
+            form =
+                std::max(form, static_cast<std::uint64_t>(fit(cols)) * act_row_bytes(m.form, cols));
         }
         const std::int64_t outs = std::min(most_outs, (plan_.group_outs() + 31) / 32 * 32);
-        map_.form = workspace_ + layout_;
-        map_.product = map_.form + align64(form_);
-        map_.lines = map_.product + floats(most_ * outs);
-        map_.segments = map_.lines + floats(std::max(some_columns, outs) * most_);
+        map_.columns = workspace_;
+        map_.lines = map_.columns + floats(2 * most_cols);
+        map_.form = map_.lines + floats(std::max(most_cols, outs) * most_);
+        map_.product = map_.form + align64(form);
+        map_.segments = map_.product + floats(std::max(most_ * outs, row_floats));
         local_bytes = map_.segments + align64(sizeof(segment) * most_positions);
     }
 
@@ -64,21 +68,16 @@ private:
     };
 
     struct memory_map {
-        std::uint64_t form, product, lines, segments;
+        std::uint64_t columns, lines, form, product, segments;
     };
 
     static std::uint64_t floats(std::int64_t n) {
         return align64(static_cast<std::uint64_t>(n) * 4);
     }
 
-    // Floats between the rows of a layout: whole lines, and never a multiple of a page.
-    static std::int64_t padded(std::int64_t cols) {
-        const std::int64_t n = (cols + 15) / 16 * 16;
-        return n % 1024 == 0 ? n + 16 : n;
-    }
-
     static std::int64_t fit(std::int64_t cols) {
-        const std::int64_t n = tile_floats / padded(cols) / least_positions * least_positions;
+        const std::int64_t n =
+            tile_floats / std::max<std::int64_t>(cols, 1) / least_positions * least_positions;
         return std::clamp(n, least_positions, most_positions);
     }
 
@@ -90,9 +89,13 @@ private:
     std::int64_t segments_of(const cut& c, const unit& u, segment* to) const;
     const float*
     column(const axes3& base, const float* x, const segment* s, std::int64_t n, float* line) const;
+    const float**
+    gather(worker& w, const conv_job& j, const unit& u, const segment* s, std::int64_t n) const;
+    void lay_out(
+        worker& w, const mm_packed& m, std::int64_t cols, const float** columns, const unit& u
+    ) const;
     void
-    lay_out(worker& w, const conv_job& j, const unit& u, const segment* s, std::int64_t n) const;
-    void multiply(worker& w, const conv_job& j, const unit& u) const;
+    multiply(worker& w, const conv_job& j, const unit& u, const segment* s, std::int64_t n) const;
     void write(worker& w, const conv_job& j, const unit& u, const segment* s, std::int64_t n) const;
     void run_unit(worker& w, const unit& u) const;
 
@@ -100,7 +103,7 @@ private:
     std::vector<cut> cuts_;
     axes3 in_{}, out_{};
     std::int64_t most_ = 0;
-    std::uint64_t workspace_ = 0, layout_ = 0, form_ = 0;
+    std::uint64_t workspace_ = 0;
     memory_map map_{};
 };
 
@@ -115,7 +118,7 @@ conv_step::cut conv_step::cut_of(const conv_job& j, std::uint32_t threads) const
         c.positions *= c.count[a];
     }
     const std::int64_t parts = in[0]->dim[0] * plan_.groups, wanted = 2 * threads;
-    std::int64_t most = fit(std::max<std::int64_t>(j.weight.cols(), 1));
+    std::int64_t most = fit(j.weight.cols());
     const auto tiles = [&] { return (c.positions + most - 1) / most; };
     while (most > least_positions && parts * tiles() < wanted)
         most -= least_positions;
@@ -186,48 +189,66 @@ const float* conv_step::column(
     return line;
 }
 
-void conv_step::lay_out(
+// One pointer per (channel, tap) to its inputs at the tile's positions.
+const float** conv_step::gather(
     worker& w, const conv_job& j, const unit& u, const segment* s, std::int64_t n
 ) const {
-    const std::int64_t cols = j.weight.cols(), stride = padded(cols);
     const std::int64_t channel = in_[0] * in_[1] * in_[2];
     const float* x =
         in[0]->f32() + (u.sample * plan_.channels + u.group * plan_.group_channels()) * channel;
-    float *layout = local(w, workspace_), *lines = local(w, map_.lines);
-    const float* rows[some_columns];
-    std::size_t tap = 0;
-    for (std::int64_t first = 0; first < cols; first += some_columns) {
-        const std::int64_t count = std::min(some_columns, cols - first);
-        for (std::int64_t c = 0; c < count; ++c) {
-            rows[c] = column(j.base[tap], x, s, n, lines + c * most_);
-            if (++tap < j.base.size()) continue;
-            tap = 0;
-            x += channel;
+    auto** columns = reinterpret_cast<const float**>(w.local() + map_.columns);
+    float* line = local(w, map_.lines);
+    const float** to = columns;
+    for (std::int64_t c = 0; c < plan_.group_channels(); ++c, x += channel) {
+        for (const axes3& base : j.base) {
+            *to = column(base, x, s, n, line);
+            if (*to++ == line) line += most_;
         }
-        w.k().transpose(layout + first, stride, rows, count, u.n);
     }
+    return columns;
 }
 
-void conv_step::multiply(worker& w, const conv_job& j, const unit& u) const {
-    mm_packed m = j.mm ? *j.mm : j.run_time;
-    if (!j.mm) m.data = w.workspace() + w.prog().pack_at + j.pack_offset;
-    const std::int64_t cols = j.weight.cols(), stride = padded(cols);
-    const float* layout = local(w, workspace_);
-    float* product = local(w, map_.product);
-    mm_tile t;
-    t.act = layout;
-    t.act_stride = static_cast<std::uint64_t>(stride) * 4;
-    if (m.form != act_form::f32) {
-        t.act = w.local() + map_.form;
-        t.act_stride = act_row_bytes(m.form, cols);
-        for (std::int64_t r = 0; r < u.n; ++r)
+// Rows in the form that a weight of half precision wants.
+void conv_step::lay_out(
+    worker& w, const mm_packed& m, std::int64_t cols, const float** columns, const unit& u
+) const {
+    float* rows = local(w, map_.product);
+    const float* shifted[some_rows];
+    const std::uint64_t bytes = act_row_bytes(m.form, cols);
+    for (std::int64_t r = 0; r < u.n; r += some_rows) {
+        const std::int64_t count = std::min(some_rows, u.n - r);
+        for (std::int64_t first = 0; first < cols; first += some_rows) {
+            const std::int64_t wide = std::min(some_rows, cols - first);
+            for (std::int64_t c = 0; c < wide; ++c)
+                shifted[c] = columns[first + c] + r;
+            w.k().transpose(rows + first, cols, shifted, wide, count);
+        }
+        for (std::int64_t i = 0; i < count; ++i)
             act_make(
                 w.prog().cfg.mm,
                 m.form,
-                layout + r * stride,
+                rows + i * cols,
                 cols,
-                w.local() + map_.form + static_cast<std::uint64_t>(r) * t.act_stride
+                w.local() + map_.form + static_cast<std::uint64_t>(r + i) * bytes
             );
+    }
+}
+
+void conv_step::multiply(
+    worker& w, const conv_job& j, const unit& u, const segment* s, std::int64_t n
+) const {
+    mm_packed m = j.mm ? *j.mm : j.run_time;
+    if (!j.mm) m.data = w.workspace() + w.prog().pack_at + j.pack_offset;
+    const std::int64_t cols = j.weight.cols();
+    float* product = local(w, map_.product);
+    mm_tile t;
+    const float** columns = gather(w, j, u, s, n);
+    if (m.form == act_form::f32) {
+        t.act_columns = columns;
+    } else {
+        lay_out(w, m, cols, columns, u);
+        t.act = w.local() + map_.form;
+        t.act_stride = act_row_bytes(m.form, cols);
     }
     t.out = product;
     t.out_stride = u.n_outs;
@@ -279,8 +300,7 @@ void conv_step::run_unit(worker& w, const unit& u) const {
     const conv_job& j = plan_.jobs[u.job];
     auto* s = reinterpret_cast<segment*>(w.local() + map_.segments);
     const std::int64_t n = segments_of(cuts_[u.job], u, s);
-    lay_out(w, j, u, s, n);
-    multiply(w, j, u);
+    multiply(w, j, u, s, n);
     write(w, j, u, s, n);
 }
 

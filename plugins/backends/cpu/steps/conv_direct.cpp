@@ -44,6 +44,46 @@ public:
     }
 
 private:
+    // A row of inputs that meets elements [lo, hi) of the piece.
+    struct term {
+        const float* row;
+        float factor;
+        std::int64_t lo, hi;
+    };
+
+    // Terms wait until there are some: what all of them reach is added in one pass.
+    struct pending {
+        static constexpr std::int64_t most = 32;
+        term terms[most];
+        std::int64_t n = 0;
+
+        void add(worker& w, float* sum, const term& t) {
+            if (n == most) flush(w, sum);
+            terms[n++] = t;
+        }
+
+        void flush(worker& w, float* sum) {
+            std::int64_t lo = 0, hi = piece;
+            for (std::int64_t i = 0; i < n; ++i) {
+                lo = std::max(lo, terms[i].lo);
+                hi = std::min(hi, terms[i].hi);
+            }
+            const float* rows[most];
+            float factors[most];
+            for (std::int64_t i = 0; i < n; ++i) {
+                const term& t = terms[i];
+                rows[i] = t.row + lo;
+                factors[i] = t.factor;
+                for (std::int64_t j = t.lo; j < std::min(t.hi, lo); ++j)
+                    sum[j] += t.factor * t.row[j];
+                for (std::int64_t j = std::max({t.lo, hi, lo}); j < t.hi; ++j)
+                    sum[j] += t.factor * t.row[j];
+            }
+            if (n > 0 && lo < hi) w.k().combine(sum + lo, rows, factors, n, hi - lo);
+            n = 0;
+        }
+    };
+
     // channel: sample * outs + output channel
     void run_piece(
         worker& w, const conv_job& j, std::int64_t channel, const axes3& q, std::int64_t n
@@ -58,12 +98,14 @@ private:
             in[0]->f32() + (sample * plan_.channels + group * plan_.group_channels()) * plane;
         const float* weight =
             in[1]->f32() + group * j.weight.group_step + inner * j.weight.row_step;
+        pending waiting;
         for (std::int64_t c = 0; c < plan_.group_channels(); ++c) {
             for (std::size_t t = 0; t < j.base.size(); ++t)
-                add_tap(w, j.base[t], x, weight[j.weight.taps[t]], q, n);
+                add_tap(w, waiting, j.base[t], x, weight[j.weight.taps[t]], q, n);
             x += plane;
             weight += j.weight.channel_step;
         }
+        waiting.flush(w, sum);
         axes3 at{};
         for (std::size_t a = 0; a < 3; ++a)
             at[a] = q[a] * plan_.out_step[a] + j.start[a];
@@ -81,7 +123,13 @@ private:
     }
 
     void add_tap(
-        worker& w, const axes3& base, const float* x, float factor, const axes3& q, std::int64_t n
+        worker& w,
+        pending& p,
+        const axes3& base,
+        const float* x,
+        float factor,
+        const axes3& q,
+        std::int64_t n
     ) const {
         auto* sum = reinterpret_cast<float*>(w.local());
         const std::int64_t z = q[0] * plan_.in_step[0] + base[0];
@@ -94,7 +142,7 @@ private:
             past <= 0 ? lo : std::clamp<std::int64_t>((past + stride - 1) / stride, lo, n);
         const float* row = x + (z * in_[1] + y) * in_[2] + first;
         if (hi <= lo) return;
-        if (stride == 1) return w.k().axpy(sum + lo, row + lo, factor, hi - lo);
+        if (stride == 1) return p.add(w, sum, {row, factor, lo, hi});
         float* line = sum + piece;
         for (std::int64_t i = lo; i < hi; ++i)
             line[i] = row[i * stride];

@@ -150,6 +150,32 @@ TEST_P(block_kernel, modulate_with_every_set_of_operands) {
     }
 }
 
+TEST_P(block_kernel, combine_adds_rows_at_every_length) {
+    for (int n = 1; n <= longest; ++n) {
+        for (int rows_n : {0, 1, 5}) {
+            const auto x = row(rows_n * n + 1), factors = row(rows_n + 1), start = row(n);
+            std::vector<const float*> rows;
+            for (int j = 0; j < rows_n; ++j)
+                rows.push_back(x.data() + j * n);
+            expect_row(
+                n,
+                2e-6,
+                [&](float* out) {
+                    std::copy(start.begin(), start.end(), out);
+                    k->combine(out, rows.data(), factors.data(), rows_n, n);
+                },
+                [&](int i) {
+                    double v = start[static_cast<std::size_t>(i)];
+                    for (int j = 0; j < rows_n; ++j)
+                        v += static_cast<double>(factors[static_cast<std::size_t>(j)]) *
+                             x[static_cast<std::size_t>(j * n + i)];
+                    return v;
+                }
+            );
+        }
+    }
+}
+
 TEST_P(block_kernel, transpose_moves_every_element_and_nothing_else) {
     for (int rows_n : {1, 3, 4, 7, 8, 9, 16, 23}) {
         for (int n : {1, 2, 4, 8, 11, 16, 31}) {
