@@ -4,6 +4,7 @@
 #include "golden.hpp"
 
 #include <cmath>
+#include <tuple>
 
 using namespace rlx;
 using namespace rlx::cpu_test;
@@ -109,6 +110,54 @@ TEST_P(block_edges, weights_that_cannot_be_viewed_are_read_in_rows) {
     };
     same(RLX_OP_Conv, {35, 6, 3}, 35 * 9);
     same(RLX_OP_ConvTranspose, {6, 35, 3}, 35 * 41);
+}
+
+TEST_P(block_edges, constants_of_the_graph_serve_as_weights) {
+    for (const auto& [op, w, size] :
+         {std::tuple{RLX_OP_Conv, list{35, 6, 3}, std::size_t{35 * 18}},
+          std::tuple{RLX_OP_ConvTranspose, list{6, 35, 3}, std::size_t{35 * 22}},
+          std::tuple{RLX_OP_Conv, list{2, 6, 3}, std::size_t{2 * 18}}}) {
+        const auto op_id = static_cast<std::uint32_t>(op);
+        const auto want = run(op_id, {1, 6, 20}, w, {}, size);
+        net n;
+        const rlx_value x = n.in("x", RLX_F32, {1, 6, 20});
+        const rlx_value c = n.constant(w, numbers(count(w), 2));
+        const rlx_value y = n.output("y", n.add(op_id, {x, c}));
+        session s(n, setup{GetParam()});
+        ASSERT_EQ(s.error, "");
+        s.set(x, numbers(120, 1));
+        ASSERT_EQ(s.run({}, {{y, size}}), "");
+        EXPECT_EQ(s.f32(y), want);
+    }
+}
+
+// Outside exact mode a tier may convert the inputs to bf16 where the weight is bf16.
+TEST_P(block_edges, half_precision_weights_outside_exact_mode) {
+    const auto result = [&](const char* compute) {
+        memory_weights weights;
+        weights.bf16("w", {70, 37, 3, 3}, numbers(70 * 37 * 9, 2));
+        weights.f32("b", {70}, numbers(70, 3));
+        net n(&weights);
+        const rlx_value x = n.in("x", RLX_F32, {2, 37, 15, 13});
+        const rlx_value y = n.output(
+            "y",
+            n.add(
+                RLX_OP_Conv,
+                {x, n.weight("w", {70, 37, 3, 3}), n.weight("b", {70})},
+                {{RLX_ATTR_pad_lo, list{1, 1}}, {RLX_ATTR_pad_hi, list{1, 1}}}
+            )
+        );
+        setup how{GetParam()};
+        how.compute = compute;
+        session s(n, how);
+        EXPECT_EQ(s.error, "");
+        s.set(x, numbers(2 * 37 * 15 * 13, 1));
+        EXPECT_EQ(s.run({}, {{y, 2 * 70 * 15 * 13}}), "");
+        return s.f32(y);
+    };
+    const double off = error_of(result("auto"), result("f32"));
+    EXPECT_LE(off, 1e-2);
+    RecordProperty("error", std::to_string(off));
 }
 
 // The same program at 0, at its bound and between.
