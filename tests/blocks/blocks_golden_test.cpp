@@ -45,7 +45,11 @@ tensor normed_weights(scope m, const inputs& in) {
         x,
         {.out = 6, .kernel = 4, .stride = 2, .trim_hi = 2, .weight_norm = weight_norm::legacy}
     );
-    return channel_norm(m["norm"], y, 1e-6);
+    return conv(
+        m["last"],
+        channel_norm(m["norm"], y, 1e-6),
+        {.out = 5, .kernel = 4, .dilation = 3, .padding = padding::same}
+    );
 }
 
 tensor dinov2(scope m, const inputs& in, const vit_mlp_options& mlp) {

@@ -277,17 +277,18 @@ class Basic(torch.nn.Module):
 
 
 class Normed(torch.nn.Module):
-    """Weight norm in both spellings, on a convolution and a transposed one, and a norm over channels."""
+    """Weight norm in both spellings, on a convolution and a transposed one, a norm over channels, an even kernel."""
 
     def __init__(self):
         super().__init__()
         self.conv = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(5, 7, 3))
         self.up = torch.nn.utils.weight_norm(torch.nn.ConvTranspose1d(7, 6, 4, 2))
         self.norm = torch.nn.LayerNorm(6, 1e-6)
+        self.last = torch.nn.Conv1d(6, 5, 4, dilation=3, padding="same")
 
     def forward(self, x):
         x = self.up(self.conv(F.pad(x, (2, 0), mode="replicate")))[..., :-2]
-        return self.norm(x.transpose(1, 2)).transpose(1, 2)
+        return self.last(self.norm(x.transpose(1, 2)).transpose(1, 2))
 
 
 def conv_blocks(b):
