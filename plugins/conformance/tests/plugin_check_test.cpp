@@ -100,6 +100,33 @@ INSTANTIATE_TEST_SUITE_P(
     }
 );
 
+struct wrong {
+    const char* file;
+    const char* check;
+    const char* reason;
+};
+
+TEST(plugin_check, drives_ops_formats_tensor_names_and_commands) {
+    const std::filesystem::path dir = scratch_directory();
+    std::ofstream(dir / "w.extras", std::ios::binary) << "EXTRAS1\n" << std::string(40, 'x');
+    const outcome good = check({sample("extras"), "--weights", (dir / "w.extras").native()});
+    EXPECT_EQ(good.exit_code, 0) << good.out;
+    EXPECT_NE(
+        good.out.find("rlx.op/1, rlx.weight_format/1, rlx.tensor_names/1, rlx.cli/1"),
+        std::string::npos
+    ) << good.out;
+    std::filesystem::remove_all(dir);
+    for (const wrong& w :
+         {wrong{"extras_op", "null-arguments", "infer without args succeeded"},
+          wrong{"extras_format", "life", "open takes 0 bytes of garbage"},
+          wrong{"extras_names", "life", "rules gives 1 rules of stride 56 at NULL"},
+          wrong{"extras_cli", "life", "run with --help writes nothing to standard output"}}) {
+        const outcome bad = check({"--only", w.check, sample(w.file)});
+        EXPECT_EQ(bad.exit_code, 1) << w.file;
+        EXPECT_NE(bad.out.find(w.reason), std::string::npos) << bad.out;
+    }
+}
+
 // A new check without a broken sample is a check nobody has seen fail.
 TEST(plugin_check, has_a_broken_sample_for_every_check_in_its_list) {
     const outcome o = check({"--list"});
