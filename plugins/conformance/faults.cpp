@@ -168,7 +168,8 @@ void* seen(void* p) {
 
 // A crash is to be a signal here, too: that is what the report names.
 extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
-    return "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_abort=0";
+    return "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_abort=0:"
+           "allocator_may_return_null=1";
 }
 
 #else
