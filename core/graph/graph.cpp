@@ -12,9 +12,43 @@
 
 namespace rlx {
 
-std::unique_ptr<graph> graph::create(weights* w) {
+std::unique_ptr<graph> graph::create(weights* w, custom_op_finder find_op) {
     graph_table(); // offers rlx.graph/1
-    return std::make_unique<ir::graph_impl>(w ? w->handle() : nullptr);
+    return std::make_unique<ir::graph_impl>(w ? w->handle() : nullptr, std::move(find_op));
+}
+
+result<custom_op>
+custom_op_of(const rlx_op_v1* table, void* self, std::string_view name, std::string_view who) {
+    if (!RLX_HAS(table, count) || !RLX_HAS(table, describe) || !RLX_HAS(table, infer) ||
+        !RLX_HAS(table, run))
+        return error{
+            RLX_VERSION_MISMATCH,
+            fmt::format("{}: its rlx.op/1 lacks count, describe, infer or run", who)};
+    const std::uint32_t n = table->count(self);
+    for (std::uint32_t i = 0; i < n; i++) {
+        custom_op op{std::string(name), table, self, i, {}};
+        op.desc.size = sizeof op.desc;
+        RLX_CHECK(check_wall(table->describe(self, i, &op.desc)).within(who));
+        if (view(op.desc.name) != name) continue;
+        const rlx_op_desc& d = op.desc;
+        const bool sane = d.version >= 1 && d.version <= UINT16_MAX && d.min_inputs <= d.max_inputs &&
+                          d.max_inputs <= 64 && d.n_outputs >= 1 && d.n_outputs <= RLX_CUSTOM_OUTPUTS;
+        if (sane) return op;
+        return error{
+            RLX_INTERNAL,
+            fmt::format(
+                "{}: op '{}' says version {}, {} to {} inputs, {} outputs; expected 1 to 65535, at most "
+                "64, 1 to {}",
+                who,
+                name,
+                d.version,
+                d.min_inputs,
+                d.max_inputs,
+                d.n_outputs,
+                RLX_CUSTOM_OUTPUTS + 0
+            )};
+    }
+    return error{RLX_NOT_FOUND, fmt::format("{}: its code has no op '{}'", who, name)};
 }
 
 namespace ir {
@@ -22,6 +56,26 @@ namespace ir {
 result<void> graph_impl::writable() const {
     if (finished) return error{RLX_INVALID_ARGUMENT, "the graph is finished and cannot be changed"};
     return {};
+}
+
+result<std::shared_ptr<const custom_op>>
+graph_impl::find_op(std::string_view name, std::uint32_t version) {
+    const std::string at = where(name, m.origin);
+    auto known = ops_.find(name);
+    if (known == ops_.end()) {
+        if (!find_op_)
+            return error{
+                RLX_UNSUPPORTED, fmt::format("{}: this host looks for no ops of plugins", at)};
+        auto found = RLX_TRY(find_op_(name).within(at));
+        known = ops_.emplace(name, std::make_shared<const custom_op>(std::move(found))).first;
+    }
+    if (known->second->desc.version != version)
+        return error{
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "{}: version {} is asked for, the plugin has {}", at, version, known->second->desc.version
+            )};
+    return known->second;
 }
 
 result<void> graph_impl::finish(const claim_fn& claims, const finish_options& options) {

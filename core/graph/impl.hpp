@@ -5,11 +5,13 @@
 #include "module.hpp"
 #include "rlx/graph/graph.hpp"
 
+#include <map>
+
 namespace rlx::ir {
 
 class graph_impl final : public graph {
 public:
-    explicit graph_impl(rlx_weights* w) : source(w) {}
+    graph_impl(rlx_weights* w, custom_op_finder find_op) : source(w), find_op_(std::move(find_op)) {}
 
     rlx_graph* handle() override { return reinterpret_cast<rlx_graph*>(this); }
 
@@ -32,10 +34,16 @@ public:
 
     // Error once finish() was called.
     result<void> writable() const;
+    // Asked once per name; the error names op and module.
+    result<std::shared_ptr<const custom_op>> find_op(std::string_view name, std::uint32_t version);
 
     module m;
     rlx_weights* source;
     bool finished = false;
+
+private:
+    custom_op_finder find_op_;
+    std::map<std::string, std::shared_ptr<const custom_op>, std::less<>> ops_;
 };
 
 inline graph_impl& impl(rlx_graph* g) {

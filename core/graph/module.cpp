@@ -61,8 +61,18 @@ rlx_value module::find(std::uint32_t kind, std::string_view name) const {
     return 0;
 }
 
+std::string where(std::string_view op, std::string_view origin) {
+    return origin.empty() ? std::string(op) : fmt::format("{} in {}", op, origin);
+}
+
 std::string where(const op_desc& op, std::string_view origin) {
-    return origin.empty() ? std::string(op.name) : fmt::format("{} in {}", op.name, origin);
+    return where(op.name, origin);
+}
+
+std::string where(const node& n) {
+    if (n.custom) return where(n.custom->name, n.origin);
+    const op_desc* op = op_info(n.op);
+    return where(op ? std::string(op->name) : fmt::format("op {}", n.op), n.origin);
 }
 
 std::string describe(const module& m, rlx_value id) {

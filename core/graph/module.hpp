@@ -5,6 +5,7 @@
 
 #include "dims.hpp"
 #include "rlx/abi/graph.h"
+#include "rlx/graph/graph.hpp"
 #include "rlx/graph/ops.hpp"
 
 #include <cstddef>
@@ -49,6 +50,7 @@ struct node {
     std::vector<rlx_value> in, out;
     attr_list attrs;
     std::string origin;
+    std::shared_ptr<const custom_op> custom; // RLX_OP_Custom
 };
 
 struct module {
@@ -71,7 +73,9 @@ struct module {
 };
 
 // "Softmax in model.layers.3.mlp"
+std::string where(std::string_view op, std::string_view origin);
 std::string where(const op_desc& op, std::string_view origin);
+std::string where(const node& n);
 // "%12 'tokens' i32 [T]"
 std::string describe(const module& m, rlx_value v);
 

@@ -160,7 +160,7 @@ plan_report report(const module& m) {
              x.scratch_offset,
              lives[v].first,
              lives[v].last,
-             fmt::format("{}: {}", where(*op_info(n.op), n.origin), describe(m, id))}
+             fmt::format("{}: {}", where(n), describe(m, id))}
         );
     }
     std::stable_sort(r.top.begin(), r.top.end(), [](const auto& a, const auto& b) {

@@ -96,7 +96,7 @@ private:
             RLX_UNSUPPORTED,
             fmt::format(
                 "the backend has no kernel for {} ({}){}{}{}",
-                where(op, n.origin),
+                where(n),
                 inputs,
                 reason.empty() ? "" : ": ",
                 reason,
@@ -134,7 +134,7 @@ private:
                 RLX_INTERNAL,
                 fmt::format(
                     "{}: decomposition with {} results",
-                    where(*op_info(n.op), n.origin),
+                    where(n),
                     made.size()
                 )};
         for (std::size_t k = 0; k < made.size(); k++) {
@@ -144,7 +144,7 @@ private:
                     RLX_INTERNAL,
                     fmt::format(
                         "{}: decomposition gives {}, expected {}",
-                        where(*op_info(n.op), n.origin),
+                        where(n),
                         describe(m_, made[k]),
                         describe(m_, n.out[k])
                     )};

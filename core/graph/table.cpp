@@ -2,6 +2,7 @@
 // "rlx.graph/1": the C face of a graph. Callers are plugins: ids, handles, sizes and arrays
 // are checked; the graph and the out pointers are trusted.
 #include "build.hpp"
+#include "custom.hpp"
 #include "impl.hpp"
 #include "rlx/base/wall.hpp"
 
@@ -176,6 +177,7 @@ rlx_error* node(const rlx_graph* g, uint32_t index, rlx_node_info* out) {
         info.out = n.out.data();
         info.attr = n.attrs.items.data();
         info.origin = str(n.origin);
+        if (n.custom) info.custom_name = str(n.custom->name);
         return give(info, out);
     });
 }
@@ -259,8 +261,56 @@ dim_range(const rlx_graph* g, const int64_t* dims, uint32_t n, int64_t* lo, int6
     });
 }
 
+rlx_error* add_custom(
+    rlx_graph* g,
+    rlx_str name,
+    uint32_t version,
+    const rlx_value* in,
+    uint32_t n_in,
+    const rlx_attr* attrs,
+    uint32_t n_attr,
+    rlx_value* out,
+    uint32_t n_out
+) {
+    return guarded([&]() -> result<void> {
+        RLX_CHECK(impl(g).writable());
+        if ((n_in && !in) || (n_attr && !attrs) || (n_out && !out))
+            return bad("add_custom: null array");
+        auto op = RLX_TRY(impl(g).find_op(view(name), version));
+        ir::module& m = impl(g).m;
+        if (n_out != op->desc.n_outputs)
+            return bad(fmt::format(
+                "{}: {} outputs asked for, the op has {}",
+                ir::where(op->name, m.origin),
+                n_out,
+                op->desc.n_outputs
+            ));
+        const auto made = RLX_TRY(ir::build_custom(m, g, std::move(op), {in, n_in}, {attrs, n_attr}));
+        std::copy(made.begin(), made.end(), out);
+        return {};
+    });
+}
+
+rlx_error* run_custom(
+    const rlx_graph* g,
+    uint32_t index,
+    const rlx_tensor* in,
+    uint32_t n_in,
+    const rlx_tensor* out,
+    uint32_t n_out,
+    uint64_t stride
+) {
+    return guarded([&]() -> result<void> {
+        const ir::module& m = impl(g).m;
+        if (!impl(g).finished) return bad("run_custom: the graph is not finished");
+        if (index >= m.nodes.size() || !m.nodes[index].custom)
+            return bad(fmt::format("run_custom: node {} is no Custom node", index));
+        return ir::run_custom(m, m.nodes[index], in, n_in, out, n_out, stride);
+    });
+}
+
 constexpr rlx_graph_v1 table = {
-    .hdr = {sizeof(rlx_graph_v1), 1, 0},
+    .hdr = {sizeof(rlx_graph_v1), 1, 1},
     .symbol = symbol,
     .dim_op = dim_op,
     .input = input,
@@ -280,8 +330,8 @@ constexpr rlx_graph_v1 table = {
     .eval_dims = eval_dims,
     .scratch_bytes = scratch_bytes,
     .dim_range = dim_range,
-    .add_custom = nullptr,
-    .run_custom = nullptr,
+    .add_custom = add_custom,
+    .run_custom = run_custom,
 };
 
 } // namespace

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // The verifier: trusts nothing that building or a pass wrote down.
+#include "custom.hpp"
 #include "dtype.hpp"
 #include "passes.hpp"
 #include "rules.hpp"
+#include "views.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -32,11 +34,7 @@ private:
     }
 
     error at(std::size_t i, std::string_view text) const {
-        const node& n = m_.nodes[i];
-        const op_desc* op = op_info(n.op);
-        return bad(fmt::format(
-            "node {} {}: {}", i, op ? where(*op, n.origin) : fmt::format("op {}", n.op), text
-        ));
+        return bad(fmt::format("node {} {}: {}", i, where(m_.nodes[i]), text));
     }
 
     result<void> sources() {
@@ -65,13 +63,16 @@ private:
         const node& n = m_.nodes[i];
         const op_desc* op = op_info(n.op);
         if (!op) return at(i, "unknown op");
-        if (n.version != op->version) return at(i, fmt::format("version {}", n.version));
+        if ((n.op == RLX_OP_Custom) != (n.custom != nullptr)) return at(i, "no plugin behind it");
+        const std::uint32_t version = n.custom ? n.custom->desc.version : op->version;
+        if (n.version != version) return at(i, fmt::format("version {}", n.version));
         for (rlx_value v : n.in) {
             if (v == 0) continue;
             if (!m_.valid(v)) return at(i, fmt::format("unknown value %{}", v));
             if (!defined_[v])
                 return at(i, fmt::format("uses {} before it is made", describe(m_, v)));
         }
+        if (n.custom) return check_custom(i);
         auto attrs = check_attrs(m_, *op, n.in, n.attrs.items, n.origin);
         if (!attrs) return at(i, attrs.error().message);
         auto specs = infer(m_, dims_, *op, n.in, n.attrs, n.origin);
@@ -80,6 +81,28 @@ private:
             return at(i, fmt::format("{} outputs, expected {}", n.out.size(), op->n_outputs));
         for (std::size_t k = 0; k < n.out.size(); k++)
             RLX_CHECK(check_output(i, n.out[k], (*specs)[k]));
+        return states(i);
+    }
+
+    // The plugin's rule is asked once, when the node is built: only what the host itself made of its
+    // answer is checked again.
+    result<void> check_custom(std::size_t i) {
+        const node& n = m_.nodes[i];
+        auto attrs = check_custom_attrs(where(n), n.attrs.items);
+        if (!attrs) return at(i, attrs.error().message);
+        if (n.out.size() != n.custom->desc.n_outputs)
+            return at(
+                i,
+                fmt::format("{} outputs, expected {}", n.out.size(), n.custom->desc.n_outputs)
+            );
+        for (rlx_value id : n.out) {
+            if (!m_.valid(id)) return at(i, fmt::format("makes the unknown value %{}", id));
+            out_spec s;
+            s.dtype = m_.at(id).dtype;
+            s.dims = m_.at(id).dims;
+            s.strides = RLX_TRY(contiguous_strides(dims_, s.dims));
+            RLX_CHECK(check_output(i, id, s));
+        }
         return states(i);
     }
 

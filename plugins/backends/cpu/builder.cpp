@@ -123,7 +123,8 @@ status builder::plain(const tensor& t, bool to_f32) {
 
 status builder::plain_inputs(const node& n) {
     const bool moves = n.info.op == RLX_OP_Copy || n.info.op == RLX_OP_Concat ||
-                       n.info.op == RLX_OP_Cast || n.info.op == RLX_OP_TakeAlong;
+                       n.info.op == RLX_OP_Cast || n.info.op == RLX_OP_TakeAlong ||
+                       n.info.op == RLX_OP_Custom;
     for (const tensor* t : n.in) {
         if (t) RLX_CHECK(plain(*t, !moves));
     }
@@ -471,6 +472,7 @@ status builder::emit_simple(const node& n) {
     case RLX_OP_Concat: push(make_concat(n), n); break;
     case RLX_OP_Fill: push(make_fill(n), n); break;
     case RLX_OP_Arange: push(make_arange(n), n); break;
+    case RLX_OP_Custom: push(make_custom(n, p_.graph), n); break;
     case RLX_OP_TakeAlong: push(make_take_along(n), n); break;
     case RLX_OP_TopK: push(make_top_k(n), n); break;
     case RLX_OP_Reduce: push(make_reduce(n), n); break;

@@ -310,12 +310,24 @@ const char* cast_why(const node& n) {
                                                            : "no conversion between these types";
 }
 
+// A plugin's op computes itself; what it needs is plain memory without gaps.
+const char* custom_why(const node& n) {
+    if (!RLX_HAS(sdk::service<rlx_graph_v1>(), run_custom)) return "this host runs no plugins' ops";
+    for (const tensor* t : n.in) {
+        if (!t) continue;
+        if (element_size(t->dtype) == 0) return "packed blocks are not for plugins' ops";
+        if (!t->contiguous) return "inputs must be contiguous";
+    }
+    return nullptr;
+}
+
 } // namespace
 
 const char* why_not(const node& n, const program& p) {
     const op_rule* rule = find_op(n.info.op);
     if (!rule) return "an op this backend does not know";
     if (rule->kind == op_kind::View) return nullptr;
+    if (n.info.op == RLX_OP_Custom) return custom_why(n);
     if (n.info.version > rule->version) return "a newer version of this op";
     for (std::uint32_t i = 0; i < n.info.n_attr; ++i) {
         if (n.info.attr[i].required && !knows_attr(n.info.op, n.info.attr[i].key))

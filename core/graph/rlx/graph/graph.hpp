@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rlx/abi/graph.h"
+#include "rlx/abi/op.h"
 #include "rlx/base/api.hpp"
 #include "rlx/base/result.hpp"
 
@@ -16,6 +17,23 @@
 namespace rlx {
 
 class weights;
+
+// An op of a plugin: its "rlx.op/1" table and place in it. The plugin stays loaded.
+struct custom_op {
+    std::string name; // "org.example.swirl"
+    const rlx_op_v1* table = nullptr;
+    void* self = nullptr;
+    std::uint32_t index = 0;
+    rlx_op_desc desc{};
+};
+
+// Finds an op by name while a graph is built; the error says what was searched.
+using custom_op_finder = std::function<result<custom_op>(std::string_view name)>;
+
+// The op called `name` in a plugin's table; RLX_NOT_FOUND when it has none, RLX_INTERNAL when what it
+// says of itself makes no sense. who names the plugin in errors.
+RLX_API result<custom_op>
+custom_op_of(const rlx_op_v1* table, void* self, std::string_view name, std::string_view who);
 
 // What the scratch plan came to. "Scratch" is what nodes make and other nodes read; outputs,
 // inputs, states and weights are not in it.
@@ -51,8 +69,9 @@ struct finish_options {
 // [one thread per graph] while building, [any thread] once finish() succeeded.
 class RLX_API graph {
 public:
-    // w may be null for graphs without weights; it must outlive the graph.
-    static std::unique_ptr<graph> create(weights* w);
+    // w may be null for graphs without weights; it must outlive the graph. Without a finder, every
+    // op of a plugin is unknown.
+    static std::unique_ptr<graph> create(weights* w, custom_op_finder find_op = {});
     virtual ~graph() = default;
 
     virtual rlx_graph* handle() = 0; // what goes across the wall

@@ -54,6 +54,7 @@ step_ptr make_concat(const node& n);
 step_ptr make_fill(const node& n);
 step_ptr make_arange(const node& n);
 step_ptr make_take_along(const node& n);
+step_ptr make_custom(const node& n, const rlx_graph* g);
 step_ptr make_top_k(const node& n);
 step_ptr make_reduce(const node& n);
 step_ptr make_softmax(const node& n);
