@@ -2,6 +2,7 @@
 #pragma once
 
 #include "args.hpp"
+#include "rlx/extensions.hpp"
 #include "rlx/loader/loader.hpp"
 
 namespace rlx::cli {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "lm.hpp"
 
+#include "catalog.hpp"
 #include "rlx/base/environment.hpp"
 
 #include <charconv>
@@ -98,7 +99,8 @@ result<weights_choice> weights_of(const arguments& a) {
 
 result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a) {
     const weights_choice c = RLX_TRY(weights_of(a));
-    return checkpoint::open(c.path, c.options, c.tokenizer);
+    auto catalog = RLX_TRY(open_catalog(a));
+    return checkpoint::open(c.path, with_plugins(c.options, *catalog), c.tokenizer);
 }
 
 result<lm_runner::builder>
@@ -121,7 +123,7 @@ builder_of(const arguments& a, plugin_catalog* catalog, const std::string& famil
     if (a.has("no-packed")) compute = "f32";
     if (a.has("format")) {
         const std::string wanted = RLX_TRY(one_of(a, "format", "", {"gguf", "safetensors"}));
-        auto w = RLX_TRY(weights::open(c.path, c.options));
+        auto w = RLX_TRY(weights::open(c.path, with_plugins(c.options, *catalog)));
         if (w->format() != wanted)
             return error{
                 RLX_INVALID_ARGUMENT,

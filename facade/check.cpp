@@ -104,7 +104,7 @@ bool applies(const json& when, const weights& w, std::string_view architecture) 
 void find_missing(check_report& report, const json& entry, const weights& w) {
     if (w.format() == "gguf")
         for (const std::string& key : report.family.entry->required_meta) {
-            const std::string name = fill_in(key, report.architecture);
+            const std::string name = fill_in(key, w.stored_architecture());
             if (!has_raw(w, name)) report.missing.push_back(name);
         }
     const auto config = entry.find("required_config");
@@ -118,7 +118,7 @@ bool find_rule(check_report& report, const json& entry, const weights& w) {
     const auto rules = entry.find("unsupported");
     if (rules == entry.end() || !rules->is_array()) return false;
     for (const json& rule : *rules) {
-        if (!rule.is_object() || !applies(rule.value("when", json()), w, report.architecture))
+        if (!rule.is_object() || !applies(rule.value("when", json()), w, w.stored_architecture()))
             continue;
         const auto text = [&](const char* key) {
             const auto at = rule.find(key);

@@ -29,7 +29,7 @@ error other_pooling(std::string_view where, std::string_view what) {
 
 // The numbers that llama.cpp's GGUF files use.
 result<pooling> gguf_pooling(const weights& w) {
-    const std::string key = fmt::format("{}.pooling_type", w.architecture());
+    const std::string key = fmt::format("{}.pooling_type", w.stored_architecture());
     const auto type = w.meta_int(key);
     if (!type) return pooling::mean;
     constexpr std::int64_t mean = 1, last = 3;

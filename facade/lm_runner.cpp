@@ -5,6 +5,7 @@
 #include "rlx/base/log.hpp"
 #include "rlx/base/threads.hpp"
 #include "rlx/base/utf8.hpp"
+#include "rlx/extensions.hpp"
 #include "rlx/services.hpp"
 
 #include <fmt/format.h>
@@ -76,7 +77,6 @@ result<void> lm_runner::state::prepare(const builder& b) {
     if (b.weights_.empty())
         return error{RLX_INVALID_ARGUMENT, "no weights given: name a file or a directory"};
     RLX_CHECK(set_threads(b.threads_));
-    files = RLX_TRY(checkpoint::open(b.weights_, b.open_, b.tokenizer_.string()));
     plugin_catalog* catalog = b.catalog_;
     if (!catalog) {
         search_options where;
@@ -84,10 +84,14 @@ result<void> lm_runner::state::prepare(const builder& b) {
         own_catalog = RLX_TRY(plugin_catalog::open(where));
         catalog = own_catalog.get();
     }
+    files = RLX_TRY(checkpoint::open(
+        b.weights_, with_plugins(b.open_, *catalog), b.tokenizer_.string()
+    ));
     RLX_CHECK(choose_family(b, *catalog));
     device_options how = b.device_;
     if (how.tier.empty()) how.tier = env_string("RLX_CPU").value_or("");
     device = RLX_TRY(rlx::device::open(*catalog, how));
+    parts.find_op = op_finder(*catalog);
     parts.w = &files->weights();
     parts.backend = device->backend();
     parts.backend_self = device->self();

@@ -79,7 +79,7 @@ json gguf_fields(const weights& w) {
     if (w.format() != "gguf") return nullptr;
     json out = json::object();
     for (const char* key : {"context_length", "embedding_length", "block_count"}) {
-        const auto value = w.meta_int(fmt::format("{}.{}", w.architecture(), key));
+        const auto value = w.meta_int(fmt::format("{}.{}", w.stored_architecture(), key));
         out[key] = value ? json(*value) : json(nullptr);
     }
     const auto model = w.meta_string("tokenizer.ggml.model");
@@ -94,8 +94,10 @@ result<int> check(const arguments& a) {
     open_options options{.prefer = a.text("prefer"), .gguf_index = {}, .config = {}};
     if (a.has("gguf-index"))
         options.gguf_index = static_cast<std::size_t>(a.integer("gguf-index", 0));
-    auto w = RLX_TRY(weights::open(RLX_TRY(path_of(a.positional()[0])), options));
     auto catalog = RLX_TRY(open_catalog(a));
+    auto w = RLX_TRY(
+        weights::open(RLX_TRY(path_of(a.positional()[0])), with_plugins(options, *catalog))
+    );
     const check_report r = RLX_TRY(check_weights(*w, *catalog));
     const bool runnable = r.status == check_report::state::supported;
     // A profile that a run would stumble over is a finding, too.

@@ -58,12 +58,12 @@ summary summarise(const weights& w, const plugin_catalog& catalog) {
         s.runner = found->entry->name;
     else
         s.why = found.error().message;
-    s.mtp_heads = w.meta_int(fmt::format("{}.nextn_predict_layers", w.architecture())).value_or(0);
+    s.mtp_heads = w.meta_int(fmt::format("{}.nextn_predict_layers", w.stored_architecture())).value_or(0);
     return s;
 }
 
 json document(const weights& w, const summary& s, bool tensors) {
-    json doc{{"format", w.format()}, {"path", w.path().string()}, {"arch", w.architecture()}};
+    json doc{{"format", w.format()}, {"path", w.path().string()}, {"arch", w.stored_architecture()}};
     doc["runner"] = s.runner.empty() ? json(nullptr) : json(s.runner);
     doc["tensors"] = w.tensors().size();
     doc["metadata"] = w.meta_keys().size();
@@ -94,7 +94,7 @@ std::string text(const weights& w, const summary& s, bool tensors) {
         "path      {}\nformat    {}\narch      {}\n",
         w.path().string(),
         w.format(),
-        w.architecture().empty() ? "(not stated)" : w.architecture()
+        w.stored_architecture().empty() ? "(not stated)" : w.stored_architecture()
     );
     out += s.runner.empty() ? fmt::format("runner    none: {}\n", s.why)
                             : fmt::format("runner    rlx-{} (supported)\n", s.runner);
@@ -137,8 +137,8 @@ result<int> run(const arguments& a) {
     open_options options{.prefer = a.text("prefer"), .gguf_index = {}, .config = {}};
     if (a.has("gguf-index"))
         options.gguf_index = static_cast<std::size_t>(a.integer("gguf-index", 0));
-    auto w = RLX_TRY(weights::open(a.positional()[0], options));
     auto catalog = RLX_TRY(open_catalog(a));
+    auto w = RLX_TRY(weights::open(a.positional()[0], with_plugins(options, *catalog)));
     const summary s = summarise(*w, *catalog);
     if (a.has("json"))
         RLX_CHECK(print(

@@ -202,7 +202,7 @@ int cmd_auto(arg_span args) {
             if (!a.positional().empty() && !a.has("weights")) a.set("weights", a.positional()[0]);
             auto catalog = RLX_TRY(open_catalog(a));
             const weights_choice choice = RLX_TRY(weights_of(a));
-            auto w = RLX_TRY(weights::open(choice.path, choice.options));
+            auto w = RLX_TRY(weights::open(choice.path, with_plugins(choice.options, *catalog)));
             const auto match = RLX_TRY(catalog->find_family(w->format(), w->architecture()));
             if (!a.has("quiet"))
                 fmt::print(

@@ -43,13 +43,17 @@ result<std::unique_ptr<checkpoint>>
 checkpoint::open(const checkpoint_location& where, const open_options& options) {
     std::unique_ptr<checkpoint> out(new checkpoint);
     out->directory_ = where.directory;
-    out->path_ = where.kind == checkpoint_kind::gguf ? where.file : where.directory;
+    const bool one_file =
+        where.kind == checkpoint_kind::gguf || where.kind == checkpoint_kind::plugin;
+    out->path_ = one_file ? where.file : where.directory;
     if (where.kind == checkpoint_kind::gguf) RLX_CHECK(out->open_gguf(where));
+    if (where.kind == checkpoint_kind::plugin) RLX_CHECK(out->open_plugin(where));
     RLX_CHECK(out->read_config(where, options));
     if (where.kind == checkpoint_kind::safetensors)
         RLX_CHECK(out->add_safetensors_file(where.file, nullptr));
     if (where.kind == checkpoint_kind::safetensors_index) RLX_CHECK(out->open_index(where));
     RLX_CHECK(out->index_names());
+    RLX_CHECK(out->take_names(options));
     return out;
 }
 
@@ -185,6 +189,26 @@ result<void> checkpoint::add_safetensors_file(
     return {};
 }
 
+result<void> checkpoint::open_plugin(const checkpoint_location& where) {
+    files_.push_back(RLX_TRY(mapped_file::open(where.file)));
+    plugin_.emplace(RLX_TRY(plugin_file::open(where.format, where.file, files_[0].bytes())));
+    const auto listed = plugin_->tensors();
+    tensors_.assign(listed.begin(), listed.end());
+    file_of_.assign(tensors_.size(), 0);
+    config_ = RLX_TRY(plugin_->config());
+    return {};
+}
+
+// Rules and alias of plugins for what the file says it is.
+result<void> checkpoint::take_names(const open_options& options) {
+    if (!options.find_names || stored_architecture().empty()) return {};
+    tensor_names names = RLX_TRY(options.find_names(format(), stored_architecture()));
+    for (const tensor_names::rule& r : names.rules)
+        foreign_.push_back(RLX_TRY(name_rule_make(r.hf, r.stored, r.transform, r.param)));
+    run_as_ = std::move(names.architecture);
+    return {};
+}
+
 result<void> checkpoint::open_index(const checkpoint_location& where) {
     const std::string index = where.file.string();
     std::string text = RLX_TRY(read_text_file(where.file, max_index));
@@ -252,6 +276,7 @@ checkpoint::read_config(const checkpoint_location& where, const open_options& op
     explicit_config_ = !file.empty();
     if (!explicit_config_) {
         if (gguf_) return {};
+        if (plugin_ && !config_.empty()) return {}; // the file carries its own
         file = where.directory / "config.json";
         if (!present(file)) return {};
     }
@@ -259,6 +284,7 @@ checkpoint::read_config(const checkpoint_location& where, const open_options& op
     json_flat doc = RLX_TRY(json_flatten(text, file.string()));
     if (doc[""].kind != json_kind::object)
         return error{RLX_CORRUPT_DATA, file.string() + ": expected an object"};
+    if (explicit_config_) doc.swap(config_); // its keys win over what a plugin's file says
     config_.merge(doc);
     if (!gguf_ && config_raw(config_, "quantization.bits")) {
         return error{
@@ -301,6 +327,9 @@ result<std::optional<std::string>> checkpoint::sidecar(std::string_view name) co
     if (!is_basename(name)) {
         return error{
             RLX_INVALID_ARGUMENT, fmt::format("'{}' is no plain file name", printable(name))};
+    }
+    if (plugin_) {
+        if (auto text = RLX_TRY(plugin_->text(name))) return text;
     }
     fs::path file = directory_ / name;
     if (!present(file)) return std::optional<std::string>();

@@ -6,6 +6,7 @@
 #include "json_flat.hpp"
 #include "locate.hpp"
 #include "names.hpp"
+#include "plugin_file.hpp"
 #include "rlx/base/mmap.hpp"
 #include "rlx/formats/gguf.hpp"
 #include "rlx/formats/weights.hpp"
@@ -44,9 +45,15 @@ public:
     static result<std::unique_ptr<checkpoint>>
     open(const checkpoint_location& where, const open_options& options);
 
-    std::string_view format() const override { return gguf_ ? "gguf" : "safetensors"; }
+    std::string_view format() const override {
+        return plugin_ ? std::string_view(plugin_->format()) : gguf_ ? "gguf" : "safetensors";
+    }
 
-    std::string_view architecture() const override;
+    std::string_view architecture() const override {
+        return run_as_.empty() ? stored_architecture() : std::string_view(run_as_);
+    }
+
+    std::string_view stored_architecture() const override;
 
     const std::filesystem::path& path() const override { return path_; }
 
@@ -100,6 +107,8 @@ private:
         const std::filesystem::path& file, const std::unordered_map<std::string, std::string>* map
     );
     result<void> read_config(const checkpoint_location& where, const open_options& options);
+    result<void> open_plugin(const checkpoint_location& where);
+    result<void> take_names(const open_options& options);
     result<void> index_names();
 
     result<std::optional<resolved_tensor>> resolve(std::string_view name) const;
@@ -107,17 +116,31 @@ private:
     resolve_rule(const name_match& m, std::string_view name) const;
     result<std::optional<resolved_tensor>>
     resolve_experts(const name_match& m, std::string_view name) const;
+    result<std::optional<resolved_tensor>> resolve_foreign(std::string_view name) const;
     result<resolved_tensor> describe(std::vector<std::uint32_t> sources, bool stack = false) const;
     std::optional<std::uint64_t> count_for(const name_match& m) const;
     std::optional<std::uint32_t> stored(std::string_view name) const;
 
-    const std::byte* stored_row(const resolved_tensor& t, std::uint64_t row) const;
-    void gather_row(const resolved_tensor& t, std::uint64_t row, std::byte* dst) const;
+    // In the mapping, or read into buffer by the plugin.
+    result<const std::byte*>
+    stored_row(const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer) const;
+    result<void> gather_row(
+        const resolved_tensor& t,
+        std::uint64_t row,
+        std::vector<std::byte>& buffer,
+        std::byte* dst
+    ) const;
+
+    bool in_file(std::uint32_t source) const { return !plugin_ || plugin_->in_file(source); }
+
 
     rlx_weights handle_;
     std::filesystem::path path_, directory_;
     std::vector<mapped_file> files_;
-    std::optional<gguf_file> gguf_; // of part 1; borrows from files_
+    std::optional<gguf_file> gguf_;     // of part 1; borrows from files_
+    std::optional<plugin_file> plugin_; // borrows from files_
+    std::string run_as_;                // architecture, when a plugin's names say so
+    std::vector<name_rule> foreign_;    // of plugins' names; they win over rules_
     json_flat config_;              // config.json, plus "__metadata__.*" of safetensors files
     bool bare_names_ = false;       // saved without its head: "layers.0..." for "model.layers.0..."
     bool explicit_config_ = false;  // open_options.config: wins over GGUF metadata

@@ -4,7 +4,7 @@
 
 namespace rlx {
 
-std::string_view checkpoint::architecture() const {
+std::string_view checkpoint::stored_architecture() const {
     if (gguf_) return meta_string("general.architecture").value_or("");
     auto v = config_raw(config_, "model_type");
     return v && v->kind == RLX_META_STRING ? v->s : std::string_view();

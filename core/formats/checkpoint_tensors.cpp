@@ -59,6 +59,9 @@ result<const resolved_tensor*> checkpoint::require(std::string_view name) {
         return t;
     }
     std::string also;
+    for (const name_match& m : name_find(foreign_, name))
+        if (!m.rule->gguf.empty())
+            also += fmt::format(" (looked for '{}')", name_fill(m.rule->gguf, m.layer));
     for (const name_match& m : name_find(rules_, name)) {
         std::string_view pattern = gguf_ ? m.rule->gguf : m.rule->each;
         if (!pattern.empty())
@@ -73,6 +76,7 @@ result<const resolved_tensor*> checkpoint::require(std::string_view name) {
 
 result<std::optional<resolved_tensor>> checkpoint::resolve(std::string_view name) const {
     using found = std::optional<resolved_tensor>;
+    if (auto t = RLX_TRY(resolve_foreign(name))) return t;
     auto verbatim = stored(name);
     if (verbatim && !gguf_) return found(RLX_TRY(describe({*verbatim})));
     for (const name_match& m : name_find(rules_, name)) {
@@ -81,6 +85,16 @@ result<std::optional<resolved_tensor>> checkpoint::resolve(std::string_view name
     }
     if (verbatim) return found(RLX_TRY(describe({*verbatim})));
     return found();
+}
+
+// A plugin's spelling: the name in the file, of whatever format, or one tensor per expert.
+result<std::optional<resolved_tensor>> checkpoint::resolve_foreign(std::string_view name) const {
+    for (const name_match& m : name_find(foreign_, name)) {
+        auto t = RLX_TRY(resolve_rule(m, name));
+        if (!t) t = RLX_TRY(resolve_experts(m, name));
+        if (t) return t;
+    }
+    return std::optional<resolved_tensor>();
 }
 
 // GGUF: the stored tensor under the rule's other name, with its transformation to undo.
@@ -205,7 +219,7 @@ result<resolved_tensor> checkpoint::describe(std::vector<std::uint32_t> sources,
 }
 
 std::span<const std::byte> checkpoint::view(const resolved_tensor& t) const {
-    if (t.transform != RLX_TX_NONE || t.sources.size() != 1)
+    if (t.transform != RLX_TX_NONE || t.sources.size() != 1 || !in_file(t.sources[0]))
         return {}; // a single expert is one tensor
     const tensor_info& info = tensors_[t.sources[0]];
     const std::byte* p = files_[file_of_[t.sources[0]]].data() + info.offset;
@@ -216,21 +230,28 @@ std::span<const std::byte> checkpoint::view(const resolved_tensor& t) const {
     return {p, static_cast<std::size_t>(info.n_bytes)};
 }
 
-const std::byte* checkpoint::stored_row(const resolved_tensor& t, std::uint64_t row) const {
+result<const std::byte*> checkpoint::stored_row(
+    const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer
+) const {
     std::uint32_t source = t.sources[row / t.rows_per_source];
-    const std::byte* base = files_[file_of_[source]].data() + tensors_[source].offset;
     std::uint64_t r = row % t.rows_per_source;
     if (t.transform == RLX_TX_ROPE_ROWS && t.desc.rank == 2) {
         // Row i (hd/2) + j of a head was stored as row 2 j + i.
         std::uint64_t head = t.n_rows / t.heads, half = head / 2, in_head = r % head;
         r = r - in_head + in_head % half * 2 + in_head / half;
     }
-    return base + r * t.row_bytes;
+    if (in_file(source))
+        return files_[file_of_[source]].data() + tensors_[source].offset + r * t.row_bytes;
+    buffer.resize(t.row_bytes);
+    RLX_CHECK(plugin_->read(source, r * t.row_bytes, buffer));
+    return static_cast<const std::byte*>(buffer.data());
 }
 
 // One row with its transformation undone.
-void checkpoint::gather_row(const resolved_tensor& t, std::uint64_t row, std::byte* dst) const {
-    const std::byte* src = stored_row(t, row);
+result<void> checkpoint::gather_row(
+    const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer, std::byte* dst
+) const {
+    const std::byte* src = RLX_TRY(stored_row(t, row, buffer));
     if (t.transform == RLX_TX_ROPE_ROWS && t.desc.rank == 1) {
         std::uint64_t width = dtype_find(t.desc.dtype)->block_bytes;
         std::uint64_t head = t.row_elements / t.heads, half = head / 2;
@@ -239,7 +260,7 @@ void checkpoint::gather_row(const resolved_tensor& t, std::uint64_t row, std::by
             std::uint64_t from = k - in_head + in_head % half * 2 + in_head / half;
             std::memcpy(dst + k * width, src + from * width, width);
         }
-        return;
+        return {};
     }
     std::memcpy(dst, src, t.row_bytes);
     if (t.transform == RLX_TX_PLUS_ONE) {
@@ -250,6 +271,7 @@ void checkpoint::gather_row(const resolved_tensor& t, std::uint64_t row, std::by
             std::memcpy(dst + k * 4, &v, 4);
         }
     }
+    return {};
 }
 
 result<void> checkpoint::read_rows(
@@ -268,8 +290,12 @@ result<void> checkpoint::read_rows(
                 t.row_bytes
             )};
     }
+    const bool whole = t.transform == RLX_TX_NONE && t.sources.size() == 1;
+    if (whole && !in_file(t.sources[0])) // one call instead of one per row
+        return plugin_->read(t.sources[0], first * t.row_bytes, dst);
+    std::vector<std::byte> buffer;
     for (std::uint64_t r = 0; r < n; r++)
-        gather_row(t, first + r, dst.data() + r * t.row_bytes);
+        RLX_CHECK(gather_row(t, first + r, buffer, dst.data() + r * t.row_bytes));
     return {};
 }
 
@@ -289,10 +315,13 @@ result<void> checkpoint::read_f32(
     }
     bool in_place =
         t.transform == RLX_TX_NONE || (t.transform == RLX_TX_ROPE_ROWS && t.desc.rank == 2);
-    std::vector<std::byte> row(in_place ? 0 : t.row_bytes);
+    std::vector<std::byte> row(in_place ? 0 : t.row_bytes), buffer;
     for (std::uint64_t r = 0; r < n; r++) {
-        const std::byte* src = in_place ? stored_row(t, first + r) : row.data();
-        if (!in_place) gather_row(t, first + r, row.data());
+        const std::byte* src = row.data();
+        if (in_place)
+            src = RLX_TRY(stored_row(t, first + r, buffer));
+        else
+            RLX_CHECK(gather_row(t, first + r, buffer, row.data()));
         auto done = dequantize(t.desc.dtype, src, t.row_elements, dst + r * t.row_elements);
         if (!done.ok()) return std::move(done.error()).within(fmt::format("tensor '{}'", name));
     }
@@ -301,7 +330,7 @@ result<void> checkpoint::read_f32(
 
 void checkpoint::release(const resolved_tensor& t) const {
     for (std::uint32_t i : t.sources)
-        files_[file_of_[i]].drop(tensors_[i].offset, tensors_[i].n_bytes);
+        if (in_file(i)) files_[file_of_[i]].drop(tensors_[i].offset, tensors_[i].n_bytes);
 }
 
 } // namespace rlx

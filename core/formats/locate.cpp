@@ -168,6 +168,42 @@ result<fs::path> pick_gguf(const paths& models, const fs::path& dir, const open_
         )};
 }
 
+result<std::optional<weight_format>> plugin_format(const fs::path& file, const open_options& o) {
+    if (!o.find_format) return std::optional<weight_format>();
+    std::byte head[64] = {};
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return std::optional<weight_format>();
+    in.read(reinterpret_cast<char*>(head), sizeof head);
+    return o.find_format(file, {head, static_cast<std::size_t>(in.gcount())});
+}
+
+// The one file of a plugin's format in a directory.
+result<std::optional<checkpoint_location>>
+locate_plugin_file(const paths& all, const fs::path& dir, const open_options& o) {
+    using found = std::optional<checkpoint_location>;
+    if (!o.find_format) return found();
+    paths files;
+    std::vector<weight_format> formats;
+    for (const fs::path& p : all) {
+        if (!is_file(p)) continue;
+        auto f = RLX_TRY(plugin_format(p, o));
+        if (!f) continue;
+        files.push_back(p);
+        formats.push_back(std::move(*f));
+    }
+    if (files.empty()) return found();
+    if (files.size() == 1)
+        return found({checkpoint_kind::plugin, files[0], dir, std::move(formats[0])});
+    return error{
+        RLX_INVALID_ARGUMENT,
+        fmt::format(
+            "{}: {} weight files of plugins' formats; name one of them:{}",
+            dir.string(),
+            files.size(),
+            numbered(files, dir)
+        )};
+}
+
 result<checkpoint_location> locate_in(const fs::path& dir, const open_options& o) {
     paths all = RLX_TRY(list(dir));
     paths models = gguf_models(all);
@@ -178,15 +214,15 @@ result<checkpoint_location> locate_in(const fs::path& dir, const open_options& o
             models.insert(models.end(), below.begin(), below.end());
         }
         fs::path file = RLX_TRY(pick_gguf(models, dir, o));
-        return checkpoint_location{checkpoint_kind::gguf, file, file.parent_path()};
+        return checkpoint_location{checkpoint_kind::gguf, file, file.parent_path(), {}};
     }
     for (auto [name, kind] :
          {std::pair("model.safetensors", checkpoint_kind::safetensors),
           std::pair("model.safetensors.index.json", checkpoint_kind::safetensors_index)}) {
-        if (is_file(dir / name)) return checkpoint_location{kind, dir / name, dir};
+        if (is_file(dir / name)) return checkpoint_location{kind, dir / name, dir, {}};
     }
     paths loose = with_extension(all, ".safetensors");
-    if (loose.size() == 1) return checkpoint_location{checkpoint_kind::safetensors, loose[0], dir};
+    if (loose.size() == 1) return checkpoint_location{checkpoint_kind::safetensors, loose[0], dir, {}};
     if (loose.size() > 1) {
         return error{
             RLX_INVALID_ARGUMENT,
@@ -198,10 +234,11 @@ result<checkpoint_location> locate_in(const fs::path& dir, const open_options& o
                 numbered(loose, dir)
             )};
     }
+    if (auto found = RLX_TRY(locate_plugin_file(all, dir, o))) return *found;
     models = RLX_TRY(gguf_models_below(all));
     if (!models.empty()) {
         fs::path file = RLX_TRY(pick_gguf(models, dir, o));
-        return checkpoint_location{checkpoint_kind::gguf, file, file.parent_path()};
+        return checkpoint_location{checkpoint_kind::gguf, file, file.parent_path(), {}};
     }
     return error{
         RLX_NOT_FOUND,
@@ -215,7 +252,7 @@ result<checkpoint_location> locate_file(const fs::path& file, const open_options
     std::string name = lower(file.filename().string());
     if (name == "config.json") return locate_in(dir, options);
     if (name.ends_with(".safetensors.index.json")) {
-        return checkpoint_location{checkpoint_kind::safetensors_index, file, dir};
+        return checkpoint_location{checkpoint_kind::safetensors_index, file, dir, {}};
     }
     std::error_code ec;
     if (!fs::is_regular_file(file, ec)) // a pipe would block, a device never end
@@ -229,14 +266,16 @@ result<checkpoint_location> locate_file(const fs::path& file, const open_options
     bool safetensors =
         name.ends_with(".safetensors") || (in.gcount() == 9 && head[8] == '{' && head[7] == 0);
     if (std::memcmp(head, "GGUF", 4) == 0 || name.ends_with(".gguf")) {
-        return checkpoint_location{checkpoint_kind::gguf, file, dir};
+        return checkpoint_location{checkpoint_kind::gguf, file, dir, {}};
     }
-    if (safetensors) return checkpoint_location{checkpoint_kind::safetensors, file, dir};
+    if (safetensors) return checkpoint_location{checkpoint_kind::safetensors, file, dir, {}};
+    if (auto found = RLX_TRY(plugin_format(file, options)))
+        return checkpoint_location{checkpoint_kind::plugin, file, dir, std::move(*found)};
     bool pickle = name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
     return error{
         RLX_UNSUPPORTED,
         file.string() + (pickle ? ": PyTorch pickle files are not read; convert it to safetensors"
-                                : ": neither a GGUF nor a safetensors file")};
+                                : ": neither a GGUF nor a safetensors file, and no plugin reads it")};
 }
 
 } // namespace

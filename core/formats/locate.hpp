@@ -11,18 +11,19 @@
 
 namespace rlx {
 
-enum class checkpoint_kind { gguf, safetensors, safetensors_index };
+enum class checkpoint_kind { gguf, safetensors, safetensors_index, plugin };
 
 struct checkpoint_location {
     checkpoint_kind kind;
     std::filesystem::path
         file; // the GGUF file (part 1 of a split one), the .safetensors file, or the index
     std::filesystem::path directory; // where config.json and the tokenizer lie
+    weight_format format = {};       // kind plugin
 };
 
 // A file is itself (by its first bytes). In a directory: its .gguf files, model.safetensors,
-// model.safetensors.index.json, a lone *.safetensors, .gguf files one level below; the first kind
-// that is there. Several GGUF files left after options.prefer are RLX_INVALID_ARGUMENT with a
+// model.safetensors.index.json, a lone *.safetensors, a lone file of a plugin's format, .gguf files
+// one level below; the first kind that is there. Several GGUF files left after options.prefer are RLX_INVALID_ARGUMENT with a
 // numbered list.
 result<checkpoint_location>
 locate_checkpoint(const std::filesystem::path& path, const open_options& options);

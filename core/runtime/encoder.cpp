@@ -164,7 +164,7 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
     RLX_CHECK(check_tables(parts));
     encoder_graph e;
     e.options = options;
-    e.g = graph::create(parts.w);
+    e.g = graph::create(parts.w, parts.find_op);
     rlx::options asked; // rlx/abi/family.h lists the keys
     asked.set_string("compute", options.compute);
     const family_model model = RLX_TRY(family_model::open(parts, asked));

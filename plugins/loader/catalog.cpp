@@ -22,18 +22,23 @@ const std::vector<std::string>& arches(const provided& p, std::string_view forma
     return format == "gguf" ? p.gguf_arches : p.hf_model_types;
 }
 
+// A plugin's format is seen by families as safetensors is.
+bool reads(const provided& p, std::string_view format) {
+    return p.formats.empty() || contains(p.formats, format) ||
+           (format != "gguf" && contains(p.formats, "safetensors"));
+}
+
 bool handles(const provided& p, std::string_view format, std::string_view architecture) {
-    return p.kind == "family" && (p.formats.empty() || contains(p.formats, format)) &&
-           contains(arches(p, format), architecture);
+    return p.kind == "family" && reads(p, format) && contains(arches(p, format), architecture);
 }
 
 std::string owner_name(const match& m) {
     return fmt::format("{} ({})", m.owner->id, m.owner->library.native());
 }
 
-// The one of highest priority; two of them with the same is an error naming both. found is not
-// empty.
-result<match> best(std::vector<match> found, std::string_view what) {
+} // namespace
+
+result<match> preferred(std::vector<match> found, std::string_view what) {
     std::ranges::stable_sort(found, [](const match& a, const match& b) {
         return a.entry->priority > b.entry->priority;
     });
@@ -41,17 +46,18 @@ result<match> best(std::vector<match> found, std::string_view what) {
         return error{
             RLX_INVALID_ARGUMENT,
             fmt::format(
-                "{} is claimed with equal priority {} by {} and {}; remove one of the files or "
-                "name the "
-                "family",
+                "{} is claimed with equal priority {} by {} and {}; remove one of the files{}",
                 what,
                 found[0].entry->priority,
                 owner_name(found[0]),
-                owner_name(found[1])
+                owner_name(found[1]),
+                found[0].entry->kind == "family" ? " or name the family" : ""
             )};
     }
     return found[0];
 }
+
+namespace {
 
 class catalog final : public plugin_catalog {
 public:
@@ -67,12 +73,12 @@ public:
     find_family(std::string_view format, std::string_view architecture) const override {
         auto found = select([&](const provided& p) { return handles(p, format, architecture); });
         if (found.empty()) return no_family(format, architecture);
-        return best(std::move(found), fmt::format("{} architecture '{}'", format, architecture));
+        return preferred(std::move(found), fmt::format("{} architecture '{}'", format, architecture));
     }
 
     result<match> find(std::string_view kind, std::string_view name) const override {
         auto found = select([&](const provided& p) { return p.kind == kind && p.name == name; });
-        if (!found.empty()) return best(std::move(found), fmt::format("{} '{}'", kind, name));
+        if (!found.empty()) return preferred(std::move(found), fmt::format("{} '{}'", kind, name));
         std::vector<std::string_view> names;
         for (const auto& m : all(kind))
             names.emplace_back(m.entry->name);

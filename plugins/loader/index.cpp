@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint64_t max_index_bytes = 64 << 20;
 constexpr std::size_t max_entries = 8192;
 constexpr std::string_view magic = "RLXINDEX";
-constexpr std::uint32_t format = 2;
+constexpr std::uint32_t format = 3;
 
 // The index names no code, but a forged one could hide a plugin: only our own, unshared file
 // counts.
@@ -150,10 +150,10 @@ void visit(auto& archive, const std::string& s) {
 template <class P>
 
 requires(std::is_same_v<std::remove_const_t<P>, provided>) void visit(auto& archive, P& p) {
-    auto& [kind, name, summary, task, priority, gguf, hf, formats, meta, groups, devices, json] = p;
-    each(
-        archive, kind, name, summary, task, priority, gguf, hf, formats, meta, groups, devices, json
-    );
+    auto& [kind, name, summary, task, interface, priority, gguf, hf, formats, meta, groups, devices,
+           extensions, magics, arches, implements, json] = p;
+    each(archive, kind, name, summary, task, interface, priority, gguf, hf, formats, meta, groups);
+    each(archive, devices, extensions, magics, arches, implements, json);
 }
 
 template <class M>

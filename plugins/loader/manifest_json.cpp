@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <fmt/format.h>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -68,6 +69,56 @@ result<std::vector<std::string>> strings(const json& object, const char* key) {
     return out;
 }
 
+// "544f5931" -> "TOY1"
+std::optional<std::string> from_hex(std::string_view hex) {
+    if (hex.size() < 4 || hex.size() > 128 || hex.size() % 2 != 0) return std::nullopt;
+    std::string out;
+    for (std::size_t i = 0; i < hex.size(); i += 2) {
+        unsigned byte = 0;
+        const auto [end, failed] = std::from_chars(hex.data() + i, hex.data() + i + 2, byte, 16);
+        if (failed != std::errc() || end != hex.data() + i + 2) return std::nullopt;
+        out += static_cast<char>(byte);
+    }
+    return out;
+}
+
+result<void> check_format(provided& p) {
+    const auto wrong = [&](std::string_view why) {
+        return bad(fmt::format("weight_format \"{}\": {}", p.name, why));
+    };
+    if (p.name == "gguf" || p.name == "safetensors") return wrong("rlx reads that format itself");
+    if (p.extensions.empty() && p.magic.empty())
+        return wrong("has neither \"extensions\" nor \"magic\"");
+    for (const std::string& e : p.extensions) {
+        const bool lower = std::ranges::none_of(e, [](unsigned char c) { return std::isupper(c); });
+        if (e.size() < 2 || e[0] != '.' || !is_word(e) || !lower)
+            return wrong(fmt::format("extension \"{}\" is none like \".toy\"", e));
+        if (e == ".gguf" || e == ".safetensors")
+            return wrong(fmt::format("extension \"{}\" is of a format rlx reads itself", e));
+    }
+    for (std::string& m : p.magic) {
+        const auto bytes = from_hex(m);
+        if (!bytes) return wrong(fmt::format("magic \"{}\" is no hex of 2 to 64 bytes", m));
+        if (bytes->starts_with("GGUF"))
+            return wrong(fmt::format("magic \"{}\" is of a format rlx reads itself", m));
+        m = *bytes;
+    }
+    return {};
+}
+
+// Entries of the kinds that add something to the host.
+result<void> check_extension(provided& p) {
+    if (p.kind == "op" && p.name.find('.') == p.name.npos)
+        return bad(fmt::format("op \"{}\" needs a name like \"org.example.swirl\"", p.name));
+    if (p.kind == "command" && !p.interface.empty() && p.interface != "rlx.cli/1")
+        return bad(fmt::format(
+            "command \"{}\" has the interface \"{}\", expected \"rlx.cli/1\"", p.name, p.interface
+        ));
+    if (p.kind == "tensor_names" && p.arches.empty())
+        return bad(fmt::format("tensor_names \"{}\" has no \"arches\"", p.name));
+    return p.kind == "weight_format" ? check_format(p) : result<void>();
+}
+
 result<provided> parse_provided(const json& entry) {
     if (!entry.is_object()) return bad("an entry of \"provides\" is no object");
     provided p;
@@ -82,6 +133,11 @@ result<provided> parse_provided(const json& entry) {
     p.required_meta = RLX_TRY(strings(entry, "required_meta"));
     p.flag_groups = RLX_TRY(strings(entry, "flag_groups"));
     p.devices = RLX_TRY(strings(entry, "devices"));
+    p.interface = RLX_TRY(text_or_empty(entry, "interface"));
+    p.extensions = RLX_TRY(strings(entry, "extensions"));
+    p.magic = RLX_TRY(strings(entry, "magic"));
+    p.arches = RLX_TRY(strings(entry, "arches"));
+    p.implements = RLX_TRY(text_or_empty(entry, "implements"));
     p.json = entry.dump(-1, ' ', false, json::error_handler_t::replace);
     if (p.kind == "family" && p.task.empty()) {
         return bad(fmt::format("family \"{}\" has no \"task\"", p.name));
@@ -91,6 +147,7 @@ result<provided> parse_provided(const json& entry) {
             fmt::format("family \"{}\" has neither \"gguf_arches\" nor \"hf_model_types\"", p.name)
         );
     }
+    RLX_CHECK(check_extension(p));
     return p;
 }
 

@@ -60,9 +60,9 @@ typedef struct rlx_meta {
 // All members are [any thread] except add_names and require, which are [one thread per checkpoint].
 typedef struct rlx_weights_v1 {
     rlx_hdr hdr;
-    // "safetensors" or "gguf".
+    // "safetensors", "gguf", or the name of a plugin's format, which is seen as safetensors is.
     rlx_str (*format)(const rlx_weights* w);
-    // GGUF general.architecture, or config.json model_type.
+    // GGUF general.architecture, or config.json model_type; or what an "rlx.tensor_names/1" plugin says it implements.
     rlx_str (*architecture)(const rlx_weights* w);
     // A config value by its config.json key as transformers 5 spells it; nested keys are joined with
     // dots ("rope_parameters.rope_type"), array elements with a number ("layer_types.3"). The host

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// An opened checkpoint: a GGUF file, a .safetensors file, or a directory with config.json and (sharded)
+// An opened checkpoint: a GGUF file, a .safetensors file, a file of a plugin's format, or a directory with config.json and (sharded)
 // safetensors. The C++ face of "rlx.weights/1" (rlx/abi/weights.h states the semantics).
 #pragma once
 
+#include "rlx/abi/weight_format.h"
 #include "rlx/abi/weights.h"
 #include "rlx/base/api.hpp"
 #include "rlx/base/result.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,11 +20,44 @@
 
 namespace rlx {
 
+// A file format that a plugin reads: its "rlx.weight_format/1" table and place in it. The plugin stays
+// loaded.
+struct weight_format {
+    std::string name;
+    const rlx_weight_format_v1* table = nullptr;
+    void* self = nullptr;
+    std::uint32_t index = 0;
+};
+
+// Says which plugin reads a file that is neither GGUF nor safetensors; head: its first bytes (at most
+// 64). nullopt: none.
+using weight_format_finder = std::function<result<std::optional<weight_format>>(
+    const std::filesystem::path& file, std::span<const std::byte> head
+)>;
+
+// Other spellings of an architecture's tensors, from "rlx.tensor_names/1" plugins.
+struct tensor_names {
+    struct rule {
+        std::string hf, stored; // see rlx_name_rule
+        std::uint32_t transform = RLX_TX_NONE;
+        std::string param = {};
+    };
+
+    std::vector<rule> rules;
+    std::string architecture; // what such a file is run as; empty: as it says
+};
+
+using tensor_names_finder =
+    std::function<result<tensor_names>(std::string_view format, std::string_view architecture)>;
+
 struct open_options {
     std::string prefer = {}; // part of the name that picks one of several GGUF files in a directory
     std::optional<std::size_t> gguf_index = {}; // or its number in the sorted list, from 0
     // config.json to use instead of the one beside the weights; for GGUF its keys win over the metadata.
     std::filesystem::path config = {};
+    // What plugins add; the core knows no plugins (see extensions() of the facade). Empty: nothing.
+    weight_format_finder find_format = {};
+    tensor_names_finder find_names = {};
 };
 
 struct tensor_info {
@@ -41,8 +76,13 @@ public:
     static result<std::unique_ptr<weights>> open(const std::filesystem::path& path, const open_options& = {});
     virtual ~weights() = default;
 
-    virtual std::string_view format() const = 0;       // "gguf" | "safetensors"
-    virtual std::string_view architecture() const = 0; // may be empty for a bare .safetensors file
+    virtual std::string_view format() const = 0; // "gguf" | "safetensors" | a plugin's
+    // What it is run as; may be empty for a bare .safetensors file.
+    virtual std::string_view architecture() const = 0;
+
+    // What the file itself says; another one when a "rlx.tensor_names/1" plugin stands in.
+    virtual std::string_view stored_architecture() const { return architecture(); }
+
     virtual const std::filesystem::path& path() const = 0;      // file (gguf) or directory
     virtual std::span<const tensor_info> tensors() const = 0;   // raw, file order
     virtual std::uint64_t file_bytes() const = 0;

@@ -5,6 +5,7 @@
 #include "rlx/abi/backend.h"
 #include "rlx/abi/family.h"
 #include "rlx/formats/weights.hpp"
+#include "rlx/graph/graph.hpp"
 
 #include <cstdint>
 
@@ -19,6 +20,7 @@ struct model_parts {
     void* backend_self;
     void* device;
     std::uint32_t device_index = 0; // what device_info knows it by
+    custom_op_finder find_op = {};  // ops of plugins
 };
 
 } // namespace rlx

@@ -34,10 +34,15 @@ struct provided {
     std::string kind; // "family" | "backend" | "command" | ...
     std::string name;
     std::string summary;
-    std::string task; // families: "lm", ...
+    std::string task;      // families: "lm", ...
+    std::string interface; // commands: "rlx.cli/1", or empty for the command of a family
     std::int64_t priority = 100;
     std::vector<std::string> gguf_arches, hf_model_types, formats, required_meta, flag_groups,
         devices;
+    std::vector<std::string> extensions; // weight formats: ".toy"
+    std::vector<std::string> magic;      // weight formats: first bytes, decoded
+    std::vector<std::string> arches;     // tensor names: architectures the rules are for
+    std::string implements;              // tensor names: what such a file is run as; empty = as it says
     std::string json; // the entry whole, for what is not listed here
 };
 
@@ -75,7 +80,7 @@ public:
         const provided* entry;
     };
 
-    // By GGUF architecture or HF model_type. Two owners of equal priority are an error naming both;
+    // By GGUF architecture or, for any other format, HF model_type. Two owners of equal priority are an error naming both;
     // none is RLX_UNSUPPORTED saying what was searched and what the known families are.
     virtual result<match>
     find_family(std::string_view format, std::string_view architecture) const = 0;
@@ -86,6 +91,11 @@ public:
     virtual result<plugin*> load(const manifest& m) = 0;
     virtual std::vector<const manifest*> loaded() const = 0;
 };
+
+// The match of highest priority; two with the same are RLX_INVALID_ARGUMENT naming both. found is not
+// empty; what says what they are matches for.
+RLX_API result<plugin_catalog::match>
+preferred(std::vector<plugin_catalog::match> found, std::string_view what);
 
 class RLX_API plugin {
 public:
