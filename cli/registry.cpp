@@ -4,6 +4,7 @@
 #include "args.hpp"
 #include "catalog.hpp"
 #include "commands.hpp"
+#include "plugin_command.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -37,18 +38,62 @@ registry& the_registry() {
     static registry* r = [] {
         auto* made = new registry;
         for (const builtin& b : builtins)
-            made->commands.push_back({b.name, b.description, b.run});
+            made->commands.push_back({b.name, b.description, b.run, 100, "rlx"});
         return made;
     }();
     return *r;
 }
 
-std::optional<command> copy_of(std::string_view name) {
-    registry& r = the_registry();
-    const std::lock_guard lock(r.mutex);
-    for (const command& c : r.commands)
-        if (c.name == name) return c;
-    return std::nullopt;
+// Every command of that name, the preferred one first; an empty name stands for all. Plugins are not
+// loaded.
+std::vector<command> commands_of(std::string_view name, plugin_catalog* catalog) {
+    std::vector<command> out;
+    for (command& c : registered())
+        if (name.empty() || c.name == name) out.push_back(std::move(c));
+    if (catalog)
+        for (const auto& m : catalog->all("command")) {
+            if (m.entry->interface != "rlx.cli/1" || (!name.empty() && m.entry->name != name))
+                continue;
+            const auto run = [catalog, m](arg_span args) {
+                return run_plugin_command(*catalog, m, "rlx-run " + m.entry->name, args);
+            };
+            out.push_back(
+                {m.entry->name,
+                 m.entry->summary,
+                 run,
+                 m.entry->priority,
+                 fmt::format("plugin {} ({})", m.owner->id, m.owner->library.native())}
+            );
+        }
+    std::ranges::stable_sort(out, [](const command& a, const command& b) {
+        return a.name != b.name ? a.name < b.name : a.priority > b.priority;
+    });
+    return out;
+}
+
+bool tied(std::span<const command> found) {
+    return found.size() > 1 && found[0].name == found[1].name &&
+           found[0].priority == found[1].priority;
+}
+
+// nullopt when nothing has that name.
+std::optional<int>
+run_command_of(std::string_view name, plugin_catalog* catalog, arg_span args) {
+    const std::vector<command> found = commands_of(name, catalog);
+    if (found.empty()) return std::nullopt;
+    if (!tied(found)) return found[0].run(args);
+    return report(
+        "rlx-run",
+        {RLX_INVALID_ARGUMENT,
+         fmt::format(
+             "command '{}' is claimed with equal priority {} by {} and {}; remove one or give one "
+             "another priority",
+             name,
+             found[0].priority,
+             found[0].owner,
+             found[1].owner
+         )}
+    );
 }
 
 std::vector<std::pair<std::string, std::string>> families_of(const plugin_catalog* catalog) {
@@ -59,16 +104,23 @@ std::vector<std::pair<std::string, std::string>> families_of(const plugin_catalo
     return out;
 }
 
-std::string top_help(const plugin_catalog* catalog) {
+std::string top_help(plugin_catalog* catalog) {
     std::string out =
         "rlx runs models from local files.\n\nusage: rlx-run <command> [arguments]\n\nCommands:\n";
-    for (const builtin& b : builtins)
-        out += fmt::format("  {:<10} {}\n", b.name, b.description);
-    for (const command& c : registered()) {
-        bool own = true;
-        for (const builtin& b : builtins)
-            own &= c.name != b.name;
-        if (own) out += fmt::format("  {:<10} {}\n", c.name, c.description);
+    for (const builtin& b : builtins) // in the order people meet them
+        if (const auto found = commands_of(b.name, catalog); !tied(found) && found[0].owner == "rlx")
+            out += fmt::format("  {:<10} {}\n", b.name, b.description);
+    const std::vector<command> all = commands_of({}, catalog);
+    for (std::size_t i = 0; i < all.size(); i++) {
+        const std::span<const command> rest = std::span(all).subspan(i);
+        const bool first = i == 0 || all[i - 1].name != all[i].name;
+        if (!first || (all[i].owner == "rlx" && !tied(rest))) continue;
+        out += fmt::format(
+            "  {:<10} {}\n",
+            all[i].name,
+            tied(rest) ? fmt::format("claimed by {} and {}", rest[0].owner, rest[1].owner)
+                       : all[i].description
+        );
     }
     out += "\nFamilies (rlx-run <family> ... is the same as rlx-<family> ...):\n";
     for (const auto& [name, summary] : families_of(catalog))
@@ -81,15 +133,21 @@ std::string top_help(const plugin_catalog* catalog) {
     return out + ".\n";
 }
 
+// Whether a name is of a command that this library did not make.
+bool own_help(std::string_view name, plugin_catalog* catalog) {
+    const auto found = commands_of(name, catalog);
+    return !found.empty() && (tied(found) || found[0].owner != "rlx");
+}
+
 int print_all(const std::string& text) {
     auto done = print(text);
     if (done.ok()) done = flush();
     return done.ok() ? exit_ok : report("rlx-run", done.error());
 }
 
-int unknown_command(std::string_view name, const plugin_catalog* catalog) {
+int unknown_command(std::string_view name, plugin_catalog* catalog) {
     std::vector<std::string> names;
-    for (const command& c : registered())
+    for (const command& c : commands_of({}, catalog))
         names.push_back(c.name);
     for (const auto& [family, summary] : families_of(catalog))
         names.push_back(family);
@@ -113,12 +171,16 @@ std::string top_help() {
     return top_help(catalog.ok() ? catalog->get() : nullptr);
 }
 
-void register_cli(std::string name, std::string description, command_fn run) {
+void register_cli(
+    std::string name, std::string description, command_fn run, std::int64_t priority
+) {
     registry& r = the_registry();
     const std::lock_guard lock(r.mutex);
-    std::erase_if(r.commands, [&](const command& c) { return c.name == name; });
-    r.commands.push_back({std::move(name), std::move(description), std::move(run)});
-    std::ranges::sort(r.commands, {}, &command::name);
+    std::string owner = fmt::format("this process ('{}')", description);
+    r.commands.push_back(
+        {std::move(name), std::move(description), std::move(run), priority, std::move(owner)}
+    );
+    std::ranges::stable_sort(r.commands, {}, &command::name);
 }
 
 std::vector<command> registered() {
@@ -127,24 +189,20 @@ std::vector<command> registered() {
     return r.commands;
 }
 
-std::optional<int> run_registered(std::string_view name, std::span<const std::string> args) {
-    const std::optional<command> found = copy_of(name);
-    if (!found) return std::nullopt;
-    return found->run(args);
-}
-
 int dispatch(std::span<const std::string> args) {
     if (!args.empty() && args[0] == "--version") return print_all(version_text());
-    const bool help = args.empty() || args[0] == "--help" || args[0] == "-h";
-    if (!help) {
-        if (auto code = run_registered(args[0], args.subspan(1))) return *code;
-    }
     auto catalog = plugin_catalog::open();
-    const plugin_catalog* known = catalog.ok() ? catalog->get() : nullptr;
-    if (help) {
+    plugin_catalog* known = catalog.ok() ? catalog->get() : nullptr;
+    if (args.empty() || args[0] == "--help" || args[0] == "-h") {
         const int code = print_all(top_help(known));
         return args.empty() && code == exit_ok ? exit_usage : code;
     }
+    // "help wordcount" is "wordcount --help" for commands whose flags only they know.
+    if (args[0] == "help" && args.size() == 2 && own_help(args[1], known)) {
+        const std::string asked[] = {"--help"};
+        if (auto code = run_command_of(args[1], known, asked)) return *code;
+    }
+    if (auto code = run_command_of(args[0], known, args.subspan(1))) return *code;
     for (const auto& [family, summary] : families_of(known))
         if (family == args[0]) return cmd_family(family, "rlx-run " + family, args.subspan(1));
     return unknown_command(args[0], known);
@@ -161,6 +219,7 @@ extern "C" int rlx_cli_main_as(const char* command, int argc, char** argv) {
     using namespace rlx::cli;
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     if (args.size() == 1 && args[0] == "--version") return dispatch(args);
-    if (auto code = run_registered(command, args)) return *code;
+    for (const builtin& b : builtin_commands())
+        if (std::string_view(b.name) == command) return b.run(args);
     return cmd_family(command, std::string("rlx-") + command, args);
 }

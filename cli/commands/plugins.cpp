@@ -52,7 +52,7 @@ std::string text(const plugin_catalog& catalog, bool why) {
     for (const manifest& m : catalog.manifests()) {
         out += fmt::format("{} {}\n", m.id, m.version);
         for (const provided& p : m.provides)
-            out += fmt::format("  {:<8} {:<12} {}\n", p.kind, p.name, p.summary);
+            out += fmt::format("  {:<13} {:<12} {}\n", p.kind, p.name, p.summary);
     }
     if (catalog.manifests().empty()) out += "no plugins found; --why shows where rlx looked\n";
     if (!why) return out;

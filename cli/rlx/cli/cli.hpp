@@ -4,8 +4,8 @@
 
 #include "rlx/base/api.hpp"
 
+#include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,16 +20,20 @@ struct command {
     std::string name;
     std::string description;
     command_fn run;
+    std::int64_t priority = 100; // of all commands of a name, the highest is run
+    std::string owner;           // for messages: "rlx", "plugin org.example.words (/path)"
 };
 
-// Adds a command, or replaces the one of that name. [any thread]
-RLX_API void register_cli(std::string name, std::string description, command_fn run);
-// Sorted by name. [any thread]
+// Adds a command. Built-in commands and those of plugins without a "priority" have 100: two of the
+// same priority for one name are an error naming both when that name is run. [any thread]
+RLX_API void register_cli(
+    std::string name, std::string description, command_fn run, std::int64_t priority = 100
+);
+// Built-in and registered ones, sorted by name. [any thread]
 RLX_API std::vector<command> registered();
-// Runs a registered command; nullopt when there is none. No lock is held while it runs. [any
+// rlx-run: args[0] names the command: built in, registered, of a plugin ("rlx.cli/1"), or a family.
+// Gives the exit code. No lock is held while it runs, so it may register and dispatch others. [any
 // thread]
-RLX_API std::optional<int> run_registered(std::string_view name, std::span<const std::string> args);
-// rlx-run: args[0] names the command.
 RLX_API int dispatch(std::span<const std::string> args);
 
 } // namespace rlx::cli

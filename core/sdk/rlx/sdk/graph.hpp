@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <span>
+#include <vector>
 
 namespace rlx::sdk {
 inline namespace sdk_v1 {
@@ -151,6 +152,40 @@ public:
             static_cast<std::uint32_t>(attrs.size()),
             made.data(),
             static_cast<std::uint32_t>(out.size())
+        ));
+        for (std::size_t i = 0; added && i < out.size(); ++i)
+            out[i].id = made[i];
+    }
+
+    // The same for an op of a plugin ("rlx.op/1"); attribute keys from RLX_ATTR_CUSTOM on.
+    void add_custom(
+        std::string_view where,
+        std::string_view name,
+        std::uint32_t version,
+        std::span<const tensor> in,
+        std::span<const rlx_attr> attrs,
+        std::span<tensor> out
+    ) {
+        if (!ok()) return;
+        if (!RLX_HAS(table_, add_custom)) {
+            errors_->fail(RLX_VERSION_MISMATCH, "op {}: this host runs no ops of plugins", name);
+            return;
+        }
+        at(where);
+        std::vector<rlx_value> ids;
+        for (const tensor t : in)
+            ids.push_back(t.id);
+        std::vector<rlx_value> made(out.size());
+        const bool added = errors_->check(table_->add_custom(
+            g_,
+            str(name),
+            version,
+            ids.data(),
+            static_cast<std::uint32_t>(ids.size()),
+            attrs.data(),
+            static_cast<std::uint32_t>(attrs.size()),
+            made.data(),
+            static_cast<std::uint32_t>(made.size())
         ));
         for (std::size_t i = 0; added && i < out.size(); ++i)
             out[i].id = made[i];

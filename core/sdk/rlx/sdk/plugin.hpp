@@ -6,6 +6,10 @@
 //   struct my_plugin {
 //       using family = my_family;    // offers "rlx.family/1", see family_table in
 //       rlx/sdk/table.hpp using backend = my_device;   // offers "rlx.backend/1", see backend_table
+//       using ops = op_list<my_op>;             // "rlx.op/1", see rlx/sdk/op.hpp
+//       using formats = format_list<my_format>; // "rlx.weight_format/1", see rlx/sdk/formats.hpp
+//       using names = names_list<my_names>;     // "rlx.tensor_names/1", see rlx/sdk/formats.hpp
+//       using commands = cli_list<my_command>;  // "rlx.cli/1", see rlx/sdk/cli.hpp
 //       status init();               // optional: runs once at load; an error refuses the load
 //       void quiesce() noexcept;     // optional: stop own threads at process exit
 //       const void* iface(std::string_view name, std::uint16_t min_minor) noexcept;  // optional:
@@ -17,6 +21,9 @@
 // The build defines RLX_PLUGIN_ID and RLX_PLUGIN_VERSION from the manifest (rlx_add_plugin does).
 #pragma once
 
+#include "rlx/sdk/cli.hpp"
+#include "rlx/sdk/formats.hpp"
+#include "rlx/sdk/op.hpp"
 #include "rlx/sdk/table.hpp"
 
 #include <cstddef>
@@ -54,6 +61,21 @@ const void* plugin_iface(void* self, rlx_str name, std::uint16_t min_minor) noex
         if (view(name) == "rlx.backend/1" && min_minor == 0) {
             return &backend_table<typename Plugin::backend>;
         }
+    }
+    if constexpr (requires { typename Plugin::ops; }) {
+        if (view(name) == "rlx.op/1" && min_minor == 0) return &op_table<typename Plugin::ops>;
+    }
+    if constexpr (requires { typename Plugin::formats; }) {
+        if (view(name) == "rlx.weight_format/1" && min_minor == 0)
+            return &weight_format_table<typename Plugin::formats>;
+    }
+    if constexpr (requires { typename Plugin::names; }) {
+        if (view(name) == "rlx.tensor_names/1" && min_minor == 0)
+            return &tensor_names_table<typename Plugin::names>;
+    }
+    if constexpr (requires { typename Plugin::commands; }) {
+        if (view(name) == "rlx.cli/1" && min_minor == 0)
+            return &cli_table<typename Plugin::commands>;
     }
     if constexpr (requires(Plugin & p) { p.iface(std::string_view(), min_minor); }) {
         return static_cast<Plugin*>(self)->iface(view(name), min_minor);
