@@ -33,3 +33,19 @@ expect([=["kind": "command", ]=] "" "provides.1.: no \"kind\"")
 expect([=[, "task": "lm"]=] "" "needs \"task\"")
 expect([=[["x"]]=] "[]" "gguf_arches")
 expect([=[{"rlx]=] [=["rlx]=] "not a manifest")
+
+# What adds to the host.
+set(command [=[{"kind": "command", "name": "x"}]=])
+foreach(entry [=[{"kind": "op", "name": "org.example.x"}]=] [=[{"kind": "tensor_names", "name": "x", "arches": ["y"]}]=]
+    [=[{"kind": "weight_format", "name": "x", "magic": ["4142"]}]=]
+    [=[{"kind": "command", "interface": "rlx.cli/1", "name": "x"}]=])
+  string(REPLACE "${command}" "${entry}" other "${good}")
+  rlx_manifest_error(why "${other}")
+  if(why OR other STREQUAL good)
+    message(FATAL_ERROR "a good entry is refused: ${entry}: ${why}")
+  endif()
+endforeach()
+expect("${command}" [=[{"kind": "op", "name": "x"}]=] "org.example.swirl")
+expect("${command}" [=[{"kind": "tensor_names", "name": "x"}]=] "\"arches\"")
+expect("${command}" [=[{"kind": "weight_format", "name": "x"}]=] "\"extensions\" or \"magic\"")
+expect("${command}" [=[{"kind": "command", "interface": "rlx.cli/2", "name": "x"}]=] "\"interface\"")

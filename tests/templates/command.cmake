@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-only
+# rlx-run knows the plugin's command: help without loading, arguments, stdin, exit codes, a clash of names.
+set(ENV{RLX_PLUGIN_PATH} "${PLUGIN_DIR}")
+file(WRITE "${WORK}/text" "the cat and the dog\nand the end\n")
+execute_process(COMMAND "${RLX_RUN}" wordcount --top 2 INPUT_FILE "${WORK}/text" RESULT_VARIABLE status
+  OUTPUT_VARIABLE out ERROR_VARIABLE err)
+if(NOT status EQUAL 0 OR NOT out STREQUAL "lines 2 words 8 bytes 32\n3 the\n2 and\n")
+  message(FATAL_ERROR "wordcount gives ${status}:\n${out}${err}")
+endif()
+execute_process(COMMAND "${RLX_RUN}" wordcount INPUT_FILE /dev/null RESULT_VARIABLE status OUTPUT_VARIABLE out)
+if(NOT status EQUAL 1)
+  message(FATAL_ERROR "the command's exit code 1 became ${status}")
+endif()
+run("help" "${RLX_RUN}" wordcount --help)
+expect("help" "${output}" "usage: rlx-run wordcount .--top N.")
+run("rlx-run help wordcount" "${RLX_RUN}" help wordcount)
+expect("help" "${output}" "usage: rlx-run wordcount")
+run_failing("a wrong flag" 2 "${RLX_RUN}" wordcount --bottom)
+expect("the error" "${errors}" "rlx-run wordcount: error: expected --top N, or --help")
+run("rlx-run --help" "${RLX_RUN}" --help)
+expect("rlx-run --help" "${output}" "wordcount +count lines, words and bytes of a text")
+run("rlx-run plugins" "${RLX_RUN}" plugins)
+expect("rlx-run plugins" "${output}" "command +wordcount")
+# A full disk is no success.
+if(EXISTS /dev/full)
+  execute_process(COMMAND "${RLX_RUN}" wordcount INPUT_FILE "${WORK}/text" OUTPUT_FILE /dev/full
+    RESULT_VARIABLE status ERROR_VARIABLE err)
+  if(status EQUAL 0 OR NOT err MATCHES "cannot write standard output")
+    message(FATAL_ERROR "writing to a full disk gives ${status}: ${err}")
+  endif()
+endif()
+
+# The same name twice: equal priority names both, --help still works; a higher priority decides.
+file(MAKE_DIRECTORY "${WORK}/second")
+foreach(priority 100 101)
+  file(READ "${TEMPLATE}/plugin.json" manifest)
+  string(REPLACE "com.example.wordcount" "com.example.other" manifest "${manifest}")
+  string(REPLACE "\"kind\": \"command\"" "\"kind\": \"command\", \"priority\": ${priority}" manifest "${manifest}")
+  file(WRITE "${WORK}/second/plugin.json" "${manifest}")
+  file(COPY "${TEMPLATE}/wordcount.cpp" DESTINATION "${WORK}/second")
+  file(READ "${TEMPLATE}/CMakeLists.txt" lists)
+  string(REPLACE "rlx_add_plugin(rlx-wordcount" "rlx_add_plugin(rlx-other" lists "${lists}")
+  file(WRITE "${WORK}/second/CMakeLists.txt" "${lists}")
+  run("configuring the second plugin" "${CMAKE_COMMAND}" -S "${WORK}/second" -B "${WORK}/second/build" -G Ninja
+    "-DCMAKE_PREFIX_PATH=${PREFIX}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}"
+    "-DCMAKE_CXX_FLAGS=${extra} ${FLAGS}")
+  run("building the second plugin" "${CMAKE_COMMAND}" --build "${WORK}/second/build")
+  set(ENV{RLX_PLUGIN_PATH} "${PLUGIN_DIR}:${WORK}/second/build/lib/rlx/plugins")
+  if(priority EQUAL 100)
+    run_failing("two commands of one name" 2 "${RLX_RUN}" wordcount --help)
+    expect("the error" "${errors}"
+      "command 'wordcount' is claimed with equal priority 100 by plugin com.example.[a-z]+ .* and plugin com.example")
+    run("rlx-run --help" "${RLX_RUN}" --help)
+    expect("rlx-run --help" "${output}" "wordcount +claimed by plugin")
+  else()
+    run("the higher priority" "${RLX_RUN}" wordcount --help)
+  endif()
+endforeach()
