@@ -78,10 +78,12 @@ rlx_error* io_flush(rlx_io*, std::uint32_t stream) {
 }
 
 rlx_error* io_read(rlx_io*, void* dst, std::uint64_t n, std::uint64_t* got) {
-    if (!got || (n && !dst)) return to_wall({RLX_INVALID_ARGUMENT, "read: a required argument is NULL"});
+    if (!got || (n && !dst))
+        return to_wall({RLX_INVALID_ARGUMENT, "read: a required argument is NULL"});
     *got = 0;
     for (;;) {
-        if (cancel_flag()) return to_wall({RLX_CANCELLED, "interrupted while reading standard input"});
+        if (cancel_flag())
+            return to_wall({RLX_CANCELLED, "interrupted while reading standard input"});
         const ssize_t r = n ? ::read(STDIN_FILENO, dst, static_cast<std::size_t>(n)) : 0;
         if (r >= 0) {
             *got = static_cast<std::uint64_t>(r);
@@ -158,7 +160,8 @@ result<int> call(const loaded_command& c, std::string_view program, arg_span arg
     RLX_CHECK(check_wall(c.table->run(c.self, c.index, &call, &code)));
     if (code >= 0 && code <= 255) return int{code};
     return error{
-        RLX_INTERNAL, fmt::format("the command ended with {}, expected an exit code of 0 to 255", code)};
+        RLX_INTERNAL,
+        fmt::format("the command ended with {}, expected an exit code of 0 to 255", code)};
 }
 
 } // namespace

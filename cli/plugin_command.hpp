@@ -7,7 +7,8 @@
 
 namespace rlx::cli {
 
-// Loads the plugin and runs its command; gives the exit code. program is what help and errors call it.
+// Loads the plugin and runs its command; gives the exit code. program is what help and errors call
+// it.
 int run_plugin_command(
     plugin_catalog& catalog, const plugin_catalog::match& m, std::string_view program, arg_span args
 );

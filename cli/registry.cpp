@@ -44,8 +44,8 @@ registry& the_registry() {
     return *r;
 }
 
-// Every command of that name, the preferred one first; an empty name stands for all. Plugins are not
-// loaded.
+// Every command of that name, the preferred one first; an empty name stands for all. Plugins are
+// not loaded.
 std::vector<command> commands_of(std::string_view name, plugin_catalog* catalog) {
     std::vector<command> out;
     for (command& c : registered())
@@ -77,8 +77,7 @@ bool tied(std::span<const command> found) {
 }
 
 // nullopt when nothing has that name.
-std::optional<int>
-run_command_of(std::string_view name, plugin_catalog* catalog, arg_span args) {
+std::optional<int> run_command_of(std::string_view name, plugin_catalog* catalog, arg_span args) {
     const std::vector<command> found = commands_of(name, catalog);
     if (found.empty()) return std::nullopt;
     if (!tied(found)) return found[0].run(args);
@@ -108,7 +107,8 @@ std::string top_help(plugin_catalog* catalog) {
     std::string out =
         "rlx runs models from local files.\n\nusage: rlx-run <command> [arguments]\n\nCommands:\n";
     for (const builtin& b : builtins) // in the order people meet them
-        if (const auto found = commands_of(b.name, catalog); !tied(found) && found[0].owner == "rlx")
+        if (const auto found = commands_of(b.name, catalog);
+            !tied(found) && found[0].owner == "rlx")
             out += fmt::format("  {:<10} {}\n", b.name, b.description);
     const std::vector<command> all = commands_of({}, catalog);
     for (std::size_t i = 0; i < all.size(); i++) {

@@ -85,12 +85,13 @@ result<std::optional<weight_format>> find_format(
     }
     auto& found = by_magic.empty() ? by_name : by_magic;
     if (found.empty()) return std::optional<weight_format>();
-    const match m = RLX_TRY(preferred(std::move(found), fmt::format("the format of {}", file.string())));
-    const auto item =
-        RLX_TRY(load_item<rlx_weight_format_v1>(catalog, m, "rlx.weight_format/1").within(file.string()));
-    return std::optional<weight_format>(
-        weight_format{m.entry->name, item.table, item.self, item.index}
+    const match m =
+        RLX_TRY(preferred(std::move(found), fmt::format("the format of {}", file.string())));
+    const auto item = RLX_TRY(
+        load_item<rlx_weight_format_v1>(catalog, m, "rlx.weight_format/1").within(file.string())
     );
+    return std::optional<weight_format>(weight_format{
+        m.entry->name, item.table, item.self, item.index});
 }
 
 result<tensor_names> read_rules(
@@ -106,20 +107,27 @@ result<tensor_names> read_rules(
     if (!RLX_HAS(item.table, rules))
         return error{
             RLX_VERSION_MISMATCH, fmt::format("{}: its rlx.tensor_names/1 lacks rules", who(m))};
-    RLX_CHECK(check_wall(item.table->rules(
-                             item.self, item.index, str(architecture), str(format), &rules, &n, &stride
-                         ))
-                  .within(who(m)));
+    RLX_CHECK(
+        check_wall(item.table->rules(
+                       item.self, item.index, str(architecture), str(format), &rules, &n, &stride
+                   ))
+            .within(who(m))
+    );
     constexpr std::uint64_t smallest = offsetof(rlx_name_rule, param) + sizeof(rlx_str);
     if (n > 100'000 || (n && (!rules || stride < smallest)))
         return error{
             RLX_INTERNAL,
-            fmt::format("{}: {} name rules of {} bytes, expected at least {}", who(m), n, stride, smallest)};
+            fmt::format(
+                "{}: {} name rules of {} bytes, expected at least {}", who(m), n, stride, smallest
+            )};
     for (std::uint64_t i = 0; i < n; i++) {
         rlx_name_rule r{};
         std::memcpy(&r, reinterpret_cast<const std::byte*>(rules) + i * stride, smallest);
         out.rules.push_back(
-            {std::string(view(r.hf)), std::string(view(r.gguf)), r.transform, std::string(view(r.param))}
+            {std::string(view(r.hf)),
+             std::string(view(r.gguf)),
+             r.transform,
+             std::string(view(r.param))}
         );
     }
     return out;
@@ -167,8 +175,7 @@ custom_op_finder op_finder(plugin_catalog& catalog) {
     };
 }
 
-std::vector<std::pair<std::string, std::string>>
-format_extensions(const plugin_catalog& catalog) {
+std::vector<std::pair<std::string, std::string>> format_extensions(const plugin_catalog& catalog) {
     std::vector<std::pair<std::string, std::string>> out;
     for (const match& m : catalog.all("weight_format"))
         for (const std::string& e : m.entry->extensions)

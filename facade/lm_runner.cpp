@@ -84,9 +84,9 @@ result<void> lm_runner::state::prepare(const builder& b) {
         own_catalog = RLX_TRY(plugin_catalog::open(where));
         catalog = own_catalog.get();
     }
-    files = RLX_TRY(checkpoint::open(
-        b.weights_, with_plugins(b.open_, *catalog), b.tokenizer_.string()
-    ));
+    files =
+        RLX_TRY(checkpoint::open(b.weights_, with_plugins(b.open_, *catalog), b.tokenizer_.string())
+        );
     RLX_CHECK(choose_family(b, *catalog));
     device_options how = b.device_;
     if (how.tier.empty()) how.tier = env_string("RLX_CPU").value_or("");

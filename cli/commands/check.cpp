@@ -95,9 +95,9 @@ result<int> check(const arguments& a) {
     if (a.has("gguf-index"))
         options.gguf_index = static_cast<std::size_t>(a.integer("gguf-index", 0));
     auto catalog = RLX_TRY(open_catalog(a));
-    auto w = RLX_TRY(
-        weights::open(RLX_TRY(path_of(a.positional()[0])), with_plugins(options, *catalog))
-    );
+    auto w =
+        RLX_TRY(weights::open(RLX_TRY(path_of(a.positional()[0])), with_plugins(options, *catalog))
+        );
     const check_report r = RLX_TRY(check_weights(*w, *catalog));
     const bool runnable = r.status == check_report::state::supported;
     // A profile that a run would stumble over is a finding, too.

@@ -58,12 +58,14 @@ summary summarise(const weights& w, const plugin_catalog& catalog) {
         s.runner = found->entry->name;
     else
         s.why = found.error().message;
-    s.mtp_heads = w.meta_int(fmt::format("{}.nextn_predict_layers", w.stored_architecture())).value_or(0);
+    s.mtp_heads =
+        w.meta_int(fmt::format("{}.nextn_predict_layers", w.stored_architecture())).value_or(0);
     return s;
 }
 
 json document(const weights& w, const summary& s, bool tensors) {
-    json doc{{"format", w.format()}, {"path", w.path().string()}, {"arch", w.stored_architecture()}};
+    json doc{
+        {"format", w.format()}, {"path", w.path().string()}, {"arch", w.stored_architecture()}};
     doc["runner"] = s.runner.empty() ? json(nullptr) : json(s.runner);
     doc["tensors"] = w.tensors().size();
     doc["metadata"] = w.meta_keys().size();

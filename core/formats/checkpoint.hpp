@@ -125,14 +125,10 @@ private:
     result<const std::byte*>
     stored_row(const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer) const;
     result<void> gather_row(
-        const resolved_tensor& t,
-        std::uint64_t row,
-        std::vector<std::byte>& buffer,
-        std::byte* dst
+        const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer, std::byte* dst
     ) const;
 
     bool in_file(std::uint32_t source) const { return !plugin_ || plugin_->in_file(source); }
-
 
     rlx_weights handle_;
     std::filesystem::path path_, directory_;
@@ -141,9 +137,9 @@ private:
     std::optional<plugin_file> plugin_; // borrows from files_
     std::string run_as_;                // architecture, when a plugin's names say so
     std::vector<name_rule> foreign_;    // of plugins' names; they win over rules_
-    json_flat config_;              // config.json, plus "__metadata__.*" of safetensors files
-    bool bare_names_ = false;       // saved without its head: "layers.0..." for "model.layers.0..."
-    bool explicit_config_ = false;  // open_options.config: wins over GGUF metadata
+    json_flat config_;                  // config.json, plus "__metadata__.*" of safetensors files
+    bool bare_names_ = false;      // saved without its head: "layers.0..." for "model.layers.0..."
+    bool explicit_config_ = false; // open_options.config: wins over GGUF metadata
     std::vector<tensor_info> tensors_;
     std::vector<std::uint32_t> file_of_; // [tensors_.size()]
     std::unordered_map<std::string_view, std::uint32_t> by_name_;

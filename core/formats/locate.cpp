@@ -222,7 +222,8 @@ result<checkpoint_location> locate_in(const fs::path& dir, const open_options& o
         if (is_file(dir / name)) return checkpoint_location{kind, dir / name, dir, {}};
     }
     paths loose = with_extension(all, ".safetensors");
-    if (loose.size() == 1) return checkpoint_location{checkpoint_kind::safetensors, loose[0], dir, {}};
+    if (loose.size() == 1)
+        return checkpoint_location{checkpoint_kind::safetensors, loose[0], dir, {}};
     if (loose.size() > 1) {
         return error{
             RLX_INVALID_ARGUMENT,
@@ -274,8 +275,9 @@ result<checkpoint_location> locate_file(const fs::path& file, const open_options
     bool pickle = name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
     return error{
         RLX_UNSUPPORTED,
-        file.string() + (pickle ? ": PyTorch pickle files are not read; convert it to safetensors"
-                                : ": neither a GGUF nor a safetensors file, and no plugin reads it")};
+        file.string() + (pickle
+                             ? ": PyTorch pickle files are not read; convert it to safetensors"
+                             : ": neither a GGUF nor a safetensors file, and no plugin reads it")};
 }
 
 } // namespace

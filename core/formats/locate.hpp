@@ -23,8 +23,8 @@ struct checkpoint_location {
 
 // A file is itself (by its first bytes). In a directory: its .gguf files, model.safetensors,
 // model.safetensors.index.json, a lone *.safetensors, a lone file of a plugin's format, .gguf files
-// one level below; the first kind that is there. Several GGUF files left after options.prefer are RLX_INVALID_ARGUMENT with a
-// numbered list.
+// one level below; the first kind that is there. Several GGUF files left after options.prefer are
+// RLX_INVALID_ARGUMENT with a numbered list.
 result<checkpoint_location>
 locate_checkpoint(const std::filesystem::path& path, const open_options& options);
 

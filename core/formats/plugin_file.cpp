@@ -26,7 +26,8 @@ std::optional<std::uint64_t> bytes_of(const rlx_format_tensor& t) {
         if (!n) return std::nullopt;
         rows = *n;
     }
-    const auto row = dtype_bytes(*traits, t.rank ? static_cast<std::uint64_t>(t.dim[t.rank - 1]) : 1);
+    const auto row =
+        dtype_bytes(*traits, t.rank ? static_cast<std::uint64_t>(t.dim[t.rank - 1]) : 1);
     return row ? checked_mul(*row, rows) : std::nullopt;
 }
 
@@ -108,9 +109,8 @@ result<tensor_info> plugin_file::checked(
         return bad(fmt::format("{} bytes, its shape needs {}", t.n_bytes, *need));
     const bool in_file = t.flags & RLX_FORMAT_IN_FILE;
     if (in_file && (t.offset > bytes.size() || t.n_bytes > bytes.size() - t.offset))
-        return bad(fmt::format(
-            "{} bytes at {} of a file of {}", t.n_bytes, t.offset, bytes.size()
-        ));
+        return bad(fmt::format("{} bytes at {} of a file of {}", t.n_bytes, t.offset, bytes.size())
+        );
     if (!in_file && !RLX_HAS(format_.table, read))
         return bad("its bytes are not in the file and the format has no read()");
     return tensor_info{
@@ -122,11 +122,10 @@ result<tensor_info> plugin_file::checked(
         in_file ? t.offset : 0};
 }
 
-result<void> plugin_file::read(std::size_t i, std::uint64_t offset, std::span<std::byte> dst) const {
+result<void>
+plugin_file::read(std::size_t i, std::uint64_t offset, std::span<std::byte> dst) const {
     if (dst.empty()) return {};
-    return check_wall(
-               format_.table->read(format_.self, handle_, i, offset, dst.data(), dst.size())
-    )
+    return check_wall(format_.table->read(format_.self, handle_, i, offset, dst.data(), dst.size()))
         .within(fmt::format("{}: tensor '{}'", path_.string(), tensors_[i].name));
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Private to core/formats: a file that a plugin reads ("rlx.weight_format/1"), everything it says checked.
+// Private to core/formats: a file that a plugin reads ("rlx.weight_format/1"), everything it says
+// checked.
 #pragma once
 
 #include "json_flat.hpp"
@@ -16,8 +17,9 @@ namespace rlx {
 // Move-only; closes the file. Const members are [any thread].
 class plugin_file {
 public:
-    static result<plugin_file>
-    open(const weight_format& f, const std::filesystem::path& path, std::span<const std::byte> bytes);
+    static result<plugin_file> open(
+        const weight_format& f, const std::filesystem::path& path, std::span<const std::byte> bytes
+    );
     plugin_file(plugin_file&& other) noexcept;
     plugin_file& operator=(plugin_file&&) = delete;
     ~plugin_file();
@@ -39,8 +41,9 @@ public:
 private:
     plugin_file(weight_format f, std::filesystem::path path);
     result<void> list(std::span<const std::byte> bytes);
-    result<tensor_info>
-    checked(std::uint64_t index, const rlx_format_tensor& t, std::span<const std::byte> bytes) const;
+    result<tensor_info> checked(
+        std::uint64_t index, const rlx_format_tensor& t, std::span<const std::byte> bytes
+    ) const;
 
     weight_format format_;
     std::filesystem::path path_;

@@ -24,8 +24,9 @@ error broken(std::string_view where, std::string_view text) {
     return {RLX_INTERNAL, fmt::format("{}: its shape rule gives {}", where, text)};
 }
 
-result<std::vector<rlx_op_shape>>
-input_shapes(const module& m, const rlx_op_desc& op, std::string_view where, std::span<const rlx_value> in) {
+result<std::vector<rlx_op_shape>> input_shapes(
+    const module& m, const rlx_op_desc& op, std::string_view where, std::span<const rlx_value> in
+) {
     if (in.size() < op.min_inputs || in.size() > op.max_inputs)
         return bad(
             where,
@@ -42,7 +43,9 @@ input_shapes(const module& m, const rlx_op_desc& op, std::string_view where, std
         if (v.kind == RLX_VALUE_STATE || layout_of(v.dtype).packed())
             return bad(
                 where,
-                fmt::format("input {} is {}, expected a tensor of a plain type", i, describe(m, in[i]))
+                fmt::format(
+                    "input {} is {}, expected a tensor of a plain type", i, describe(m, in[i])
+                )
             );
         s.dtype = v.dtype;
         s.rank = static_cast<std::uint16_t>(v.dims.size());
@@ -52,7 +55,8 @@ input_shapes(const module& m, const rlx_op_desc& op, std::string_view where, std
     return out;
 }
 
-result<value> output_value(module& m, std::string_view where, std::size_t i, const rlx_op_shape& s) {
+result<value>
+output_value(module& m, std::string_view where, std::size_t i, const rlx_op_shape& s) {
     const dtype_layout l = layout_of(s.dtype);
     if (l.bytes == 0 || l.packed())
         return broken(where, fmt::format("output {} the type {}", i, dtype_name(s.dtype)));
@@ -61,10 +65,12 @@ result<value> output_value(module& m, std::string_view where, std::size_t i, con
     v.dtype = s.dtype;
     v.dims.assign(s.dim, s.dim + s.rank);
     for (dim d : v.dims) {
-        if (!m.dims.valid(d)) return broken(where, fmt::format("output {} the unknown dim {}", i, d));
+        if (!m.dims.valid(d))
+            return broken(where, fmt::format("output {} the unknown dim {}", i, d));
         if (m.dims.range(d).lo >= 0) continue;
-        const std::string text =
-            fmt::format("{}: output {} has the dim {}, which may be negative", where, i, m.dims.text(d));
+        const std::string text = fmt::format(
+            "{}: output {} has the dim {}, which may be negative", where, i, m.dims.text(d)
+        );
         RLX_CHECK(m.dims.require({guard::less_equal, 0, d, text}));
     }
     v.strides = RLX_TRY(contiguous_strides(m.dims, v.dims).within(where));
@@ -73,15 +79,16 @@ result<value> output_value(module& m, std::string_view where, std::size_t i, con
 
 } // namespace
 
-result<attr_list>
-check_custom_attrs(std::string_view where, std::span<const rlx_attr> attrs) {
+result<attr_list> check_custom_attrs(std::string_view where, std::span<const rlx_attr> attrs) {
     attr_list list;
     for (const rlx_attr& a : attrs) {
         if (a.key < RLX_ATTR_CUSTOM)
             return bad(
                 where,
                 fmt::format(
-                    "attribute {}, expected keys from RLX_ATTR_CUSTOM ({}) on", a.key, RLX_ATTR_CUSTOM + 0
+                    "attribute {}, expected keys from RLX_ATTR_CUSTOM ({}) on",
+                    a.key,
+                    RLX_ATTR_CUSTOM + 0
                 )
             );
         if (a.kind != RLX_ATTR_I64 && a.kind != RLX_ATTR_F64 && a.kind != RLX_ATTR_LIST)
@@ -89,7 +96,9 @@ check_custom_attrs(std::string_view where, std::span<const rlx_attr> attrs) {
         if (a.kind == RLX_ATTR_LIST && (a.n > max_list || (a.n && !a.list)))
             return bad(
                 where,
-                fmt::format("attribute {} has {} entries, expected at most {}", a.key, a.n, max_list)
+                fmt::format(
+                    "attribute {} has {} entries, expected at most {}", a.key, a.n, max_list
+                )
             );
         if (list.find(a.key)) return bad(where, fmt::format("attribute {} given twice", a.key));
         rlx_attr copy = a;
@@ -173,8 +182,11 @@ result<void> check_tensor(
     std::uint64_t bytes = layout_of(v.dtype).bytes;
     for (std::size_t k = 0; k < t.rank; k++) {
         const bool fixed = v.dims[k] >= 0 && v.dims[k] != t.dim[k];
-        if (t.dim[k] < 0 || fixed || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(t.dim[k]), &bytes))
-            return fail(fmt::format("has extent {} on axis {}, expected {}", t.dim[k], k, describe(m, id)));
+        if (t.dim[k] < 0 || fixed ||
+            __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(t.dim[k]), &bytes))
+            return fail(
+                fmt::format("has extent {} on axis {}, expected {}", t.dim[k], k, describe(m, id))
+            );
     }
     if (t.n_bytes != bytes || (bytes && !t.data))
         return fail(fmt::format("has {} bytes, its shape needs {}", t.data ? t.n_bytes : 0, bytes));
@@ -193,7 +205,8 @@ result<void> run_custom(
     std::uint64_t stride
 ) {
     const std::string at = where(n.custom->name, n.origin);
-    if (n_in != n.in.size() || n_out != n.out.size() || (n_in && !in) || !out || stride < sizeof(rlx_tensor))
+    if (n_in != n.in.size() || n_out != n.out.size() || (n_in && !in) || !out ||
+        stride < sizeof(rlx_tensor))
         return bad(
             at,
             fmt::format(

@@ -16,8 +16,7 @@ result<std::vector<rlx_value>> build_custom(
 );
 
 // Keys, kinds and lists of a custom op's attributes.
-result<attr_list>
-check_custom_attrs(std::string_view where, std::span<const rlx_attr> attrs);
+result<attr_list> check_custom_attrs(std::string_view where, std::span<const rlx_attr> attrs);
 
 // Calls the op's CPU reference with tensors whose types and ranks are those of node n.
 result<void> run_custom(

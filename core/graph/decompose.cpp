@@ -110,9 +110,7 @@ result<std::vector<rlx_value>> decompose(module& m, std::vector<node>& sink, con
     case RLX_OP_Snake: out = decompose_snake(e, n); break;
     case RLX_OP_Modulate: out = decompose_modulate(e, n); break;
     case RLX_OP_Attention: out = decompose_attention(e, n); break;
-    default:
-        return error{
-            RLX_INTERNAL, fmt::format("{}: no decomposition", where(n))};
+    default: return error{RLX_INTERNAL, fmt::format("{}: no decomposition", where(n))};
     }
     if (auto s = e.status(); !s) return std::move(s.error()).within("decomposition");
     return out;

@@ -20,7 +20,8 @@ bool holds_dims(std::uint16_t op, std::uint16_t key) {
 
 std::string attr_text(const module& m, std::uint16_t op, const rlx_attr& a) {
     const std::string own = fmt::format("{:#x}", a.key);
-    const std::string_view name = a.key < RLX_ATTR_CUSTOM ? attr_name(a.key) : std::string_view(own);
+    const std::string_view name =
+        a.key < RLX_ATTR_CUSTOM ? attr_name(a.key) : std::string_view(own);
     if (a.kind == RLX_ATTR_F64) return fmt::format("{}={}", name, a.f);
     if (a.kind == RLX_ATTR_I64) {
         if (a.key == RLX_ATTR_dtype)
@@ -78,7 +79,14 @@ std::string dump(const module& m) {
             args += fmt::format("{}%{}", args.empty() ? "" : ", ", v);
         for (const rlx_attr& a : n.attrs.items)
             args += (args.empty() ? "" : ", ") + attr_text(m, n.op, a);
-        s += fmt::format("{} = {}({})", outs, n.custom ? n.custom->name : op_info(n.op) ? std::string(op_info(n.op)->name) : "?", args);
+        s += fmt::format(
+            "{} = {}({})",
+            outs,
+            n.custom        ? n.custom->name
+            : op_info(n.op) ? std::string(op_info(n.op)->name)
+                            : "?",
+            args
+        );
         if (!n.origin.empty()) s += fmt::format(" @{}", n.origin);
         for (rlx_value v : n.out)
             if (m.scratch_bytes != 0 && m.at(v).root == v && m.at(v).kind == RLX_VALUE_TEMP &&

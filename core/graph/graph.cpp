@@ -31,13 +31,15 @@ custom_op_of(const rlx_op_v1* table, void* self, std::string_view name, std::str
         RLX_CHECK(check_wall(table->describe(self, i, &op.desc)).within(who));
         if (view(op.desc.name) != name) continue;
         const rlx_op_desc& d = op.desc;
-        const bool sane = d.version >= 1 && d.version <= UINT16_MAX && d.min_inputs <= d.max_inputs &&
-                          d.max_inputs <= 64 && d.n_outputs >= 1 && d.n_outputs <= RLX_CUSTOM_OUTPUTS;
+        const bool sane = d.version >= 1 && d.version <= UINT16_MAX &&
+                          d.min_inputs <= d.max_inputs && d.max_inputs <= 64 && d.n_outputs >= 1 &&
+                          d.n_outputs <= RLX_CUSTOM_OUTPUTS;
         if (sane) return op;
         return error{
             RLX_INTERNAL,
             fmt::format(
-                "{}: op '{}' says version {}, {} to {} inputs, {} outputs; expected 1 to 65535, at most "
+                "{}: op '{}' says version {}, {} to {} inputs, {} outputs; expected 1 to 65535, at "
+                "most "
                 "64, 1 to {}",
                 who,
                 name,
@@ -73,7 +75,10 @@ graph_impl::find_op(std::string_view name, std::uint32_t version) {
         return error{
             RLX_UNSUPPORTED,
             fmt::format(
-                "{}: version {} is asked for, the plugin has {}", at, version, known->second->desc.version
+                "{}: version {} is asked for, the plugin has {}",
+                at,
+                version,
+                known->second->desc.version
             )};
     return known->second;
 }

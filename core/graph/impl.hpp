@@ -11,7 +11,8 @@ namespace rlx::ir {
 
 class graph_impl final : public graph {
 public:
-    graph_impl(rlx_weights* w, custom_op_finder find_op) : source(w), find_op_(std::move(find_op)) {}
+    graph_impl(rlx_weights* w, custom_op_finder find_op)
+        : source(w), find_op_(std::move(find_op)) {}
 
     rlx_graph* handle() override { return reinterpret_cast<rlx_graph*>(this); }
 

@@ -132,11 +132,7 @@ private:
         if (made.size() != n.out.size())
             return error{
                 RLX_INTERNAL,
-                fmt::format(
-                    "{}: decomposition with {} results",
-                    where(n),
-                    made.size()
-                )};
+                fmt::format("{}: decomposition with {} results", where(n), made.size())};
         for (std::size_t k = 0; k < made.size(); k++) {
             const value &want = m_.at(n.out[k]), &have = m_.at(made[k]);
             if (have.dtype != want.dtype || have.dims != want.dims || have.root != made[k])

@@ -285,7 +285,8 @@ rlx_error* add_custom(
                 n_out,
                 op->desc.n_outputs
             ));
-        const auto made = RLX_TRY(ir::build_custom(m, g, std::move(op), {in, n_in}, {attrs, n_attr}));
+        const auto made =
+            RLX_TRY(ir::build_custom(m, g, std::move(op), {in, n_in}, {attrs, n_attr}));
         std::copy(made.begin(), made.end(), out);
         return {};
     });

@@ -84,16 +84,15 @@ private:
         return states(i);
     }
 
-    // The plugin's rule is asked once, when the node is built: only what the host itself made of its
-    // answer is checked again.
+    // The plugin's rule is asked once, when the node is built: only what the host itself made of
+    // its answer is checked again.
     result<void> check_custom(std::size_t i) {
         const node& n = m_.nodes[i];
         auto attrs = check_custom_attrs(where(n), n.attrs.items);
         if (!attrs) return at(i, attrs.error().message);
         if (n.out.size() != n.custom->desc.n_outputs)
             return at(
-                i,
-                fmt::format("{} outputs, expected {}", n.out.size(), n.custom->desc.n_outputs)
+                i, fmt::format("{} outputs, expected {}", n.out.size(), n.custom->desc.n_outputs)
             );
         for (rlx_value id : n.out) {
             if (!m_.valid(id)) return at(i, fmt::format("makes the unknown value %{}", id));

@@ -274,8 +274,10 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     RLX_CHECK(check_tables(parts));
     lm_graph lm;
     lm.options = options;
-    lm.g = graph::create(parts.w, parts.find_op); // first: it offers rlx.graph/1, which plugins ask for in open()
-    rlx::options asked;            // rlx/abi/family.h lists the keys
+    lm.g = graph::create(
+        parts.w, parts.find_op
+    );                  // first: it offers rlx.graph/1, which plugins ask for in open()
+    rlx::options asked; // rlx/abi/family.h lists the keys
     asked.set_string("compute", options.compute).set_string("kv", options.kv);
     asked.set_int("max_seq", options.max_seq);
     asked.set_string("infer.mode", options.infer_mode).set_string("profile", options.profile);

@@ -73,7 +73,9 @@ public:
     find_family(std::string_view format, std::string_view architecture) const override {
         auto found = select([&](const provided& p) { return handles(p, format, architecture); });
         if (found.empty()) return no_family(format, architecture);
-        return preferred(std::move(found), fmt::format("{} architecture '{}'", format, architecture));
+        return preferred(
+            std::move(found), fmt::format("{} architecture '{}'", format, architecture)
+        );
     }
 
     result<match> find(std::string_view kind, std::string_view name) const override {

@@ -150,8 +150,8 @@ void visit(auto& archive, const std::string& s) {
 template <class P>
 
 requires(std::is_same_v<std::remove_const_t<P>, provided>) void visit(auto& archive, P& p) {
-    auto& [kind, name, summary, task, interface, priority, gguf, hf, formats, meta, groups, devices,
-           extensions, magics, arches, implements, json] = p;
+    auto& [kind, name, summary, task, interface, priority, gguf, hf, formats, meta, groups, devices, extensions, magics, arches, implements, json] =
+        p;
     each(archive, kind, name, summary, task, interface, priority, gguf, hf, formats, meta, groups);
     each(archive, devices, extensions, magics, arches, implements, json);
 }

@@ -111,9 +111,10 @@ result<void> check_extension(provided& p) {
     if (p.kind == "op" && p.name.find('.') == p.name.npos)
         return bad(fmt::format("op \"{}\" needs a name like \"org.example.swirl\"", p.name));
     if (p.kind == "command" && !p.interface.empty() && p.interface != "rlx.cli/1")
-        return bad(fmt::format(
-            "command \"{}\" has the interface \"{}\", expected \"rlx.cli/1\"", p.name, p.interface
-        ));
+        return bad(
+            fmt::
+                format("command \"{}\" has the interface \"{}\", expected \"rlx.cli/1\"", p.name, p.interface)
+        );
     if (p.kind == "tensor_names" && p.arches.empty())
         return bad(fmt::format("tensor_names \"{}\" has no \"arches\"", p.name));
     return p.kind == "weight_format" ? check_format(p) : result<void>();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// rlx-run wordcount: lines, words and bytes of standard input, and how often each of the most common
-// words occurs. Shows what a command has: arguments, streams, the terminal's width, Ctrl-C, exit codes.
+// rlx-run wordcount: lines, words and bytes of standard input, and how often each of the most
+// common words occurs. Shows what a command has: arguments, streams, the terminal's width, Ctrl-C,
+// exit codes.
 #include <rlx/sdk.hpp>
 
 #include <algorithm>

@@ -15,7 +15,9 @@ struct relu2 {
     static sdk::status infer(sdk::op_shapes& s) {
         RLX_CHECK(s.attrs.only({key_scale}));
         if (s.in(0).dtype != RLX_F32)
-            return sdk::fail(RLX_INVALID_ARGUMENT, "the input has type {}, expected f32", s.in(0).dtype);
+            return sdk::fail(
+                RLX_INVALID_ARGUMENT, "the input has type {}, expected f32", s.in(0).dtype
+            );
         s.give(0, RLX_F32, s.dims(0));
         return {};
     }

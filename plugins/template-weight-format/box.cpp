@@ -47,8 +47,7 @@ constexpr rlx_str nothing{nullptr, 0};
 
 } // namespace
 
-sdk::result<std::unique_ptr<file>>
-file::open(std::string_view, std::span<const std::byte> bytes) {
+sdk::result<std::unique_ptr<file>> file::open(std::string_view, std::span<const std::byte> bytes) {
     const auto truncated = [&](std::size_t entry) {
         return sdk::fail(RLX_CORRUPT_DATA, "the file ends inside entry {} of its head", entry);
     };
@@ -64,7 +63,9 @@ file::open(std::string_view, std::span<const std::byte> bytes) {
         const auto n_bytes = in.number<std::uint64_t>();
         if (!in.ok()) return truncated(i);
         if (kind > 1)
-            return sdk::fail(RLX_CORRUPT_DATA, "entry {} '{}' has the unknown kind {}", i, name, kind);
+            return sdk::fail(
+                RLX_CORRUPT_DATA, "entry {} '{}' has the unknown kind {}", i, name, kind
+            );
         if (offset > bytes.size() || n_bytes > bytes.size() - offset)
             return sdk::fail(
                 RLX_CORRUPT_DATA,

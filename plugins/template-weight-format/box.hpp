@@ -40,7 +40,8 @@ private:
 struct names {
     static constexpr sdk::format_info info{"box-llama", "llama tensors as box files call them"};
 
-    static std::span<const rlx_name_rule> rules(std::string_view architecture, std::string_view format);
+    static std::span<const rlx_name_rule>
+    rules(std::string_view architecture, std::string_view format);
 };
 
 } // namespace box

@@ -43,7 +43,9 @@ TEST(register_cli, a_running_command_registers_and_dispatches_others_also_from_o
 }
 
 TEST(register_cli, the_higher_priority_wins_and_a_tie_names_both_owners) {
-    const auto gives = [](int code) { return [code](std::span<const std::string>) { return code; }; };
+    const auto gives = [](int code) {
+        return [code](std::span<const std::string>) { return code; };
+    };
     register_cli("test-twice", "the first", gives(1), 100);
     register_cli("test-twice", "the second", gives(2), 100);
     std::string errors;
@@ -58,7 +60,9 @@ TEST(register_cli, the_higher_priority_wins_and_a_tie_names_both_owners) {
 }
 
 TEST(register_cli, a_built_in_command_is_one_of_them) {
-    register_cli("env", "ours", [](std::span<const std::string>) { return 44; }, 99);
+    register_cli(
+        "env", "ours", [](std::span<const std::string>) { return 44; }, 99
+    );
     testing::internal::CaptureStdout();
     EXPECT_EQ(run({"env"}), 0);
     testing::internal::GetCapturedStdout();
@@ -66,7 +70,9 @@ TEST(register_cli, a_built_in_command_is_one_of_them) {
     std::string errors;
     EXPECT_EQ(run({"env"}, &errors), 2);
     EXPECT_NE(errors.find("by rlx and this process ('ours as well')"), std::string::npos) << errors;
-    register_cli("env", "ours at last", [](std::span<const std::string>) { return 46; }, 200);
+    register_cli(
+        "env", "ours at last", [](std::span<const std::string>) { return 46; }, 200
+    );
     EXPECT_EQ(run({"env"}), 46);
 }
 

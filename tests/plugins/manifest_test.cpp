@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Entries of a manifest that add something to the host: ops, weight formats, tensor names, commands.
+// Entries of a manifest that add something to the host: ops, weight formats, tensor names,
+// commands.
 #include "manifest_json.hpp"
 
 #include <gtest/gtest.h>
@@ -42,14 +43,18 @@ TEST(manifest_entries, that_make_no_sense_are_refused_naming_what) {
         {R"({"kind": "command", "name": "x", "interface": "rlx.cli/2"})", "expected \"rlx.cli/1\""},
         {R"({"kind": "tensor_names", "name": "x"})", "has no \"arches\""},
         {R"({"kind": "weight_format", "name": "x"})", "neither \"extensions\" nor \"magic\""},
-        {R"({"kind": "weight_format", "name": "gguf", "extensions": [".x"]})", "reads that format itself"},
-        {R"({"kind": "weight_format", "name": "x", "extensions": ["toy"]})", "is none like \".toy\""},
-        {R"({"kind": "weight_format", "name": "x", "extensions": [".TOY"]})", "is none like \".toy\""},
+        {R"({"kind": "weight_format", "name": "gguf", "extensions": [".x"]})",
+         "reads that format itself"},
+        {R"({"kind": "weight_format", "name": "x", "extensions": ["toy"]})",
+         "is none like \".toy\""},
+        {R"({"kind": "weight_format", "name": "x", "extensions": [".TOY"]})",
+         "is none like \".toy\""},
         {R"({"kind": "weight_format", "name": "x", "extensions": [".gguf"]})", "rlx reads itself"},
         {R"({"kind": "weight_format", "name": "x", "magic": ["4g4f"]})", "is no hex"},
         {R"({"kind": "weight_format", "name": "x", "magic": ["47"]})", "is no hex"},
         {R"({"kind": "weight_format", "name": "x", "magic": ["47475546"]})", "rlx reads itself"},
     };
+
     for (const auto& c : cases) {
         const auto m = with(c.entry);
         ASSERT_FALSE(m.ok()) << c.entry;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Files that a plugin reads, and names that a plugin knows, seen through the same checkpoint as all others.
+// Files that a plugin reads, and names that a plugin knows, seen through the same checkpoint as all
+// others.
 #include "rlx/base/wall.hpp"
 #include "rlx/formats/weights.hpp"
 
@@ -37,7 +38,8 @@ rlx_error* toy_tensor(void*, void*, std::uint64_t i, rlx_format_tensor* out) {
     return nullptr;
 }
 
-rlx_error* toy_read(void*, void*, std::uint64_t i, std::uint64_t offset, void* dst, std::uint64_t n) {
+rlx_error*
+toy_read(void*, void*, std::uint64_t i, std::uint64_t offset, void* dst, std::uint64_t n) {
     EXPECT_EQ(i, 1u);
     float all[6] = {1, 2, 3, 4, 5, 6};
     if (offset + n > sizeof all) return to_wall({RLX_INTERNAL, "asked beyond its end"});
@@ -73,7 +75,8 @@ rlx_weight_format_v1 toy_table() {
 
 class plugin_format : public testing::Test {
 protected:
-    plugin_format() : dir(std::filesystem::temp_directory_path() / ("rlx-format-" + std::to_string(getpid()))) {
+    plugin_format()
+        : dir(std::filesystem::temp_directory_path() / ("rlx-format-" + std::to_string(getpid()))) {
         std::filesystem::create_directories(dir);
         const float v[6] = {1, 2, 3, 4, 5, 6};
         std::ofstream out(dir / "model.toy", std::ios::binary);
@@ -81,10 +84,20 @@ protected:
         out.close();
         state() = {};
         state().tensors[0] = {
-            sizeof(rlx_format_tensor), RLX_F32, 2, {2, 3}, RLX_FORMAT_IN_FILE, 0, 16, 24, str("a.weight")};
-        state().tensors[1] = {sizeof(rlx_format_tensor), RLX_F32, 2, {2, 3}, 0, 0, 0, 24, str("b.weight")};
-        options.find_format = [this](const std::filesystem::path&, std::span<const std::byte> head)
-            -> result<std::optional<weight_format>> {
+            sizeof(rlx_format_tensor),
+            RLX_F32,
+            2,
+            {2, 3},
+            RLX_FORMAT_IN_FILE,
+            0,
+            16,
+            24,
+            str("a.weight")};
+        state().tensors[1] = {
+            sizeof(rlx_format_tensor), RLX_F32, 2, {2, 3}, 0, 0, 0, 24, str("b.weight")};
+        options.find_format = [this](
+                                  const std::filesystem::path&, std::span<const std::byte> head
+                              ) -> result<std::optional<weight_format>> {
             if (head.size() < 4 || std::memcmp(head.data(), "TOY1", 4) != 0)
                 return std::optional<weight_format>();
             return std::optional<weight_format>(weight_format{"toy", &table, nullptr, 0});
@@ -162,14 +175,19 @@ TEST_F(plugin_format, what_the_plugin_says_is_not_trusted) {
         t = good;
     };
     says([](auto& x) { x.offset = 17; }, "tensor 0 'a.weight': 24 bytes at 17 of a file of 40");
-    says([](auto& x) { x.offset = UINT64_MAX; }, "tensor 0 'a.weight': 24 bytes at 18446744073709551615 of a file of 40");
+    says(
+        [](auto& x) { x.offset = UINT64_MAX; },
+        "tensor 0 'a.weight': 24 bytes at 18446744073709551615 of a file of 40"
+    );
     says([](auto& x) { x.n_bytes = 12; }, "tensor 0 'a.weight': 12 bytes, its shape needs 24");
     says([](auto& x) { x.rank = 9; }, "tensor 0 'a.weight': F32 of rank 9: no such shape");
     says([](auto& x) { x.dim[0] = -2; }, "tensor 0 'a.weight': F32 of rank 2: no such shape");
     says([](auto& x) { x.dtype = 999; }, "tensor 0 'a.weight': type 999 of rank 2: no such shape");
     says([](auto& x) { x.name = {}; }, "tensor 0 '': a name of 1 to 65535 bytes is expected");
     table.read = nullptr;
-    EXPECT_EQ(refused(), "tensor 1 'b.weight': its bytes are not in the file and the format has no read()");
+    EXPECT_EQ(
+        refused(), "tensor 1 'b.weight': its bytes are not in the file and the format has no read()"
+    );
     table = toy_table();
     state().tensors[1].name = str("a.weight");
     EXPECT_NE(refused().find("'a.weight' is in"), std::string::npos);
@@ -187,10 +205,12 @@ TEST_F(plugin_format, a_file_nobody_reads_is_unsupported) {
 }
 
 TEST_F(plugin_format, names_of_a_plugin_win_and_its_alias_is_what_families_see) {
-    options.find_names = [](std::string_view format, std::string_view arch) -> result<tensor_names> {
+    options.find_names = [](std::string_view format,
+                            std::string_view arch) -> result<tensor_names> {
         EXPECT_EQ(format, "toy");
         EXPECT_EQ(arch, "toymodel");
-        return tensor_names{{{"up.weight", "b.weight"}, {"plus", "a.weight", RLX_TX_PLUS_ONE, ""}}, "llama"};
+        return tensor_names{
+            {{"up.weight", "b.weight"}, {"plus", "a.weight", RLX_TX_PLUS_ONE, ""}}, "llama"};
     };
     auto w = weights::open(dir, options);
     ASSERT_TRUE(w.ok()) << w.error().message;

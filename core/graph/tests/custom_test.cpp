@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::uint16_t key_times = RLX_ATTR_CUSTOM, key_lie = RLX_ATTR_CUSTOM + 1;
 
-// "test.repeat": x [n, ...] f32, bias? f32 [1] -> x + bias, `times` after another: [n * times, ...].
+// "test.repeat": x [n, ...] f32, bias? f32 [1] -> x + bias, `times` after another: [n * times,
+// ...].
 std::uint32_t one(void*) {
     return 1;
 }
@@ -56,13 +57,17 @@ struct custom_net : net {
     custom_net() {
         g = graph::create(nullptr, [this](std::string_view name) -> result<custom_op> {
             asked++;
-            if (name == "test.repeat") return custom_op_of(&repeat_table, nullptr, name, "the test");
+            if (name == "test.repeat")
+                return custom_op_of(&repeat_table, nullptr, name, "the test");
             return rlx::error{RLX_UNSUPPORTED, "no plugin provides it; searched: /plugins"};
         });
     }
 
     rlx_value custom(
-        std::string_view name, std::vector<rlx_value> in, std::vector<attr> attrs, std::uint32_t version = 3
+        std::string_view name,
+        std::vector<rlx_value> in,
+        std::vector<attr> attrs,
+        std::uint32_t version = 3
     ) {
         std::vector<rlx_attr> raw;
         for (attr& a : attrs) {
@@ -117,13 +122,10 @@ TEST(custom, an_op_nobody_provides_is_an_error_with_op_module_and_search) {
     n.custom("org.example.swirl", {x}, {});
     EXPECT_EQ(n.code, static_cast<std::uint32_t>(RLX_UNSUPPORTED));
     EXPECT_EQ(
-        n.error,
-        "org.example.swirl in layers.1.mlp: no plugin provides it; searched: /plugins"
+        n.error, "org.example.swirl in layers.1.mlp: no plugin provides it; searched: /plugins"
     );
     n.custom("test.repeat", {x}, {{key_times, 1}}, 4);
-    EXPECT_EQ(
-        n.error, "test.repeat in layers.1.mlp: version 4 is asked for, the plugin has 3"
-    );
+    EXPECT_EQ(n.error, "test.repeat in layers.1.mlp: version 4 is asked for, the plugin has 3");
     n.g = graph::create(nullptr);
     n.custom("test.repeat", {n.f32("x", {4})}, {});
     EXPECT_EQ(n.error, "test.repeat: this host looks for no ops of plugins");
@@ -192,7 +194,8 @@ TEST(custom, a_backend_that_refuses_a_strided_input_is_offered_a_copy) {
 TEST(custom, a_backend_without_custom_nodes_is_named_with_the_op) {
     custom_net n;
     ASSERT_TRUE(n.output("y", n.custom("test.repeat", {n.f32("x", {3})}, {{key_times, 1}})));
-    const auto none = [](auto, std::span<std::uint8_t> verdict, std::span<std::string> reason) -> result<void> {
+    const auto none = [](auto, std::span<std::uint8_t> verdict, std::span<std::string> reason
+                      ) -> result<void> {
         verdict[0] = 0;
         reason[0] = "no plugins' ops here";
         return {};
@@ -243,7 +246,9 @@ TEST(custom, a_table_that_lacks_members_or_makes_no_sense_is_refused) {
     old.hdr.size = offsetof(rlx_op_v1, run);
     const auto lacks = custom_op_of(&old, nullptr, "test.repeat", "plugin old");
     ASSERT_FALSE(lacks.ok());
-    EXPECT_EQ(lacks.error().message, "plugin old: its rlx.op/1 lacks count, describe, infer or run");
+    EXPECT_EQ(
+        lacks.error().message, "plugin old: its rlx.op/1 lacks count, describe, infer or run"
+    );
     EXPECT_EQ(
         custom_op_of(&repeat_table, nullptr, "test.other", "plugin new").error().message,
         "plugin new: its code has no op 'test.other'"

@@ -19,9 +19,9 @@
 
 #include "rlx/sdk/backend.hpp"
 #include "rlx/sdk/blocks.hpp"
+#include "rlx/sdk/cli.hpp"
 #include "rlx/sdk/codec.hpp"
 #include "rlx/sdk/conv.hpp"
-#include "rlx/sdk/cli.hpp"
 #include "rlx/sdk/dit.hpp"
 #include "rlx/sdk/error.hpp"
 #include "rlx/sdk/flow.hpp"

@@ -80,7 +80,8 @@ public:
         const scope root(builder);
         const sdk::lm_inputs in = sdk::find_lm_inputs(builder);
         const tensor table = rope_table(root, in, config_.rope);
-        tensor x = embedding(root["model"]["embed_tokens"], in.tokens, config_.vocab, config_.hidden);
+        tensor x =
+            embedding(root["model"]["embed_tokens"], in.tokens, config_.vocab, config_.hidden);
         for (std::int64_t i = 0; i < config_.n_layers; ++i)
             x = layer(root["model"]["layers"][i], x, config_, in, table);
         lm_head(root, x, in, config_);

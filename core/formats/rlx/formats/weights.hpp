@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// An opened checkpoint: a GGUF file, a .safetensors file, a file of a plugin's format, or a directory with config.json and (sharded)
-// safetensors. The C++ face of "rlx.weights/1" (rlx/abi/weights.h states the semantics).
+// An opened checkpoint: a GGUF file, a .safetensors file, a file of a plugin's format, or a
+// directory with config.json and (sharded) safetensors. The C++ face of "rlx.weights/1"
+// (rlx/abi/weights.h states the semantics).
 #pragma once
 
 #include "rlx/abi/weight_format.h"
@@ -20,8 +21,8 @@
 
 namespace rlx {
 
-// A file format that a plugin reads: its "rlx.weight_format/1" table and place in it. The plugin stays
-// loaded.
+// A file format that a plugin reads: its "rlx.weight_format/1" table and place in it. The plugin
+// stays loaded.
 struct weight_format {
     std::string name;
     const rlx_weight_format_v1* table = nullptr;
@@ -29,8 +30,8 @@ struct weight_format {
     std::uint32_t index = 0;
 };
 
-// Says which plugin reads a file that is neither GGUF nor safetensors; head: its first bytes (at most
-// 64). nullopt: none.
+// Says which plugin reads a file that is neither GGUF nor safetensors; head: its first bytes (at
+// most 64). nullopt: none.
 using weight_format_finder = std::function<result<std::optional<weight_format>>(
     const std::filesystem::path& file, std::span<const std::byte> head
 )>;
@@ -53,7 +54,8 @@ using tensor_names_finder =
 struct open_options {
     std::string prefer = {}; // part of the name that picks one of several GGUF files in a directory
     std::optional<std::size_t> gguf_index = {}; // or its number in the sorted list, from 0
-    // config.json to use instead of the one beside the weights; for GGUF its keys win over the metadata.
+    // config.json to use instead of the one beside the weights; for GGUF its keys win over the
+    // metadata.
     std::filesystem::path config = {};
     // What plugins add; the core knows no plugins (see extensions() of the facade). Empty: nothing.
     weight_format_finder find_format = {};
@@ -73,7 +75,8 @@ struct tensor_info {
 class RLX_API weights {
 public:
     // Maps the file(s) and checks every size. Errors name file, tensor and offset.
-    static result<std::unique_ptr<weights>> open(const std::filesystem::path& path, const open_options& = {});
+    static result<std::unique_ptr<weights>>
+    open(const std::filesystem::path& path, const open_options& = {});
     virtual ~weights() = default;
 
     virtual std::string_view format() const = 0; // "gguf" | "safetensors" | a plugin's
@@ -83,24 +86,26 @@ public:
     // What the file itself says; another one when a "rlx.tensor_names/1" plugin stands in.
     virtual std::string_view stored_architecture() const { return architecture(); }
 
-    virtual const std::filesystem::path& path() const = 0;      // file (gguf) or directory
-    virtual std::span<const tensor_info> tensors() const = 0;   // raw, file order
+    virtual const std::filesystem::path& path() const = 0;    // file (gguf) or directory
+    virtual std::span<const tensor_info> tensors() const = 0; // raw, file order
     virtual std::uint64_t file_bytes() const = 0;
 
-    // Raw GGUF metadata as JSON-like access for tokenizers, templates and inspect; nullopt when absent or of
-    // another kind. For safetensors these look into config.json ("a.b", "list.3") and "__metadata__.*" of the files.
-    // Views live as long as this object. Config keys in any spelling: the handle's meta().
+    // Raw GGUF metadata as JSON-like access for tokenizers, templates and inspect; nullopt when
+    // absent or of another kind. For safetensors these look into config.json ("a.b", "list.3") and
+    // "__metadata__.*" of the files. Views live as long as this object. Config keys in any
+    // spelling: the handle's meta().
     virtual std::optional<std::string_view> meta_string(std::string_view key) const = 0;
     virtual std::optional<std::int64_t> meta_int(std::string_view key) const = 0;
     virtual std::optional<double> meta_float(std::string_view key) const = 0;
     virtual std::optional<bool> meta_bool(std::string_view key) const = 0;
-    virtual std::optional<std::vector<std::string_view>> meta_strings(std::string_view key) const = 0;
+    virtual std::optional<std::vector<std::string_view>> meta_strings(std::string_view key
+    ) const = 0;
     virtual std::optional<std::vector<double>> meta_floats(std::string_view key) const = 0;
     virtual std::optional<std::vector<std::int64_t>> meta_ints(std::string_view key) const = 0;
     virtual std::vector<std::string> meta_keys() const = 0;
 
-    // Text of a file beside the weights ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
-    // nullopt when absent.
+    // Text of a file beside the weights ("tokenizer.json", "tokenizer_config.json",
+    // "chat_template.jinja"), nullopt when absent.
     virtual result<std::optional<std::string>> sidecar(std::string_view name) const = 0;
 
     // Tensors nobody require()d, raw names.
@@ -113,4 +118,4 @@ public:
 // "rlx.weights/1", offered to plugins from the first call (or weights::open) on.
 RLX_API const rlx_weights_v1* weights_table();
 
-}  // namespace rlx
+} // namespace rlx

@@ -30,8 +30,8 @@ struct custom_op {
 // Finds an op by name while a graph is built; the error says what was searched.
 using custom_op_finder = std::function<result<custom_op>(std::string_view name)>;
 
-// The op called `name` in a plugin's table; RLX_NOT_FOUND when it has none, RLX_INTERNAL when what it
-// says of itself makes no sense. who names the plugin in errors.
+// The op called `name` in a plugin's table; RLX_NOT_FOUND when it has none, RLX_INTERNAL when what
+// it says of itself makes no sense. who names the plugin in errors.
 RLX_API result<custom_op>
 custom_op_of(const rlx_op_v1* table, void* self, std::string_view name, std::string_view who);
 

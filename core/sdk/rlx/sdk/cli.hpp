@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Commands of rlx-run from classes ("rlx.cli/1"), and the streams they use. Compiled into the plugin.
+// Commands of rlx-run from classes ("rlx.cli/1"), and the streams they use. Compiled into the
+// plugin.
 //
 //   struct wordcount {
 //       static constexpr cli_info info{"wordcount", "count words"};

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Weight formats ("rlx.weight_format/1") and tensor names ("rlx.tensor_names/1") of a plugin from classes.
-// Compiled into the plugin.
+// Weight formats ("rlx.weight_format/1") and tensor names ("rlx.tensor_names/1") of a plugin from
+// classes. Compiled into the plugin.
 //
 //   class toy {                                    // one opened file
 //   public:
 //       static constexpr format_info info{"toy", "..."};
-//       static result<std::unique_ptr<toy>> open(std::string_view path, std::span<const std::byte> bytes);
-//       std::span<const format_tensor> tensors() const;
-//       status read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> dst) const;  // optional
-//       std::optional<std::string_view> text(std::string_view name) const;                      // optional
+//       static result<std::unique_ptr<toy>> open(std::string_view path, std::span<const std::byte>
+//       bytes); std::span<const format_tensor> tensors() const; status read(std::size_t tensor,
+//       std::uint64_t offset, std::span<std::byte> dst) const;  // optional
+//       std::optional<std::string_view> text(std::string_view name) const;                      //
+//       optional
 //   };
 //   struct my_plugin { using formats = format_list<toy>; };
 //
 //   struct acme {
 //       static constexpr format_info info{"acme", "..."};
-//       static std::span<const rlx_name_rule> rules(std::string_view architecture, std::string_view format);
+//       static std::span<const rlx_name_rule> rules(std::string_view architecture, std::string_view
+//       format);
 //   };
 //   struct my_plugin { using names = names_list<acme>; };
 //
-// What open() gets stays valid until the object is destroyed; what the members return must live as long as the
-// object, rules as long as the process. Const members must be safe from any thread.
+// What open() gets stays valid until the object is destroyed; what the members return must live as
+// long as the object, rules as long as the process. Const members must be safe from any thread.
 #pragma once
 
 #include "rlx/abi/tensor_names.h"
@@ -44,13 +46,14 @@ using format_info = cli_info;
 struct format_tensor {
     std::string name; // as the Hugging Face checkpoint spells it
     std::uint16_t dtype = RLX_F32;
-    std::vector<std::int64_t> dims;     // outermost first
+    std::vector<std::int64_t> dims;      // outermost first
     std::optional<std::uint64_t> offset; // in the file; none: read() makes the bytes
     std::uint64_t n_bytes = 0;
 };
 
 template <class... Formats>
 struct format_list {};
+
 template <class... Names>
 struct names_list {};
 
@@ -118,7 +121,9 @@ struct format_thunks<format_list<Formats...>> {
             );
             std::uint32_t at = 0;
             status out;
-            (void)((at++ == index ? (out = open_as<Formats>(view(f.path), bytes, file), true) : false) || ...);
+            (void
+            )((at++ == index ? (out = open_as<Formats>(view(f.path), bytes, file), true) : false) ||
+              ...);
             return out;
         });
     }
@@ -141,7 +146,9 @@ struct format_thunks<format_list<Formats...>> {
             rlx_format_tensor made{};
             made.dtype = t->dtype;
             made.rank = static_cast<std::uint16_t>(t->dims.size());
-            std::copy_n(t->dims.begin(), std::min<std::size_t>(t->dims.size(), RLX_MAX_RANK), made.dim);
+            std::copy_n(
+                t->dims.begin(), std::min<std::size_t>(t->dims.size(), RLX_MAX_RANK), made.dim
+            );
             made.flags = t->offset ? RLX_FORMAT_IN_FILE : 0;
             made.offset = t->offset.value_or(0);
             made.n_bytes = t->n_bytes;
@@ -243,7 +250,10 @@ struct names_thunks<names_list<Names...>> {
             if (index >= infos.size()) return out_of_range(index);
             std::uint32_t at = 0;
             std::span<const rlx_name_rule> found;
-            (void)((at++ == index ? (found = Names::rules(view(architecture), view(format)), true) : false) || ...);
+            (void
+            )((at++ == index ? (found = Names::rules(view(architecture), view(format)), true)
+                             : false) ||
+              ...);
             *rules = found.data();
             *n = found.size();
             *stride = sizeof(rlx_name_rule);

@@ -42,8 +42,8 @@ struct provided {
     std::vector<std::string> extensions; // weight formats: ".toy"
     std::vector<std::string> magic;      // weight formats: first bytes, decoded
     std::vector<std::string> arches;     // tensor names: architectures the rules are for
-    std::string implements;              // tensor names: what such a file is run as; empty = as it says
-    std::string json; // the entry whole, for what is not listed here
+    std::string implements; // tensor names: what such a file is run as; empty = as it says
+    std::string json;       // the entry whole, for what is not listed here
 };
 
 struct manifest {
@@ -80,8 +80,9 @@ public:
         const provided* entry;
     };
 
-    // By GGUF architecture or, for any other format, HF model_type. Two owners of equal priority are an error naming both;
-    // none is RLX_UNSUPPORTED saying what was searched and what the known families are.
+    // By GGUF architecture or, for any other format, HF model_type. Two owners of equal priority
+    // are an error naming both; none is RLX_UNSUPPORTED saying what was searched and what the known
+    // families are.
     virtual result<match>
     find_family(std::string_view format, std::string_view architecture) const = 0;
     virtual result<match> find(std::string_view kind, std::string_view name) const = 0;
@@ -92,8 +93,8 @@ public:
     virtual std::vector<const manifest*> loaded() const = 0;
 };
 
-// The match of highest priority; two with the same are RLX_INVALID_ARGUMENT naming both. found is not
-// empty; what says what they are matches for.
+// The match of highest priority; two with the same are RLX_INVALID_ARGUMENT naming both. found is
+// not empty; what says what they are matches for.
 RLX_API result<plugin_catalog::match>
 preferred(std::vector<plugin_catalog::match> found, std::string_view what);
 
