@@ -107,7 +107,21 @@ std::string readable(const fs::path& p) {
     return p.filename().string();
 }
 
-void walk(const source& from, const fs::path& dir, int depth, std::vector<found_model>& out) {
+// The plugin's format a file name belongs to, or empty.
+std::string format_of(const fs::path& p, const scan_options& o) {
+    const std::string name = lower(p.filename().string());
+    for (const auto& [extension, format] : o.formats)
+        if (name.ends_with(extension)) return format;
+    return {};
+}
+
+void walk(
+    const source& from,
+    const fs::path& dir,
+    int depth,
+    const scan_options& o,
+    std::vector<found_model>& out
+) {
     std::error_code ec;
     for (fs::directory_iterator it(dir, fs::directory_options::skip_permission_denied, ec), end;
          !ec && it != end;
@@ -115,7 +129,7 @@ void walk(const source& from, const fs::path& dir, int depth, std::vector<found_
         const fs::path p = it->path();
         std::error_code ignored;
         if (it->is_directory(ignored)) {
-            if (depth > 0 && !it->is_symlink(ignored)) walk(from, p, depth - 1, out);
+            if (depth > 0 && !it->is_symlink(ignored)) walk(from, p, depth - 1, o, out);
         } else if (p.extension() == ".gguf" && !skip_file(p)) {
             out.push_back(
                 {p,
@@ -126,6 +140,8 @@ void walk(const source& from, const fs::path& dir, int depth, std::vector<found_
                  quant_of(p.stem().string()),
                  {}}
             );
+        } else if (const std::string format = format_of(p, o); !format.empty()) {
+            out.push_back({p, from.name, p.stem().string(), format, size_of(p), {}, {}});
         } else if (p.filename() == "model.safetensors" || p.filename() == "model.safetensors.index.json") {
             if (fs::exists(p.parent_path() / "config.json", ignored))
                 out.push_back(
@@ -172,9 +188,9 @@ bool matches(const found_model& m, const std::string& query) {
     return query.empty() || lower(m.name + " " + m.path.string()).find(query) != std::string::npos;
 }
 
-void sniff(found_model& m) {
-    auto w = weights::open(m.path);
-    if (w.ok()) m.arch = (*w)->architecture();
+void sniff(found_model& m, const open_options& options) {
+    auto w = weights::open(m.path, options);
+    if (w.ok()) m.arch = (*w)->stored_architecture();
 }
 
 } // namespace
@@ -195,7 +211,7 @@ std::vector<found_model> find_models(const scan_options& o) {
             if (s.name == "ollama")
                 walk_ollama(s, root, out);
             else
-                walk(s, root, o.max_depth, out);
+                walk(s, root, o.max_depth, o, out);
         }
         std::ranges::sort(
             out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), {}, &found_model::path
@@ -210,7 +226,9 @@ std::vector<found_model> find_models(const scan_options& o) {
         std::ranges::stable_partition(out, [&](const found_model& m) {
             return matches(m, prefer);
         });
-    if (o.sniff) std::ranges::for_each(out, sniff);
+    if (o.sniff)
+        for (found_model& m : out)
+            sniff(m, o.open);
     return out;
 }
 

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "commands.hpp"
+#include "rlx/formats/weights.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rlx::cli {
@@ -28,6 +30,9 @@ struct scan_options {
     std::string prefer; // matches come first
     bool sniff = false; // open each file for its architecture
     int max_depth = 8;
+    // Extensions of plugins' formats with the format's name, and how to open such a file.
+    std::vector<std::pair<std::string, std::string>> formats = {};
+    open_options open = {};
 };
 
 // By source priority, then name. Folders that cannot be read are skipped.

@@ -117,20 +117,33 @@ std::string text(const weights& w, const summary& s, bool tensors) {
     return out;
 }
 
-result<int> list_formats(bool as_json) {
-    if (as_json)
-        RLX_CHECK(print(
-            R"([{"id": "gguf", "extensions": ["gguf"]}, {"id": "safetensors", "extensions": ["safetensors"]}])"
-            "\n"
-        ));
-    else
-        RLX_CHECK(print("gguf         .gguf (versions 2 and 3, split files)\nsafetensors  "
-                        ".safetensors, or a directory with config.json\n"));
+result<int> list_formats(const arguments& a) {
+    auto catalog = RLX_TRY(open_catalog(a));
+    json doc = json::array(
+        {{{"id", "gguf"}, {"extensions", {"gguf"}}},
+         {{"id", "safetensors"}, {"extensions", {"safetensors"}}}}
+    );
+    std::string lines = "gguf         .gguf (versions 2 and 3, split files)\nsafetensors  "
+                        ".safetensors, or a directory with config.json\n";
+    for (const auto& m : catalog->all("weight_format")) {
+        json extensions = json::array();
+        for (const std::string& e : m.entry->extensions)
+            extensions.push_back(e.substr(1));
+        lines += fmt::format(
+            "{:<12} {} (plugin {})\n",
+            m.entry->name,
+            m.entry->extensions.empty() ? "by its first bytes"
+                                        : fmt::format("{}", fmt::join(m.entry->extensions, ", ")),
+            m.owner->id
+        );
+        doc.push_back({{"id", m.entry->name}, {"extensions", std::move(extensions)}});
+    }
+    RLX_CHECK(print(a.has("json") ? doc.dump() + "\n" : lines));
     return exit_ok;
 }
 
 result<int> run(const arguments& a) {
-    if (a.has("list-formats")) return list_formats(a.has("json"));
+    if (a.has("list-formats")) return list_formats(a);
     if (a.positional().empty())
         return error{
             RLX_INVALID_ARGUMENT,

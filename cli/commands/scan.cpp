@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // rlx-inspect scan and rlx-inspect resolve.
+#include "../catalog.hpp"
 #include "../discover.hpp"
 
 #include <algorithm>
@@ -32,14 +33,16 @@ constexpr flag own[] = {
     {"json", 0, flag_kind::toggle, "", "", "print one JSON document"},
 };
 
-result<scan_options> options_of(const arguments& a) {
+result<scan_options> options_of(const arguments& a, plugin_catalog& catalog) {
     scan_options o{
         .sources = a.all("source"),
         .extra_roots = {},
         .query = a.text("query"),
         .prefer = a.text("prefer"),
         .sniff = a.has("sniff"),
-        .max_depth = static_cast<int>(std::min<std::int64_t>(a.integer("max-depth", 8), 64))};
+        .max_depth = static_cast<int>(std::min<std::int64_t>(a.integer("max-depth", 8), 64)),
+        .formats = format_extensions(catalog),
+        .open = with_plugins({}, catalog)};
     for (const std::string& root : a.all("root"))
         o.extra_roots.emplace_back(root);
     const auto known = model_sources();
@@ -63,7 +66,8 @@ json row(const found_model& m) {
 }
 
 result<int> scan(const arguments& a) {
-    const auto models = find_models(RLX_TRY(options_of(a)));
+    auto catalog = RLX_TRY(open_catalog(a));
+    const auto models = find_models(RLX_TRY(options_of(a, *catalog)));
     if (a.has("json")) {
         json doc = json::array();
         for (const found_model& m : models)
@@ -88,7 +92,8 @@ result<int> scan(const arguments& a) {
 result<int> resolve(const arguments& a) {
     if (a.positional().empty())
         return error{RLX_INVALID_ARGUMENT, "no query given; usage: rlx-inspect resolve <query>"};
-    scan_options o = RLX_TRY(options_of(a));
+    auto catalog = RLX_TRY(open_catalog(a));
+    scan_options o = RLX_TRY(options_of(a, *catalog));
     o.query = a.positional()[0];
     const auto models = find_models(o);
     if (models.empty())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 # rlx-run knows the plugin's command: help without loading, arguments, stdin, exit codes, a clash of names.
 set(ENV{RLX_PLUGIN_PATH} "${PLUGIN_DIR}")
+run("rlx-plugin-check" "${PREFIX}/bin/rlx-plugin-check" "${PLUGIN_DIR}/rlx-wordcount.so")
 file(WRITE "${WORK}/text" "the cat and the dog\nand the end\n")
 execute_process(COMMAND "${RLX_RUN}" wordcount --top 2 INPUT_FILE "${WORK}/text" RESULT_VARIABLE status
   OUTPUT_VARIABLE out ERROR_VARIABLE err)

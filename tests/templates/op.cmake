@@ -6,6 +6,7 @@ string(JSON prompt GET "${golden}" prompt)
 string(JSON want GET "${golden}" ids)
 string(JSON n LENGTH "${golden}" ids)
 string(REGEX REPLACE "[ \n\t]" "" want "${want}")
+run("rlx-plugin-check" "${PREFIX}/bin/rlx-plugin-check" "${PLUGIN_DIR}/rlx-relu2.so")
 run("rlx-run plugins" "${RLX_RUN}" plugins --plugin-dir "${PLUGIN_DIR}")
 expect("the op is listed" "${output}" "op +com.example.relu2 +The square")
 set(generate "${RLX_RUN}" auto "${checkpoint}" --plugin-dir "${PLUGIN_DIR}" --prompt "${prompt}" --max-tokens ${n}

@@ -3,6 +3,7 @@
 set(plugins --plugin-dir "${PLUGIN_DIR}")
 set(fixture "${TEMPLATE}/fixture/tiny.box")
 set(twin "${SOURCE_DIR}/tests/goldens/lm/llama-default/hf")
+run("rlx-plugin-check" "${PREFIX}/bin/rlx-plugin-check" "${PLUGIN_DIR}/rlx-box.so")
 foreach(weights fixture twin)
   run("logits of the ${weights}" "${RLX_RUN}" logits --weights "${${weights}}" ${plugins} --prompt-ids 1,5,9,33,2,77
     --compute f32 --out "${WORK}/${weights}.npy")
@@ -15,6 +16,13 @@ run("inspect" "${RLX_RUN}" inspect "${fixture}" ${plugins} --json)
 expect("inspect" "${output}" "\"format\": \"box\"")
 expect("inspect" "${output}" "\"arch\": \"box-llama\"")
 run("check" "${RLX_RUN}" check "${fixture}" ${plugins})
+
+run("list-formats" "${RLX_RUN}" inspect --list-formats ${plugins})
+expect("list-formats" "${output}" "box +.box .plugin com.example.box")
+set(ENV{RLX_PLUGIN_PATH} "${PLUGIN_DIR}")
+run("resolve" "${RLX_RUN}" inspect resolve tiny --root "${TEMPLATE}/fixture" --source extra)
+expect("resolve" "${output}" "tiny.box")
+set(ENV{RLX_PLUGIN_PATH} "")
 
 # By magic, whatever the name; as the lone file of a directory; not without the plugin.
 file(COPY_FILE "${fixture}" "${WORK}/model.bin")
