@@ -92,6 +92,7 @@ struct wordcount {
 };
 
 struct plugin {
+    static constexpr std::uint16_t min_minor = 1; // as in plugin.json: older hosts refuse politely
     using commands = sdk::cli_list<wordcount>;
 };
 

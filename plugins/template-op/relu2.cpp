@@ -35,6 +35,7 @@ struct relu2 {
 };
 
 struct plugin {
+    static constexpr std::uint16_t min_minor = 1; // as in plugin.json: older hosts refuse politely
     using ops = sdk::op_list<relu2>;
 };
 

@@ -133,6 +133,7 @@ std::span<const rlx_name_rule> names::rules(std::string_view, std::string_view) 
 namespace {
 
 struct plugin {
+    static constexpr std::uint16_t min_minor = 1; // as in plugin.json: older hosts refuse politely
     using formats = rlx::sdk::format_list<box::file>;
     using names = rlx::sdk::names_list<box::names>;
 };

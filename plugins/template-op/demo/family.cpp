@@ -93,6 +93,7 @@ private:
 };
 
 struct plugin {
+    static constexpr std::uint16_t min_minor = 1; // as in plugin.json: older hosts refuse politely
     using family = model;
 };
 

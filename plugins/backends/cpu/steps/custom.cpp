@@ -57,7 +57,7 @@ private:
 } // namespace
 
 step_ptr make_custom(const node& n, const rlx_graph* g) {
-    return std::make_unique<custom_step>(n.index, g);
+    return with_tensors(std::make_unique<custom_step>(n.index, g), n);
 }
 
 } // namespace rlx::cpu
