@@ -31,6 +31,13 @@ if(EXISTS /dev/full)
   endif()
 endif()
 
+# Ctrl-C while it waits for input.
+find_program(TIMEOUT timeout)
+if(TIMEOUT)
+  run_failing("Ctrl-C" 130 sh -c "sleep 5 | timeout --preserve-status -s INT 3 '${RLX_RUN}' wordcount")
+  expect("Ctrl-C" "${errors}" "rlx-run wordcount: error: interrupted while reading standard input")
+endif()
+
 # The same name twice: equal priority names both, --help still works; a higher priority decides.
 file(MAKE_DIRECTORY "${WORK}/second")
 foreach(priority 100 101)
