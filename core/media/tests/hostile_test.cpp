@@ -57,13 +57,15 @@ std::size_t find_marker(const file_bytes& f, unsigned marker) {
 void expect_refused(
     const file_bytes& f, std::string_view says, std::uint32_t code = RLX_CORRUPT_DATA
 ) {
-    for (const int way : {0, 1}) {
-        const auto e = way == 0 ? library().decode(f, "f.img").error()
-                                : library().decode16(f, "f.img").error();
+    const auto check = [&](const auto& out) {
+        ASSERT_FALSE(out.ok());
+        const auto& e = out.error();
         EXPECT_EQ(e.code, code) << e.message;
         EXPECT_TRUE(e.message.starts_with("f.img: ")) << e.message;
         EXPECT_NE(e.message.find(says), std::string::npos) << e.message;
-    }
+    };
+    check(library().decode(f, "f.img"));
+    check(library().decode16(f, "f.img"));
 }
 
 class hostile : public testing::TestWithParam<std::string> {};
@@ -215,7 +217,7 @@ TEST(damage, a_jpeg_whose_data_stop_early_is_an_error_although_it_ends_properly)
 
 TEST(damage, a_png_with_a_wrong_check_sum_or_broken_data_is_an_error) {
     const auto f = read_bytes("c2_8.png");
-    for (std::size_t at = 8; at + 12 <= f.size(); at++) {
+    for (std::size_t at = 0; at < f.size(); at++) {
         file_bytes bad = f;
         bad[at] ^= std::byte{0x10};
         EXPECT_FALSE(library().decode(bad, "x").ok()) << at;
