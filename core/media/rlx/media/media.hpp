@@ -79,12 +79,12 @@ struct image_info {
     int orientation = 1;     // EXIF, 1..8
 };
 
-// Bit-exact to the library they are named after. pil_*: Image.resize of PIL 13 (older ones differ
-// by a level where a height shrinks by more than twice what the width does). torch_*:
-// interpolate(antialias=True) of uint8 tensors on the CPU (the weights are 16-bit there, so a
-// device that computes in float may differ by one level), which is what torchvision and the image
-// processors of transformers 5 call. Both round to 8 bit after each of two passes. nearest of both
-// is the pixel under the centre (torch calls it nearest-exact).
+// Bit-exact to the library they are named after. pil_*: Image.resize of PIL 13, which does the
+// columns first where the height loses more than twice what the width does, and the rows first
+// elsewhere. torch_*: interpolate(antialias=True) of uint8 tensors on the CPU (the weights are
+// 16-bit there, so a device that computes in float may differ by one level), which is what
+// torchvision and the image processors of transformers 5 call. Both round to 8 bit after each of
+// two passes. nearest of both is the pixel under the centre (torch calls it nearest-exact).
 enum class image_kernel {
     pil_nearest,
     pil_bilinear,
@@ -97,9 +97,9 @@ enum class image_kernel {
 };
 
 // torch's interpolate of float tensors with align_corners=False, on the CPU: within 2e-6 times the
-// largest input, nearest equal. (Measured with torch 2.15, which itself differs by more than that
-// between machines, and whose antialias kernels are wrong where a result of another height is one
-// pixel wide; there the right values are given.)
+// largest input, nearest equal (measured with torch 2.15 on a machine with AVX-512). The antialias
+// kernels of that torch are wrong where a result of another height is one pixel wide; there the
+// right values are given.
 enum class plane_kernel {
     antialias_bilinear,
     antialias_bicubic, // a = -0.5
@@ -128,8 +128,8 @@ struct preprocess_recipe {
     std::string processor; // image_processor_type as written
     processor_backend backend = processor_backend::torchvision;
     image_kernel resample = image_kernel::torch_bilinear;
-    std::optional<int>
-        shortest_edge; // resize: the shorter side becomes this, the longer int(this * long / short)
+    // Resize: the shorter side becomes this, the longer int(this * long / short).
+    std::optional<int> shortest_edge;
     std::optional<extent> size; // resize to exactly this; not with shortest_edge
     std::optional<extent> crop; // centre; black where the image is smaller
     std::optional<double> rescale_factor;
