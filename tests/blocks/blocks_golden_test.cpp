@@ -52,6 +52,17 @@ tensor normed_weights(scope m, const inputs& in) {
     );
 }
 
+// Causal convolutions with a stride over lengths that are no multiple of it.
+tensor frames(scope m, const inputs& in) {
+    conv_options o{.out = 6, .kernel = 7, .stride = 3, .padding = padding::causal};
+    const tensor x = conv(m[0]["conv"], in.at("x"), o);
+    o.out = 5;
+    o.kernel = 4;
+    o.stride = 2;
+    o.pad_kind = RLX_PAD_REPLICATE;
+    return conv(m[1]["conv"], x, o);
+}
+
 tensor dinov2(scope m, const inputs& in, const vit_mlp_options& mlp) {
     const scope e = m["embeddings"];
     const tensor patches = patch_embed(e["patch_embeddings"]["projection"], in.at("pixels"), 4, 12);
@@ -163,6 +174,7 @@ const std::vector<block_case>& cases() {
         {"conv_stack", conv_stack, {{"x", {{2, "H"}, {3, "W"}}}}},
         {"basic", basic, {{"x", {{2, "H"}, {3, "W"}}}}},
         {"weight_norm", normed_weights, {{"x", {{2, "T"}}}}},
+        {"frames", frames, {{"x", {{2, "T"}}}}},
         {"dinov2", [](scope m, const inputs& in) { return dinov2(m, in, {.width = 24}); }, {}},
         {"dinov2_swiglu",
          [](scope m, const inputs& in) {

@@ -304,6 +304,14 @@ def conv_blocks(b):
     b.add("weight_norm", state(m), {"x": x}, m(x.double()))
 
 
+    from transformers import MimiConfig
+    from transformers.models.mimi.modeling_mimi import MimiConv1d
+    first = MimiConv1d(MimiConfig(), 3, 6, 7, stride=3, pad_mode="constant")
+    m = randomise(torch.nn.ModuleList([first, MimiConv1d(MimiConfig(), 6, 5, 4, stride=2, pad_mode="replicate")]), 9)
+    x = rand(2, 3, 13)  # 5 frames of 3, then 3 of 2: both end in a part of a frame
+    b.add("frames", {k: v for k, v in state(m).items() if "conv." in k}, {"x": x}, m[1](m[0](x.double())))
+
+
 def vits(b):
     from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
     for name, swiglu in (("dinov2", False), ("dinov2_swiglu", True)):

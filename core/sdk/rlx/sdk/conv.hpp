@@ -6,7 +6,7 @@
 
 #include "rlx/sdk/blocks.hpp"
 
-#include <vector>
+#include <algorithm>
 
 namespace rlx::sdk {
 inline namespace sdk_v1 {
@@ -41,9 +41,11 @@ enum class weight_norm {
 // Where zeros (or `pad_kind`) go around a convolution of one axis.
 enum class padding {
     none,
-    same,   // half of dilation (k - 1) on each side, rounded down in front
-    causal, // dilation (k - 1) + 1 - stride in front: an output sees nothing later than its input
-    given   // options.pad_lo and pad_hi
+    same, // half of dilation (k - 1) on each side, rounded down in front
+    // dilation (k - 1) + 1 - stride in front, and behind what the last frame lacks: ceil(L /
+    // stride) outputs, each of which sees nothing later than the inputs of its frame
+    causal,
+    given // options.pad_lo and pad_hi
 };
 
 struct conv_options {
@@ -122,6 +124,28 @@ struct repeated {
     operator std::span<const std::int64_t>() const { return {v.data(), n}; }
 };
 
+// x with other values than zeros around it, as conv() pads; causal: up to a whole frame behind.
+inline tensor padded(scope m, tensor x, const conv_options& o, std::int64_t lo, std::int64_t hi) {
+    const shape s = m.graph().shape_of(x);
+    if (!m.ok()) return {};
+    const std::size_t axes = s.rank - 2;
+    const repeated before(lo, axes);
+    repeated behind(hi, axes);
+    graph_builder& g = m.graph();
+    for (std::size_t i = 0; i < axes && o.padding == padding::causal; ++i) {
+        const dim length = s.dims[2 + i];
+        const dim frames = g.combine(RLX_DIM_CEIL_DIV, length, o.stride);
+        behind.v[i] = g.combine(RLX_DIM_SUB, g.combine(RLX_DIM_MUL, frames, o.stride), length);
+    }
+    return m.op(
+        RLX_OP_Pad,
+        {x},
+        {attr(RLX_ATTR_kind, o.pad_kind),
+         attr_list(RLX_ATTR_pad_lo, before),
+         attr_list(RLX_ATTR_pad_hi, behind)}
+    );
+}
+
 } // namespace detail
 
 // x [N, C, L...] -> [N, out, M...]; the same numbers along every spatial axis. weight [out, C /
@@ -138,17 +162,11 @@ inline tensor conv(scope m, tensor x, const conv_options& o) {
     std::int64_t lo = o.pad_lo, hi = o.pad_hi;
     if (o.padding == padding::none) lo = hi = 0;
     if (o.padding == padding::same) lo = reach / 2, hi = reach - lo;
-    if (o.padding == padding::causal) lo = reach + 1 - o.stride, hi = 0;
+    // Zeros beyond the last whole frame do no harm.
+    if (o.padding == padding::causal) lo = reach + 1 - o.stride, hi = std::min(o.stride - 1, reach);
     if (lo < 0) lo = 0; // a stride beyond the kernel skips inputs
     if (o.pad_kind != RLX_PAD_CONSTANT && (lo > 0 || hi > 0)) {
-        const detail::repeated before(lo, axes), behind(hi, axes);
-        x = m.op(
-            RLX_OP_Pad,
-            {x},
-            {attr(RLX_ATTR_kind, o.pad_kind),
-             attr_list(RLX_ATTR_pad_lo, before),
-             attr_list(RLX_ATTR_pad_hi, behind)}
-        );
+        x = detail::padded(m, x, o, lo, hi);
         lo = hi = 0;
     }
     const detail::repeated stride(o.stride, axes), before(lo, axes), behind(hi, axes);
