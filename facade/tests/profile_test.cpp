@@ -189,6 +189,23 @@ TEST(profile, syntax_errors_name_the_line) {
     EXPECT_FALSE(parse_profile("a = " + deep, "f").ok());
 }
 
+// Hostile files: every byte replaced in turn, cut short at every place.
+TEST(profile, no_damaged_file_does_worse_than_an_error) {
+    std::size_t refused = 0;
+    for (std::size_t i = 0; i < everything.size(); i++) {
+        for (const char c : {'\0', '\n', '"', '[', '=', '\xff', 'x'}) {
+            std::string text(everything);
+            text[i] = c;
+            const auto p = parse_profile(text, "f");
+            if (p.ok()) continue;
+            refused++;
+            EXPECT_TRUE(p.error().message.starts_with("f:")) << p.error().message;
+        }
+        (void)parse_profile(everything.substr(0, i), "f");
+    }
+    EXPECT_GT(refused, everything.size());
+}
+
 TEST(profile, installed_backends_have_sections_too) {
     const std::string names[] = {"toy"};
     const auto p = parse_profile("[backend.toy]\nskip_fusion = true\n", "f", names);
