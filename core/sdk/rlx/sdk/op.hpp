@@ -20,6 +20,7 @@
 #include <array>
 #include <cstring>
 #include <span>
+#include <vector>
 
 namespace rlx::sdk {
 inline namespace sdk_v1 {
