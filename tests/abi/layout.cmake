@@ -69,7 +69,6 @@ function(rlx_write_layout file)
 
 int main(void) {
     CONSTANT(RLX_ABI_MAJOR)
-    CONSTANT(RLX_ABI_MINOR)
     CONSTANT(RLX_NOTE_TYPE)
     CONSTANT(RLX_MAX_RANK)
 @prints@
