@@ -60,7 +60,7 @@ result<std::filesystem::path> path_of(const std::string& given) {
 json detail_of(const check_report& r) {
     using enum check_report::state;
     switch (r.status) {
-    case supported: return {{"runner", r.family.entry->name}};
+    case supported: return {{"runner", r.family.entry->name}, {"task", r.family.entry->task}};
     case missing_metadata: return {{"missing", r.missing}};
     case known_unimplemented:
         return {{"family", r.family.entry->name}, {"milestone", r.milestone}, {"note", r.note}};
@@ -116,12 +116,17 @@ result<int> check(const arguments& a) {
             {"gguf_fields", gguf_fields(*w)}};
         RLX_CHECK(print(doc.dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
     } else if (runnable) {
+        const provided& family = *r.family.entry;
+        const std::string how =
+            family.task == "lm"
+                ? fmt::format("runs with rlx-{}", family.name)
+                : fmt::format(
+                      "is for task '{}' of family {}, which programs can run and no command yet",
+                      family.task,
+                      family.name
+                  );
         RLX_CHECK(print(fmt::format(
-            "SUPPORTED  {} runs with rlx-{} ({}), profile: {}\n",
-            w->path().string(),
-            r.family.entry->name,
-            r.architecture,
-            profile
+            "SUPPORTED  {} {} ({}), profile: {}\n", w->path().string(), how, r.architecture, profile
         )));
     } else {
         constexpr std::string_view labels[] = {

@@ -250,9 +250,14 @@ result<preprocess_recipe> parse(std::string_view text, std::optional<processor_b
         return error{
             RLX_CORRUPT_DATA,
             message(text.size(), " bytes; at most ", max_json_bytes, " are read")};
-    // Deep nesting is refused before it becomes deep recursion.
-    const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= 16; };
+    // Deep nesting is dropped before it becomes deep recursion, and then refused.
+    bool deep = false;
+    const auto shallow = [&](int depth, json::parse_event_t, json&) {
+        deep |= depth > 16;
+        return depth <= 16;
+    };
     const json file = json::parse(text, shallow, false);
+    if (deep) return error{RLX_CORRUPT_DATA, "values are nested more than 16 deep"};
     if (!file.is_object()) return error{RLX_CORRUPT_DATA, "it is not a JSON object"};
     preprocess_recipe out;
     out.processor = RLX_TRY(processor_type(file));

@@ -2,12 +2,17 @@
 // tokenizer.json files that are broken, odd or beyond what is supported.
 #include "fake_weights.hpp"
 
+#include "tokenizer/charsmap.hpp"
+
 #include <nlohmann/json.hpp>
+
+#include <cstring>
 
 namespace rlx::text_test {
 namespace {
 
 using nlohmann::json;
+using text::charsmap;
 
 json tiny(const std::string& name = "tiny_bpe") {
     return json::parse(read_file(RLX_TEXT_FIXTURES "/" + name + ".json"));
@@ -87,6 +92,26 @@ TEST(tokenizer_json_file, broken_rules_of_normalisation_are_named_or_without_eff
     const auto t = library().open_tokenizer(folder(with("BAAAAP////8A").dump()));
     ASSERT_TRUE(t.ok()) << t.error().message;
     EXPECT_TRUE((*t)->encode("the quick fox").ok());
+}
+
+TEST(charsmap, rules_have_limits) {
+    const auto blob = [](std::vector<std::uint32_t> nodes, const std::string& replacements) {
+        std::string out(4 + nodes.size() * 4, '\0');
+        const auto bytes = static_cast<std::uint32_t>(nodes.size() * 4);
+        std::memcpy(out.data(), &bytes, 4);
+        std::memcpy(out.data() + 4, nodes.data(), bytes);
+        return out + replacements;
+    };
+    using unit = charsmap::unit;
+    const auto large = charsmap::parse(blob({0}, std::string(257, 'x') + '\0'), unit::longest);
+    ASSERT_FALSE(large.ok());
+    EXPECT_NE(large.error().message.find("257 bytes"), std::string::npos) << large.error().message;
+    EXPECT_TRUE(charsmap::parse(blob({0}, std::string(256, 'x') + '\0'), unit::longest).ok());
+    // The second node follows itself for every 'a': without a limit this takes hours.
+    const auto ring = charsmap::parse(blob({0x60 << 10, 0x61 << 10 | 'a'}, ""), unit::longest);
+    ASSERT_TRUE(ring.ok()) << ring.error().message;
+    const std::string text(1 << 20, 'a');
+    EXPECT_EQ(ring->apply(text), text);
 }
 
 TEST(tokenizer_json_file, expressions_of_another_dialect_are_refused) {

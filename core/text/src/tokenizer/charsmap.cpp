@@ -29,6 +29,10 @@ std::uint32_t value_of(std::uint32_t node) {
 // Clusters longer than this have no rule of their own.
 constexpr std::size_t max_cluster_bytes = 6;
 
+// What a rule may take and give (published rules: 20 and 33 bytes). A double array can lead around
+// in a circle, and one byte must not become a megabyte.
+constexpr std::size_t max_rule_bytes = 256;
+
 } // namespace
 
 result<charsmap> charsmap::parse(std::string_view blob, unit u) {
@@ -49,12 +53,22 @@ result<charsmap> charsmap::parse(std::string_view blob, unit u) {
     m.replacements_ = blob.substr(bytes);
     if (!m.replacements_.empty() && m.replacements_.back() != '\0')
         return error{RLX_CORRUPT_DATA, "precompiled_charsmap: the last replacement has no end"};
+    for (std::size_t at = 0; at < m.replacements_.size();) {
+        const std::size_t end = m.replacements_.find('\0', at);
+        if (end - at > max_rule_bytes)
+            return error{
+                RLX_CORRUPT_DATA,
+                "precompiled_charsmap: a replacement of " + std::to_string(end - at) +
+                    " bytes, at most " + std::to_string(max_rule_bytes) + " are supported"};
+        at = end + 1;
+    }
     return m;
 }
 
 std::optional<charsmap::rule> charsmap::find(std::string_view text, bool longest) const {
     std::optional<rule> found;
     std::size_t node = offset_of(nodes_[0]);
+    text = text.substr(0, max_rule_bytes);
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto byte = static_cast<unsigned char>(text[i]);
         if (byte == 0) break;
