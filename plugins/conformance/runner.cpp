@@ -65,10 +65,10 @@ void conclude(verdict v, const std::string& why) {
     ::_exit(0); // no destructors: the plugin may have spoilt anything
 }
 
-// Reads until the child is gone or the time is up; true when it is gone.
-bool collect(int in, double timeout_s, std::string& output) {
-    using clock = std::chrono::steady_clock;
-    const auto end = clock::now() + std::chrono::duration<double>(timeout_s);
+using clock = std::chrono::steady_clock;
+
+// Reads until nobody can write any more or the time is up; true when nobody can.
+bool collect(int in, clock::time_point end, std::string& output) {
     constexpr std::size_t most = 64 * 1024;
     for (;;) {
         const auto left =
@@ -85,6 +85,21 @@ bool collect(int in, double timeout_s, std::string& output) {
             std::min<std::size_t>(static_cast<std::size_t>(n), most - std::min(most, output.size()))
         );
     }
+}
+
+// Reaps the child; true when it ended by itself before `end`, else it is killed. The end of its
+// output says nothing: a plugin may close descriptors 1 and 2 and go on.
+bool reap(pid_t pid, clock::time_point end, int& status) {
+    for (;;) {
+        const pid_t got = ::waitpid(pid, &status, WNOHANG);
+        if (got == pid) return true;
+        if (clock::now() >= end) break;
+        ::poll(nullptr, 0, 2);
+    }
+    ::kill(pid, SIGKILL);
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return false;
 }
 
 void judge(const blackboard& b, int status, double late_s, outcome& o) {
@@ -113,7 +128,10 @@ void stage(const std::string& what) {
 }
 
 outcome run_alone(const std::function<std::string()>& check, double timeout_s) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = clock::now();
+    const auto end =
+        begin +
+        std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(timeout_s));
     void* at = ::mmap(
         nullptr, sizeof(blackboard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0
     );
@@ -130,16 +148,14 @@ outcome run_alone(const std::function<std::string()>& check, double timeout_s) {
     ::close(pipe_ends[1]);
     outcome o{verdict::failed, "the checker cannot fork", "", 0};
     if (pid > 0) {
-        const bool in_time = collect(pipe_ends[0], timeout_s, o.output);
-        if (!in_time) ::kill(pid, SIGKILL);
+        const bool closed = collect(pipe_ends[0], end, o.output);
         int status = 0;
-        while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-        }
+        const bool in_time = reap(pid, closed ? end : clock::now(), status) && closed;
         judge(*shared, status, in_time ? 0 : timeout_s, o);
     }
     ::close(pipe_ends[0]);
     ::munmap(at, sizeof(blackboard));
-    o.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    o.seconds = std::chrono::duration<double>(clock::now() - begin).count();
     return o;
 }
 

@@ -68,6 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
         broken{"life", "life", "has no output 'logits'"},
         broken{"life", "crash", "died of SIGSEGV while calling rlx.family/1 build"},
         broken{"life", "hang", "no answer within 3 s while calling rlx.family/1 build"},
+        broken{"life", "silent_hang", "no answer within 3 s while calling rlx.family/1 build"},
         broken{
             "life", "exit", "ended the process (exit status 3) while calling rlx.family/1 build"},
         broken{"entry", "load_crash", "while loading the library"},

@@ -50,6 +50,12 @@ void misbehave() {
     if (broken("crash")) *static_cast<volatile int*>(nullptr) = 1;
     while (broken("hang") && !never) {
     }
+    if (broken("silent_hang")) {
+        ::close(STDOUT_FILENO);
+        ::close(STDERR_FILENO);
+        while (!never)
+            ::pause();
+    }
     if (broken("exit")) ::syscall(SYS_exit_group, 3);
 }
 
