@@ -3,6 +3,7 @@
 #include "rlx/profile.hpp"
 
 #include "rlx/base/mmap.hpp"
+#include "rlx/base/utf8.hpp"
 
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
@@ -82,7 +83,7 @@ public:
                     file_,
                     line_of(node->source()),
                     path(key),
-                    value->get(),
+                    printable(value->get()),
                     expected
                 )};
         out = {value->get(), line_of(node->source())};
@@ -107,7 +108,7 @@ public:
                     "{}:{}: unknown key '{}', expected one of {}",
                     file_,
                     line_of(key.source()),
-                    path(key.str()),
+                    printable(path(key.str())),
                     fmt::join(known_, ", ")
                 )};
         }
@@ -265,7 +266,10 @@ parse_profile(std::string_view text, std::string file, std::span<const std::stri
         return error{
             RLX_CORRUPT_DATA,
             fmt::format(
-                "{}:{}: {}", file, line_of(parsed.error().source()), parsed.error().description()
+                "{}:{}: {}",
+                file,
+                line_of(parsed.error().source()),
+                printable(parsed.error().description(), 512)
             )};
     compile_profile p;
     p.source = std::move(file);
@@ -318,11 +322,10 @@ result<void> apply_profile(
             RLX_UNSUPPORTED,
             fmt::format(
                 "{}:{}: fusion.target is \"{}\" but the device is '{}': the rules of another "
-                "backend "
-                "cannot be tried on it; allowed are \"auto\" and \"{}\"",
+                "backend cannot be tried on it; allowed are \"auto\" and \"{}\"",
                 p.source,
                 p.target.line,
-                p.target.value,
+                printable(p.target.value),
                 device,
                 device
             )};

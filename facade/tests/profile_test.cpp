@@ -175,6 +175,28 @@ TEST(profile, a_wrong_file_is_an_error_with_its_line_and_what_is_allowed) {
     }
 }
 
+// A profile may come with a downloaded checkpoint: what it says must not reach the terminal raw.
+TEST(profile, no_error_carries_control_characters_of_the_file) {
+    const auto message = [](std::string_view text) {
+        const auto p = parse_profile(text, "x.rlx.toml");
+        return p.ok() ? std::string() : p.error().message;
+    };
+    EXPECT_EQ(
+        message("[fusion]\npolicy = \"\\u001B[2Jx\"\n"),
+        "x.rlx.toml:2: fusion.policy is \"\\x1b[2Jx\", expected \"direct\" or \"fusable\""
+    );
+    EXPECT_TRUE(message("[fusion]\n\"\\u001B]0;x\\u0007\" = 1\n")
+                    .starts_with("x.rlx.toml:2: unknown key 'fusion.\\x1b]0;x\\x07', expected"));
+    for (const std::string_view text :
+         {"\x1b[2J", "a = \x1b[2J", "a = \"\x1b[2J\"", "a\x1b[2J = 1"})
+        EXPECT_EQ(message(text).find('\x1b'), std::string::npos) << message(text);
+    lm_options o;
+    const auto target = apply_profile(parsed("[fusion]\ntarget = \"\\u001B[2J\"\n"), "cpu", {}, o);
+    ASSERT_FALSE(target.ok());
+    EXPECT_NE(target.error().message.find("is \"\\x1b[2J\" but"), std::string::npos)
+        << target.error().message;
+}
+
 TEST(profile, syntax_errors_name_the_line) {
     for (const std::string_view text :
          {"[fusion\n",
@@ -266,8 +288,7 @@ TEST(profile, the_rules_of_another_backend_are_refused) {
     EXPECT_EQ(
         r.error().message,
         "x.rlx.toml:2: fusion.target is \"metal\" but the device is 'cpu': the rules of another "
-        "backend "
-        "cannot be tried on it; allowed are \"auto\" and \"cpu\""
+        "backend cannot be tried on it; allowed are \"auto\" and \"cpu\""
     );
 }
 
