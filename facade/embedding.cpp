@@ -2,6 +2,7 @@
 #include "rlx/embedding.hpp"
 
 #include "rlx/base/mmap.hpp"
+#include "rlx/base/utf8.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,11 +20,10 @@ error other_pooling(std::string_view where, std::string_view what) {
     return {
         RLX_UNSUPPORTED,
         fmt::format(
-            "{}: the checkpoint was trained for pooling '{}'; 'last' and 'mean' are done, choose "
-            "one "
-            "to use it nevertheless",
+            "{}: the checkpoint was trained for pooling '{}'; 'last' and 'mean' are done, "
+            "choose one to use it nevertheless",
             where,
-            what
+            printable(what)
         )};
 }
 
@@ -62,8 +62,10 @@ result<pooling> module_pooling(const fs::path& file) {
 
 result<pooling> checkpoint_pooling(const weights& w) {
     if (w.format() == "gguf") return gguf_pooling(w);
-    const fs::path file = w.path() / "1_Pooling" / "config.json";
+    // A plugin's format is one file; what belongs to it lies beside it, as the sidecars do.
     std::error_code ignored;
+    const fs::path folder = fs::is_directory(w.path(), ignored) ? w.path() : w.path().parent_path();
+    const fs::path file = folder / "1_Pooling" / "config.json";
     if (!fs::exists(file, ignored)) return pooling::mean;
     return module_pooling(file);
 }

@@ -34,8 +34,8 @@ struct embedding {
     std::int64_t tokens = 0, dropped = 0; // read, and cut off
 };
 
-// The pooling a checkpoint was trained for: 1_Pooling/config.json beside safetensors,
-// <arch>.pooling_type in GGUF; mean when neither is there. RLX_UNSUPPORTED for another kind than
+// The pooling a checkpoint was trained for: <arch>.pooling_type in GGUF, 1_Pooling/config.json
+// beside the weights of other formats; mean when neither is there. RLX_UNSUPPORTED for another kind than
 // last and mean, RLX_CORRUPT_DATA for a file that is no such config; both name the file.
 RLX_API result<pooling> checkpoint_pooling(const weights& w);
 

@@ -65,6 +65,8 @@ TEST(embedding_pooling, of_gguf_is_its_pooling_type) {
     }
 }
 
+int opened = 0; // what a toy file is
+
 class pooling_config : public testing::Test {
 protected:
     void SetUp() override {
@@ -103,6 +105,46 @@ TEST_F(pooling_config, of_sentence_transformers_is_read) {
     EXPECT_EQ(*read(), pooling::last);
     write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": true})");
     EXPECT_EQ(*read(), pooling::mean);
+}
+
+// The checkpoint is a file then, not a folder.
+TEST_F(pooling_config, lies_beside_the_file_of_a_plugins_format) {
+    rlx_weight_format_v1 table{};
+    table.hdr = {sizeof table, 1, 0};
+    table.open = [](void*, std::uint32_t, const rlx_format_file*, void** out) -> rlx_error* {
+        return *out = &opened, nullptr;
+    };
+    table.close = [](void*, void*) {};
+    table.tensor_count = [](void*, void*, std::uint64_t* n) -> rlx_error* {
+        return *n = 1, nullptr;
+    };
+    table.tensor = [](void*, void*, std::uint64_t, rlx_format_tensor* out) -> rlx_error* {
+        *out = {sizeof *out, RLX_F32, 1, {1}, RLX_FORMAT_IN_FILE, 0, 4, 4, {"w", 1}};
+        return nullptr;
+    };
+    fs::remove(dir_ / "model.safetensors");
+    write("model.toy", "TOY1....");
+    open_options options;
+    options.find_format = [&](const fs::path& file, std::span<const std::byte>) {
+        using found = std::optional<weight_format>;
+        return result<found>(
+            file.extension() == ".toy" ? found({"toy", &table, nullptr, 0}) : found()
+        );
+    };
+    const auto read = [&](const fs::path& at) -> result<pooling> {
+        return checkpoint_pooling(*RLX_TRY(weights::open(at, options)));
+    };
+    const auto none = read(dir_ / "model.toy");
+    ASSERT_TRUE(none) << none.error().message;
+    EXPECT_EQ(*none, pooling::mean);
+    write("1_Pooling/config.json", R"({"pooling_mode_lasttoken": true})");
+    EXPECT_EQ(*read(dir_ / "model.toy"), pooling::last);
+    EXPECT_EQ(*read(dir_), pooling::last) << "the only file of a folder";
+    write("1_Pooling/config.json", "{\"pooling_mode_\\u001b[2J\": true}");
+    const auto other = read(dir_ / "model.toy");
+    ASSERT_FALSE(other);
+    EXPECT_NE(other.error().message.find("pooling '\\x1b[2J'"), std::string::npos)
+        << other.error().message;
 }
 
 TEST_F(pooling_config, of_another_kind_is_named_and_never_replaced) {
