@@ -38,9 +38,8 @@ custom_op_of(const rlx_op_v1* table, void* self, std::string_view name, std::str
         return error{
             RLX_INTERNAL,
             fmt::format(
-                "{}: op '{}' says version {}, {} to {} inputs, {} outputs; expected 1 to 65535, at "
-                "most "
-                "64, 1 to {}",
+                "{}: op '{}' says version {}, {} to {} inputs, {} outputs; expected 1 to 65535, "
+                "at most 64, 1 to {}",
                 who,
                 name,
                 d.version,

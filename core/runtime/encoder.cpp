@@ -194,9 +194,8 @@ result<void> check_memory(const encoder_graph& e) {
     return error{
         RLX_OUT_OF_MEMORY,
         fmt::format(
-            "the plan needs {:.1f} MB (weights {:.1f}, read from the file in place {:.1f}, scratch "
-            "{:.1f} "
-            "for {} tokens) but {} {:.1f} MB; lower max_tokens",
+            "the plan needs {:.1f} MB (weights {:.1f}, read from the file in place {:.1f}, "
+            "scratch {:.1f} for {} tokens) but {} {:.1f} MB; lower max_tokens",
             mb(e.plan.total()),
             mb(e.plan.weights),
             mb(e.plan.mapped),

@@ -141,9 +141,8 @@ result<packed_weight*> builder::pack(const node& n) {
         if (!is_float(m.desc.dtype))
             return fail(
                 RLX_UNSUPPORTED,
-                "cpu: compute 'bf16': '{}' is quantised, whose products are int8 or f32; use auto "
-                "or "
-                "f32",
+                "cpu: compute 'bf16': '{}' is quantised, whose products are int8 or f32; "
+                "use auto or f32",
                 r.name
             );
         w.round = true;
