@@ -32,29 +32,23 @@ void print_details(const lm_runner& runner) {
     const run_facts& f = runner.ran_on();
     const lm_plan& p = runner.memory();
     const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    fmt::print(
-        stderr,
-        "plugins {} {}, {} {} | device {} | profile {}\n",
+    say("plugins {} {}, {} {} | device {} | profile {}\n",
         f.family_plugin,
         f.family_version,
         f.backend_plugin,
         f.backend_version,
         f.device_description,
-        f.profile
-    );
-    fmt::print(
-        stderr,
-        "memory {:.1f} MB: weights {:.1f}, mapped {:.1f}, cache {:.1f} for {} tokens, scratch "
+        f.profile);
+    say("memory {:.1f} MB: weights {:.1f}, mapped {:.1f}, cache {:.1f} for {} tokens, scratch "
         "{:.1f}\n",
         mb(p.total()),
         mb(p.weights),
         mb(p.mapped),
         mb(p.state),
         p.max_seq,
-        mb(p.scratch)
-    );
+        mb(p.scratch));
     for (const std::string& w : runner.warnings())
-        fmt::print(stderr, "note: {}\n", w);
+        say("note: {}\n", w);
 }
 
 // A bare name is looked up in RLX_WEIGHTS_DIR when it is no path here.
@@ -273,9 +267,7 @@ json fallbacks_of(const lm_runner& runner) {
 
 void print_summary(const lm_runner& runner, const generate_result& r) {
     const run_facts& f = runner.ran_on();
-    fmt::print(
-        stderr,
-        "load {:.2f} s | prefill {} tokens, {:.1f} tok/s | decode {} tokens, {:.1f} tok/s | {} {}, "
+    say("load {:.2f} s | prefill {} tokens, {:.1f} tok/s | decode {} tokens, {:.1f} tok/s | {} {}, "
         "{}, kv {}, {} threads\n",
         runner.load_seconds(),
         r.timings.prefill_tokens,
@@ -286,10 +278,9 @@ void print_summary(const lm_runner& runner, const generate_result& r) {
         f.tier,
         f.compute,
         f.kv,
-        f.threads
-    );
+        f.threads);
     for (const fallback& b : runner.fallbacks())
-        fmt::print(stderr, "note: {}: {}\n", b.what, b.reason);
+        say("note: {}: {}\n", b.what, b.reason);
 }
 
 } // namespace rlx::cli

@@ -104,8 +104,8 @@ std::vector<std::pair<std::string, std::string>> families_of(const plugin_catalo
 }
 
 std::string top_help(plugin_catalog* catalog) {
-    std::string out =
-        "rlx runs models from local files.\n\nusage: rlx-run <command> [arguments]\n\nCommands:\n";
+    std::string out = "rlx runs models from local files.\n\nusage: rlx-run [--plugin-dir DIR] "
+                      "<command> [arguments]\n\nCommands:\n";
     for (const builtin& b : builtins) // in the order people meet them
         if (const auto found = commands_of(b.name, catalog);
             !tied(found) && found[0].owner == "rlx")
@@ -155,9 +155,41 @@ int unknown_command(std::string_view name, plugin_catalog* catalog) {
     const auto close = nearest(name, views);
     const std::string hint =
         close ? fmt::format("did you mean '{}'?", *close) : "'rlx-run --help' lists the commands";
+    std::size_t refused = 0;
+    for (const candidate& c : catalog ? catalog->candidates() : std::span<const candidate>())
+        refused += c.status == "refused";
+    const std::string others =
+        refused
+            ? fmt::format("; {} plugin files were refused, see 'rlx-run plugins --why'", refused)
+            : "";
     return report(
-        "rlx-run", {RLX_INVALID_ARGUMENT, fmt::format("unknown command '{}'; {}", name, hint)}
+        "rlx-run",
+        {RLX_INVALID_ARGUMENT, fmt::format("unknown command '{}'; {}{}", name, hint, others)}
     );
+}
+
+// Takes "--plugin-dir DIR" and "--plugin-dir=DIR" off the front.
+result<std::vector<std::string>> leading_plugin_dirs(std::span<const std::string>& args) {
+    constexpr std::string_view flag = "--plugin-dir";
+    std::vector<std::string> dirs;
+    while (!args.empty() && args[0].starts_with(flag)) {
+        const std::string_view rest = std::string_view(args[0]).substr(flag.size());
+        if (!rest.empty() && rest[0] != '=') break;
+        if (rest.empty() && args.size() < 2)
+            return error{RLX_INVALID_ARGUMENT, "--plugin-dir: a folder is missing"};
+        dirs.emplace_back(rest.empty() ? std::string_view(args[1]) : rest.substr(1));
+        args = args.subspan(rest.empty() ? 2 : 1);
+    }
+    return dirs;
+}
+
+// Built-in commands find plugins by their own flags.
+std::vector<std::string> with_dirs(arg_span args, const std::vector<std::string>& dirs) {
+    std::vector<std::string> out;
+    for (const std::string& dir : dirs)
+        out.insert(out.end(), {"--plugin-dir", dir});
+    out.insert(out.end(), args.begin(), args.end());
+    return out;
 }
 
 } // namespace
@@ -191,7 +223,12 @@ std::vector<command> registered() {
 
 int dispatch(std::span<const std::string> args) {
     if (!args.empty() && args[0] == "--version") return print_all(version_text());
-    auto catalog = plugin_catalog::open();
+    const auto dirs = leading_plugin_dirs(args);
+    if (!dirs) return report("rlx-run", dirs.error());
+    search_options where;
+    where.plugin_dirs.assign(dirs->begin(), dirs->end());
+    auto catalog = plugin_catalog::open(where);
+    if (!catalog && !dirs->empty()) return report("rlx-run", catalog.error());
     plugin_catalog* known = catalog.ok() ? catalog->get() : nullptr;
     if (args.empty() || args[0] == "--help" || args[0] == "-h") {
         const int code = print_all(top_help(known));
@@ -202,21 +239,26 @@ int dispatch(std::span<const std::string> args) {
         const std::string asked[] = {"--help"};
         if (auto code = run_command_of(args[1], known, asked)) return *code;
     }
-    if (auto code = run_command_of(args[0], known, args.subspan(1))) return *code;
+    const arg_span rest = args.subspan(1);
+    const std::vector<std::string> own = with_dirs(rest, *dirs);
+    const bool outside = own_help(args[0], known);
+    if (auto code = run_command_of(args[0], known, outside ? rest : arg_span(own))) return *code;
     for (const auto& [family, summary] : families_of(known))
-        if (family == args[0]) return cmd_family(family, "rlx-run " + family, args.subspan(1));
+        if (family == args[0]) return cmd_family(family, "rlx-run " + family, own);
     return unknown_command(args[0], known);
 }
 
 } // namespace rlx::cli
 
 extern "C" int rlx_cli_main(int argc, char** argv) {
+    rlx::cli::open_missing_streams();
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     return rlx::cli::dispatch(args);
 }
 
 extern "C" int rlx_cli_main_as(const char* command, int argc, char** argv) {
     using namespace rlx::cli;
+    open_missing_streams();
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     if (args.size() == 1 && args[0] == "--version") return dispatch(args);
     for (const builtin& b : builtin_commands())

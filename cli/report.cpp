@@ -46,13 +46,7 @@ described describe_family(std::string_view family) {
 int report(std::string_view program, const error& e) {
     std::fflush(stdout);
     const bool colour = use_colour();
-    fmt::print(
-        stderr,
-        "{}{}: error:{} {}\n",
-        colour ? "\033[31m" : "",
-        program,
-        colour ? "\033[0m" : "",
-        e.message
+    say("{}{}: error:{} {}\n", colour ? "\033[31m" : "", program, colour ? "\033[0m" : "", e.message
     );
     if (e.code == RLX_CANCELLED && caught_signal() > 0) return 128 + caught_signal();
     return exit_code_of(e);

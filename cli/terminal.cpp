@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <termios.h>
@@ -80,6 +81,14 @@ void catch_signals() {
 void reset_cancel() {
     cancelled = 0;
     signal_number = 0;
+}
+
+void open_missing_streams() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        // What cannot be read or written still fails: the wrong way round on purpose.
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
 }
 
 echo_off::echo_off() {
@@ -172,7 +181,7 @@ progress_line::progress_line(std::string stage, std::string unit, progress_mode 
 }
 
 progress_line::~progress_line() {
-    if (drawn_) fmt::print(stderr, "\r\033[K");
+    if (drawn_) say("\r\033[K");
 }
 
 void progress_line::update(std::uint64_t done, std::uint64_t total) {
@@ -186,28 +195,16 @@ void progress_line::update(std::uint64_t done, std::uint64_t total) {
     last_ns_ = now;
     const double percent = 100.0 * static_cast<double>(done) / static_cast<double>(total);
     if (mode_ == progress_mode::json) {
-        fmt::print(
-            stderr,
-            "{{\"stage\": \"{}\", \"done\": {}, \"total\": {}, \"unit\": \"{}\"}}\n",
+        say("{{\"stage\": \"{}\", \"done\": {}, \"total\": {}, \"unit\": \"{}\"}}\n",
             stage_,
             done,
             total,
-            unit_
-        );
+            unit_);
     } else if (mode_ == progress_mode::plain) {
-        fmt::print(stderr, "{} {:.0f} %\n", stage_, percent);
+        say("{} {:.0f} %\n", stage_, percent);
     } else {
         const int filled = static_cast<int>(percent / 5);
-        fmt::print(
-            stderr,
-            "\r\033[K{} [{:=<{}}{: <{}}] {:.0f} %",
-            stage_,
-            "",
-            filled,
-            "",
-            20 - filled,
-            percent
-        );
+        say("\r\033[K{} [{:=<{}}{: <{}}] {:.0f} %", stage_, "", filled, "", 20 - filled, percent);
         drawn_ = true;
     }
     std::fflush(stderr);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <fmt/format.h>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,17 @@ public:
     echo_off(const echo_off&) = delete;
     echo_off& operator=(const echo_off&) = delete;
 };
+
+// A message to stderr. Nobody can be told when that fails, so a failure is ignored.
+template <class... Args>
+void say(fmt::format_string<Args...> pattern, Args&&... args) {
+    const std::string text = fmt::format(pattern, std::forward<Args>(args)...);
+    (void)std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+// Puts /dev/null where standard input, output or error is closed: the next file opened would take
+// its place otherwise.
+void open_missing_streams();
 
 // Writes to stdout. A reader that went away (EPIPE) ends the process quietly; any other failure is
 // RLX_IO.

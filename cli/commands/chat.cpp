@@ -132,14 +132,11 @@ private:
         if (!r.ok()) return r;
         RLX_CHECK(print("\n"));
         RLX_CHECK(flush());
-        if (r->finish_reason == "cancelled" && !quiet_) fmt::print(stderr, "[stopped]\n");
+        if (r->finish_reason == "cancelled" && !quiet_) say("[stopped]\n");
         if (r->finish_reason == "length" && !quiet_)
-            fmt::print(
-                stderr,
-                "[cut at {} tokens; --max-tokens and --max-seq {} are the limits]\n",
+            say("[cut at {} tokens; --max-tokens and --max-seq {} are the limits]\n",
                 r->usage.completion_tokens,
-                runner_.max_seq()
-            );
+                runner_.max_seq());
         return r;
     }
 
@@ -160,7 +157,7 @@ std::optional<std::string> read_message(line_editor& editor) {
     for (;;) {
         const auto in = editor.read(block || more ? ". " : "> ");
         if (in.what == line_editor::event::interrupted) {
-            if (text.empty() && !block) fmt::print(stderr, "(Ctrl-D or /exit leaves)\n");
+            if (text.empty() && !block) say("(Ctrl-D or /exit leaves)\n");
             return std::string();
         }
         if (in.what == line_editor::event::end)
@@ -185,9 +182,7 @@ std::optional<std::string> read_message(line_editor& editor) {
 
 void print_history(const json& messages) {
     for (const json& m : messages)
-        fmt::print(
-            stderr, "{}: {}\n", m["role"].get<std::string>(), m["content"].get<std::string>()
-        );
+        say("{}: {}\n", m["role"].get<std::string>(), m["content"].get<std::string>());
 }
 
 enum class verdict { go_on, leave };
@@ -198,7 +193,7 @@ result<verdict> slash_command(conversation& talk, const std::string& line) {
                       rest = line.substr(std::min(space + 1, line.size()));
     if (name == "/exit" || name == "/quit" || name == "/bye") return verdict::leave;
     if (name == "/help" || name == "/?")
-        fmt::print(stderr, "{}", help);
+        say("{}", help);
     else if (name == "/new" || name == "/clear")
         talk.reset();
     else if (name == "/system")
@@ -214,7 +209,7 @@ result<verdict> slash_command(conversation& talk, const std::string& line) {
     else if (name == "/retry") {
         const std::string again = talk.undo();
         talk.next_seed();
-        if (!talk.random()) fmt::print(stderr, "(temperature is 0: the answer will be the same)\n");
+        if (!talk.random()) say("(temperature is 0: the answer will be the same)\n");
         if (again.empty()) return error{RLX_INVALID_ARGUMENT, "/retry: nothing was asked yet"};
         RLX_CHECK(talk.ask(again));
     } else if (name == "/stats" || name == "/save")
@@ -256,14 +251,11 @@ result<int> chat(const arguments& a) {
         a.has("quiet") || !editor.interactive()
     );
     if (editor.interactive() && !a.has("quiet"))
-        fmt::print(
-            stderr,
-            "{} on {} {}, at most {} tokens. /help lists commands, Ctrl-D leaves.\n",
+        say("{} on {} {}, at most {} tokens. /help lists commands, Ctrl-D leaves.\n",
             runner->family(),
             runner->ran_on().device,
             runner->ran_on().tier,
-            runner->max_seq()
-        );
+            runner->max_seq());
     int failed = 0;
     while (auto text = read_message(editor)) {
         auto next = turn(talk, *text);
@@ -276,7 +268,7 @@ result<int> chat(const arguments& a) {
         if (!editor.interactive() && cancel_flag()) return 128 + std::max(caught_signal(), 2);
         reset_cancel();
     }
-    if (editor.interactive()) fmt::print(stderr, "\n");
+    if (editor.interactive()) say("\n");
     return editor.interactive() ? exit_ok : failed;
 }
 

@@ -205,14 +205,11 @@ int cmd_auto(arg_span args) {
             auto w = RLX_TRY(weights::open(choice.path, with_plugins(choice.options, *catalog)));
             const auto match = RLX_TRY(catalog->find_family(w->format(), w->architecture()));
             if (!a.has("quiet"))
-                fmt::print(
-                    stderr,
-                    "{}: architecture {}, family {} ({})\n",
+                say("{}: architecture {}, family {} ({})\n",
                     w->path().string(),
                     w->architecture(),
                     match.entry->name,
-                    match.owner->id
-                );
+                    match.owner->id);
             return generate(a, catalog.get(), match.entry->name);
         }
     );

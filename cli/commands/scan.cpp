@@ -2,6 +2,7 @@
 // rlx-inspect scan and rlx-inspect resolve.
 #include "../catalog.hpp"
 #include "../discover.hpp"
+#include "../terminal.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -84,8 +85,7 @@ result<int> scan(const arguments& a) {
             m.arch,
             m.path.string()
         )));
-    if (models.empty())
-        fmt::print(stderr, "no model files found; --root DIR looks in another folder\n");
+    if (models.empty()) say("no model files found; --root DIR looks in another folder\n");
     return exit_ok;
 }
 

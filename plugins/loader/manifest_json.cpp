@@ -24,6 +24,11 @@ bool is_word(std::string_view s) {
     });
 }
 
+// For text that reaches terminals.
+bool is_plain(std::string_view s) {
+    return std::ranges::none_of(s, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
 result<std::string> word(const json& object, const char* key) {
     const auto it = object.find(key);
     if (it == object.end() || !it->is_string()) return bad(fmt::format("no string \"{}\"", key));
@@ -38,6 +43,8 @@ result<std::string> text_or_empty(const json& object, const char* key) {
     const auto it = object.find(key);
     if (it == object.end()) return std::string();
     if (!it->is_string()) return bad(fmt::format("\"{}\" is no string", key));
+    if (!is_plain(it->get_ref<const std::string&>()))
+        return bad(fmt::format("\"{}\" has control characters", key));
     return it->get<std::string>();
 }
 
@@ -64,6 +71,8 @@ result<std::vector<std::string>> strings(const json& object, const char* key) {
     if (!it->is_array()) return bad(fmt::format("\"{}\" is no array of strings", key));
     for (const auto& item : *it) {
         if (!item.is_string()) return bad(fmt::format("\"{}\" is no array of strings", key));
+        if (!is_plain(item.get_ref<const std::string&>()))
+            return bad(fmt::format("\"{}\" has control characters", key));
         out.push_back(item.get<std::string>());
     }
     return out;

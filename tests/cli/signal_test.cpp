@@ -3,6 +3,7 @@
 #include "process.hpp"
 
 #include <csignal>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -51,6 +52,44 @@ TEST(signals, a_reader_that_goes_away_ends_the_program_quietly) {
     const outcome r = run(endless({"--quiet"}), {.close_stdout_early = true});
     EXPECT_EQ(r.exit_code, 128 + SIGPIPE);
     EXPECT_EQ(r.err, "");
+}
+
+outcome in_shell(const std::string& arguments) {
+    return run({"/bin/sh", "-c", program("rlx-run") + " " + arguments});
+}
+
+TEST(streams, a_standard_error_that_is_closed_or_full_changes_no_exit_code) {
+    const std::string good = "run --weights " + stories_model() + " --prompt Once --max-tokens 3 ";
+    for (const char* lost : {"2>&-", "2>/dev/full"}) {
+        EXPECT_EQ(in_shell(std::string("nosuch ") + lost).exit_code, 2) << lost;
+        const outcome r = in_shell(good + lost);
+        EXPECT_EQ(r.exit_code, 0) << lost;
+        EXPECT_EQ(r.out, in_shell(good).out) << lost;
+    }
+}
+
+TEST(streams, a_standard_input_that_is_closed_is_no_file_of_ours) {
+    const outcome r = in_shell("run --weights " + stories_model() + " --prompt - <&-");
+    EXPECT_EQ(r.exit_code, 1) << r.err;
+    EXPECT_NE(r.err.find("standard input"), std::string::npos) << r.err;
+}
+
+TEST(dispatch, takes_plugin_folders_before_the_command) {
+    const outcome none = in_shell("--plugin-dir");
+    EXPECT_EQ(none.exit_code, 2);
+    EXPECT_NE(none.err.find("--plugin-dir"), std::string::npos) << none.err;
+    const outcome r = in_shell("--plugin-dir /nonexistent --plugin-dir=/nowhere plugins --why");
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_NE(r.out.find("/nonexistent"), std::string::npos) << r.out;
+    EXPECT_NE(r.out.find("/nowhere"), std::string::npos) << r.out;
+}
+
+TEST(dispatch, an_unknown_command_says_that_plugins_were_refused) {
+    const std::string dir = scratch_directory();
+    std::ofstream(dir + "/rlx-words.so") << "no library";
+    const outcome r = in_shell("--plugin-dir " + dir + " words");
+    EXPECT_EQ(r.exit_code, 2);
+    EXPECT_NE(r.err.find("1 plugin files were refused"), std::string::npos) << r.err;
 }
 
 } // namespace

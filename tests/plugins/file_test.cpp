@@ -164,6 +164,7 @@ TEST_F(plugin_file, with_a_bad_manifest_is_refused_naming_the_key) {
         {"[\"toy\", \"toy2\"]", "[\"toy\", 123456]", "no array of strings"},
         {"\"libc.so.6\"", "\"../ibc.so\"", "no plain library name"},
         {"\"license\"", "\"lic\\x se\"", "manifest:"},
+        {"\"task\": \"lm\"", "\"task\":\"\\t\"", "\"task\" has control characters"},
     };
 
     for (const auto& c : cases) {

@@ -85,10 +85,21 @@ struct family_thunks {
         t.hdr = {sizeof t, 1, 0};
         t.open = open;
         t.close = close;
-        if constexpr (requires(Class & c, options_writer w) { c.info(w); }) t.info = info;
-        if constexpr (requires(Class & c, rlx_graph * g) { c.build(std::string_view(), g); }) {
-            t.build = build;
-        }
+        constexpr bool has_info = requires(Class & c, options_writer w) {
+            c.info(w);
+        };
+        constexpr bool has_build = requires(Class & c, rlx_graph * g) {
+            c.build(std::string_view(), g);
+        };
+        static_assert(
+            has_info || !requires { &Class::info; }, "expected status info(options_writer) const"
+        );
+        static_assert(
+            has_build || !requires { &Class::build; },
+            "expected status build(std::string_view graph, rlx_graph*) const"
+        );
+        if constexpr (has_info) t.info = info;
+        if constexpr (has_build) t.build = build;
         return t;
     }
 };
@@ -239,6 +250,31 @@ struct backend_thunks {
         });
     }
 
+    // A member of the right name and the wrong type would silently be no member.
+    static constexpr void check_optional() {
+        using args = const rlx_compile_args&;
+        static_assert(
+            requires(Device & d, args a) { d.measure(a); } || !requires { &Device::measure; },
+            "expected result<rlx_memory> measure(const rlx_compile_args&)"
+        );
+        static_assert(
+            requires(Device & d, program & p, options_writer w) { d.program_info(p, w); } ||
+                !requires { &Device::program_info; },
+            "expected status program_info(program&, options_writer)"
+        );
+        static_assert(
+            requires(Device & d, args a) { d.page_bytes(a, 1u); } ||
+                !requires { &Device::page_bytes; },
+            "expected result<std::uint64_t> page_bytes(const rlx_compile_args&, rlx_value)"
+        );
+        static_assert(
+            requires(Device & d, rlx_buffer * b) { d.copy(b, 0u, b, 0u, 0u); } ||
+                !requires { &Device::copy; },
+            "expected status copy(rlx_buffer*, std::uint64_t, rlx_buffer*, std::uint64_t, "
+            "std::uint64_t)"
+        );
+    }
+
     static constexpr rlx_backend_v1 make() {
         rlx_backend_v1 t{};
         t.hdr = {sizeof t, 1, 0};
@@ -254,6 +290,7 @@ struct backend_thunks {
         t.free = free;
         t.upload = upload;
         t.download = download;
+        check_optional();
         if constexpr (requires(Device & d, const rlx_compile_args& a) { d.measure(a); }) {
             t.measure = measure;
         }
