@@ -36,6 +36,38 @@ TEST_F(sdk_test, format_fills_holes_with_numbers_text_and_lists) {
     );
 }
 
+struct deep_format {
+    static constexpr sdk::format_info info{"deep", "tensors of 8, 9 and 65537 axes"};
+    std::vector<sdk::format_tensor> all;
+
+    static sdk::result<std::unique_ptr<deep_format>>
+    open(std::string_view, std::span<const std::byte>) {
+        auto made = std::make_unique<deep_format>();
+        for (const std::size_t rank : {8u, 9u, 65537u})
+            made->all.push_back({"t", RLX_F32, std::vector<std::int64_t>(rank, 1), 0, 4});
+        return made;
+    }
+
+    std::span<const sdk::format_tensor> tensors() const { return all; }
+};
+
+TEST_F(sdk_test, a_format_cannot_give_more_axes_than_there_are) {
+    const rlx_weight_format_v1& table = sdk::weight_format_table<sdk::format_list<deep_format>>;
+    const rlx_format_file in{sizeof in, 0, sdk::str("f"), {nullptr, 0}};
+    void* file = nullptr;
+    ASSERT_EQ(table.open(nullptr, 0, &in, &file), nullptr);
+    rlx_format_tensor t{};
+    t.size = sizeof t;
+    EXPECT_EQ(table.tensor(nullptr, file, 0, &t), nullptr);
+    EXPECT_EQ(t.rank, 8);
+    EXPECT_EQ(
+        text_of(table.tensor(nullptr, file, 1, &t)).message,
+        "tensor 1 't' has 9 axes, expected at most 8"
+    );
+    EXPECT_EQ(text_of(table.tensor(nullptr, file, 2, &t)).code, std::uint32_t{RLX_CORRUPT_DATA});
+    table.close(nullptr, file);
+}
+
 // This program holds the core without librlx.
 TEST_F(sdk_test, a_host_without_models_says_so) {
     auto m = sdk::hosted_model::open(sdk::sized<rlx_model_options>());

@@ -7,8 +7,8 @@
 //   graph_builder   view of the host's graph        valid during build()
 //   tensor, dim     a value of the graph, a number  plain ids, die with the graph
 //   kv_state        a cache slot of the graph       plain ids, die with the graph
-//   graph_reader    view of a finished graph        as long as compile's arguments; programs may
-//   keep it host_buffer     host memory of a backend        owned by whoever called alloc()
+//   graph_reader    view of a finished graph        as compile's arguments; programs may keep it
+//   host_buffer     host memory of a backend        owned by whoever called alloc()
 //   options_view    view of a host's key/value bag  valid during the call
 //   hosted_model    an opened model (rlx.models/1)  owned, move-only
 //   options         a bag of the plugin's own       owned, move-only

@@ -2,21 +2,23 @@
 // Weight formats ("rlx.weight_format/1") and tensor names ("rlx.tensor_names/1") of a plugin from
 // classes. Compiled into the plugin.
 //
-//   class toy {                                    // one opened file
+//   class toy { // one opened file
 //   public:
 //       static constexpr format_info info{"toy", "..."};
-//       static result<std::unique_ptr<toy>> open(std::string_view path, std::span<const std::byte>
-//       bytes); std::span<const format_tensor> tensors() const; status read(std::size_t tensor,
-//       std::uint64_t offset, std::span<std::byte> dst) const;  // optional
-//       std::optional<std::string_view> text(std::string_view name) const;                      //
-//       optional
+//       static result<std::unique_ptr<toy>>
+//       open(std::string_view path, std::span<const std::byte> bytes);
+//       std::span<const format_tensor> tensors() const;
+//       // optional: bytes that do not lie in the file
+//       status read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> dst) const;
+//       // optional: "config.json", "tokenizer.json"
+//       std::optional<std::string_view> text(std::string_view name) const;
 //   };
 //   struct my_plugin { using formats = format_list<toy>; };
 //
 //   struct acme {
 //       static constexpr format_info info{"acme", "..."};
-//       static std::span<const rlx_name_rule> rules(std::string_view architecture, std::string_view
-//       format);
+//       static std::span<const rlx_name_rule>
+//       rules(std::string_view architecture, std::string_view format);
 //   };
 //   struct my_plugin { using names = names_list<acme>; };
 //
@@ -143,12 +145,19 @@ struct format_thunks<format_list<Formats...>> {
         return guarded([&]() -> status {
             if (!file || !out) return null_argument("tensor");
             const format_tensor* t = RLX_TRY(at(file, index));
+            if (t->dims.size() > RLX_MAX_RANK)
+                return fail(
+                    RLX_CORRUPT_DATA,
+                    "tensor {} '{}' has {} axes, expected at most {}",
+                    index,
+                    t->name,
+                    t->dims.size(),
+                    RLX_MAX_RANK + 0
+                );
             rlx_format_tensor made{};
             made.dtype = t->dtype;
             made.rank = static_cast<std::uint16_t>(t->dims.size());
-            std::copy_n(
-                t->dims.begin(), std::min<std::size_t>(t->dims.size(), RLX_MAX_RANK), made.dim
-            );
+            std::copy(t->dims.begin(), t->dims.end(), made.dim);
             made.flags = t->offset ? RLX_FORMAT_IN_FILE : 0;
             made.offset = t->offset.value_or(0);
             made.n_bytes = t->n_bytes;

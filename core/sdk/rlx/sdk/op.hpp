@@ -2,10 +2,10 @@
 // Ops of a plugin ("rlx.op/1") from classes. Compiled into the plugin.
 //
 //   struct swirl {
-//       static constexpr op_info info{.name = "org.example.swirl", .description = "...",
-//       .min_inputs = 1, .max_inputs = 1}; static status infer(op_shapes& s) { s.give(0,
-//       s.in(0).dtype, s.dims(0)); return {}; } static status run(const op_tensors& t) { ...
-//       t.in<float>(0), t.out<float>(0) ... }
+//       static constexpr op_info info{.name = "org.example.swirl", .description = "..."};
+//       // by s.give(0, s.in(0).dtype, s.dims(0)), say
+//       static status infer(op_shapes& s);
+//       static status run(const op_tensors& t); // from t.in<float>(0) to t.out<float>(0)
 //   };
 //   struct my_plugin { using ops = op_list<swirl>; };
 //   RLX_PLUGIN(my_plugin)

@@ -4,18 +4,18 @@
 // C++20 standard library only, works with -fno-exceptions.
 //
 //   struct my_plugin {
-//       using family = my_family;    // offers "rlx.family/1", see family_table in
-//       rlx/sdk/table.hpp using backend = my_device;   // offers "rlx.backend/1", see backend_table
+//       using family = my_family;               // "rlx.family/1", see rlx/sdk/table.hpp
+//       using backend = my_device;              // "rlx.backend/1", see rlx/sdk/table.hpp
 //       using ops = op_list<my_op>;             // "rlx.op/1", see rlx/sdk/op.hpp
 //       using formats = format_list<my_format>; // "rlx.weight_format/1", see rlx/sdk/formats.hpp
 //       using names = names_list<my_names>;     // "rlx.tensor_names/1", see rlx/sdk/formats.hpp
 //       using commands = cli_list<my_command>;  // "rlx.cli/1", see rlx/sdk/cli.hpp
-//       status init();               // optional: runs once at load; an error refuses the load
-//       void quiesce() noexcept;     // optional: stop own threads at process exit
-//       const void* iface(std::string_view name, std::uint16_t min_minor) noexcept;  // optional:
-//       anything else static constexpr std::uint16_t min_minor = 0;  // optional: oldest host minor
-//       it works with
-//   };
+//       status init();           // runs once at load; an error refuses the load
+//       void quiesce() noexcept; // stop own threads at process exit
+//       // any other interface
+//       const void* iface(std::string_view name, std::uint16_t min_minor) noexcept;
+//       static constexpr std::uint16_t min_minor = 0; // oldest host minor it works with
+//   }; // every member is optional
 //   RLX_PLUGIN(my_plugin)
 //
 // The build defines RLX_PLUGIN_ID and RLX_PLUGIN_VERSION from the manifest (rlx_add_plugin does).

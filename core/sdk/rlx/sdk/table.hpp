@@ -323,8 +323,8 @@ inline constexpr rlx_family_v1 family_table = detail::family_thunks<Class>::make
 //   static std::uint32_t device_count();
 //   static status device_info(std::uint32_t index, options_writer);
 //   static result<std::unique_ptr<Device>> open(std::uint32_t index, options_view);
-//   status supports(const rlx_graph*, std::span<const std::uint32_t> nodes, std::span<std::uint8_t>
-//   verdict,
+//   status supports(const rlx_graph*, std::span<const std::uint32_t> nodes,
+//                   std::span<std::uint8_t> verdict,
 //                   std::span<rlx_str> reasons /* empty when nobody asks */);
 //   result<rlx_memory> measure(const rlx_compile_args&);                               optional
 //   result<std::unique_ptr<program>> compile(const rlx_compile_args&);
