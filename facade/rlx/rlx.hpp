@@ -5,8 +5,8 @@
 //   if (!runner) { ... runner.error().message ... }
 //   auto answer = (*runner)->generate("The capital of France is", {.max_tokens = 32});
 //
-//   auto reader =
-//   rlx::lm_runner::builder().weights("Qwen3-Embedding-0.6B").task(rlx::lm_task::embed).build();
+//   auto embedder = rlx::lm_runner::builder().weights("Qwen3-Embedding-0.6B");
+//   auto reader = embedder.task(rlx::lm_task::embed).build();
 //   auto vector = (*reader)->embed("a sentence");
 //
 // From C: rlx/rlx.h. Nothing here throws on bad input; a failure is an rlx::error with an RLX_*
@@ -146,7 +146,7 @@ public:
     // Compile profile (rlx/profile.hpp): "" = <family>.rlx.toml beside the weights if it is there,
     // "none" = the preset, else a file. compute() and kv() beat it.
     builder& profile(std::string choice);
-    builder& compute(std::string mode);             // "auto" | "f32"
+    builder& compute(std::string mode);             // "auto" | "f32" | "f16" | "bf16"
     builder& kv(std::string type);                  // "auto" | "f16" | "f32"
     builder& max_seq(std::int64_t tokens);          // 0 = min(context, 4096)
     builder& max_batch(std::int64_t tokens);        // tokens per step

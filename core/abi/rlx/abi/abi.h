@@ -22,11 +22,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
 #define RLX_ABI_MAJOR 1
-// 1 added: custom ops in "rlx.graph/1"; rlx.op/1, rlx.weight_format/1, rlx.tensor_names/1, rlx.cli/1, rlx.io/1.
+// 1 added: rlx.op/1, rlx.weight_format/1, rlx.tensor_names/1, rlx.cli/1, rlx.io/1, rlx.models/1; custom ops in rlx.graph/1;
+// create and destroy in rlx.options/1; the graphs "embed" and "encode"; the ops Pad, Snake, Modulate, LayerNorm, GroupNorm,
+// BatchMatMul, Attention, RaggedAttention, Conv, ConvTranspose, Custom.
 #define RLX_ABI_MINOR 1
-
 // First member of every table. size = bytes of the table as its provider knows it;
 // major.minor = the negotiated version of this interface, never the compile-time one.
 typedef struct rlx_hdr {
@@ -100,7 +100,7 @@ typedef struct rlx_host {
     void (*error_free)(rlx_error* e);
     void (*log)(void* ctx, uint32_t level, rlx_str component, rlx_str message);
     // A host service table by name ("rlx.weights/1", "rlx.graph/1", "rlx.options/1", "rlx.par/1",
-    // "rlx.io/1"), or NULL when absent or older than min_minor. Valid for the life of the process.
+    // "rlx.io/1", "rlx.models/1"), or NULL when absent or older than min_minor. Valid for the life of the process.
     const void* (*iface)(void* ctx, rlx_str name, uint16_t min_minor);
 } rlx_host;
 

@@ -34,7 +34,7 @@ typedef struct rlx_model_options {
     rlx_str family;   // fail unless the checkpoint belongs to this family ("qwen3")
     rlx_str device;   // "cpu" (default), "name", "name:index" or "auto"
     rlx_str tier;     // kernel tier to force ("avx2"); one the machine lacks is an error
-    rlx_str compute;  // "auto" (default: the fastest kernels) or "f32" (exact)
+    rlx_str compute;  // "auto" (default: the fastest kernels), "f32" (exact), "f16" or "bf16"
     rlx_str kv;       // element type of the cache: "auto" (default), "f16" or "f32"
     const rlx_str* plugin_dirs; // absolute directories, searched before all others
     uint64_t n_plugin_dirs;
