@@ -32,17 +32,21 @@ std::string joined(const std::vector<std::string>& list) {
 }
 
 // Ends the process, changes what belongs to all of it, starts others, or loads code past the host's
-// rules.
+// rules. Not std::terminate: a compiler may put calls of it into every noexcept function.
 constexpr const char* process_control[] = {
     "abort",
+    "__assert_fail",
+    "__assert_perror_fail",
     "exit",
     "_exit",
     "_Exit",
     "quick_exit",
     "raise",
     "kill",
+    "killpg",
     "tgkill",
     "pthread_kill",
+    "pthread_exit",
     "signal",
     "sigaction",
     "sigprocmask",

@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         broken{"manifest", "life", "its copy life.so.rlx.json differ"},
         broken{"exports", "exports", "exports 2 symbols (rlx_plugin_entry_v1, rlx_sample_extra)"},
-        broken{"imports", "imports", "imports abort"},
+        broken{"imports", "imports", "abort"},
         broken{"environment", "environment", "imports getenv"},
         broken{"printing", "printing", "imports puts"},
         broken{"libraries", "libraries", "looks for libraries in '/opt/somewhere'"},
@@ -129,6 +129,13 @@ TEST(plugin_check, drives_ops_formats_tensor_names_and_commands) {
         EXPECT_EQ(bad.exit_code, 1) << w.file;
         EXPECT_NE(bad.out.find(w.reason), std::string::npos) << bad.out;
     }
+}
+
+TEST(plugin_check, names_every_import_that_ends_the_process) {
+    const outcome bad = check({"--only", "imports", sample("imports")});
+    EXPECT_EQ(bad.exit_code, 1);
+    for (const char* name : {"abort", "killpg", "pthread_exit", "__assert_fail"})
+        EXPECT_NE(bad.out.find(name), std::string::npos) << name << " in " << bad.out;
 }
 
 // A new check without a broken sample is a check nobody has seen fail.

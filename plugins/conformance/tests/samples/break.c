@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-only */
 /* What is wrong with one sample: its name for sample.cpp, and what has to be in the file itself. */
+#undef NDEBUG
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +18,9 @@ void rlx_sample_work(void) {
     (void)never;
 #if defined(BREAK_imports)
     if (never) abort();
+    if (never) killpg(0, SIGKILL);
+    if (never) pthread_exit(NULL);
+    assert(!never);
 #elif defined(BREAK_environment)
     if (never) never = getenv("RLX_SAMPLE") != NULL;
 #elif defined(BREAK_printing)
