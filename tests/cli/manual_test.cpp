@@ -260,6 +260,7 @@ constexpr const char* zsh_offers = R"(
 
 TEST(zsh_completion, offers_commands_values_and_devices) {
     if (!there("zsh")) GTEST_SKIP() << "zsh is not installed";
+    if (!terminals_exist()) GTEST_SKIP() << "no pseudo-terminals here (/dev/pts)";
     const scratch s;
     s.file("_rlx-run", help({"--format", "zsh"}));
     const std::pair<const char*, const char*> cases[] = {

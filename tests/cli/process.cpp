@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <poll.h>
+#include <pty.h>
 #include <stdexcept>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +111,14 @@ outcome run(const std::vector<std::string>& argv, const run_options& options) {
     }
     close(in.read), close(out.write), close(err.write);
     return exchange(pid, options, in.write, out.read, err.read).finish();
+}
+
+bool terminals_exist() {
+    int master = -1, slave = -1;
+    if (openpty(&master, &slave, nullptr, nullptr, nullptr) != 0) return false;
+    close(master);
+    close(slave);
+    return true;
 }
 
 std::string program(const std::string& name) {

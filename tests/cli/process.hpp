@@ -30,6 +30,8 @@ std::string program(const std::string& name);
 std::string stories_model();
 // SmolLM2 as bootstrap.sh fetched it, empty when it is not there.
 std::string smollm2_model();
+// Whether programs can be given a terminal here; a root without /dev/pts has none.
+bool terminals_exist();
 // A fresh directory that the test may fill.
 std::string scratch_directory();
 
