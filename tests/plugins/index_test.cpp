@@ -30,18 +30,6 @@ protected:
         return text;
     }
 
-    // Puts new content into a file without changing anything the index looks at.
-    static void swap_unnoticed(const fs::path& target, std::string_view content) {
-        struct stat st {};
-
-        ASSERT_EQ(::stat(target.c_str(), &st), 0);
-        std::string bytes(content);
-        bytes.resize(static_cast<std::size_t>(st.st_size), ' ');
-        std::fstream(target, std::ios::in | std::ios::out | std::ios::binary) << bytes;
-        const timespec times[2] = {st.st_atim, st.st_mtim};
-        ASSERT_EQ(::utimensat(AT_FDCWD, target.c_str(), times, 0), 0);
-    }
-
     sandbox box;
     fs::path plugins;
     fs::path file;

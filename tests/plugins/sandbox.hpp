@@ -5,12 +5,14 @@
 #include "rlx/loader/loader.hpp"
 
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
@@ -78,6 +80,18 @@ inline std::string read_all(const fs::path& file) {
 
 inline void write_all(const fs::path& file, std::string_view text) {
     std::ofstream(file, std::ios::binary) << text;
+}
+
+// Puts new content into a file without changing anything the index looks at.
+inline void swap_unnoticed(const fs::path& target, std::string_view content) {
+    struct stat st {};
+
+    ASSERT_EQ(::stat(target.c_str(), &st), 0);
+    std::string bytes(content);
+    bytes.resize(static_cast<std::size_t>(st.st_size), ' ');
+    std::fstream(target, std::ios::in | std::ios::out | std::ios::binary) << bytes;
+    const timespec times[2] = {st.st_atim, st.st_mtim};
+    ASSERT_EQ(::utimensat(AT_FDCWD, target.c_str(), times, 0), 0);
 }
 
 // Replaces text of equal length in a plugin and its sidecar.

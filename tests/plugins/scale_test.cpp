@@ -6,6 +6,7 @@
 
 #include "process.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -76,11 +77,81 @@ TEST_F(scale, finds_one_of_five_hundred_plugins_cold_and_warm) {
     }
 }
 
-// What comes from the index equals what comes from the file.
+// One entry with a value of its own in every field, whatever that means for its kind.
+std::string full_manifest() {
+#if defined(__x86_64__)
+    const std::string arch = "x86_64", isa = "x86-64";
+#elif defined(__aarch64__)
+    const std::string arch = "aarch64", isa = "armv8-a";
+#else
+    const std::string arch = "riscv64", isa = "rv64gc";
+#endif
+    return R"({ "rlx_manifest": 1, "id": "org.example.full", "version": "4.5.6",
+        "abi": {"major": 1, "min_minor": 1}, "platform": {"os": "linux", "arch": ")" +
+           arch + R"(", "isa": [")" + isa + R"("]},
+        "requires": {"sonames": ["libc.so.6"], "interfaces": ["rlx.graph/1"]},
+        "provides": [ {"kind": "weight_format", "name": "full", "summary": "a summary", "task": "lm",
+            "interface": "an.interface/1", "priority": 77, "gguf_arches": ["g1", "g2"],
+            "hf_model_types": ["h"], "formats": ["f"], "required_meta": ["r1", "r2"],
+            "flag_groups": ["lm", "device"], "devices": ["cpu"], "extensions": [".full"],
+            "magic": ["46554c4c"], "arches": ["a"], "implements": "another", "more": [1, 2]} ] })";
+}
+
+void expect_equal(const rlx::provided& a, const rlx::provided& b) {
+    EXPECT_EQ(a.kind, b.kind);
+    EXPECT_EQ(a.name, b.name);
+    EXPECT_EQ(a.summary, b.summary);
+    EXPECT_EQ(a.task, b.task);
+    EXPECT_EQ(a.interface, b.interface);
+    EXPECT_EQ(a.priority, b.priority);
+    EXPECT_EQ(a.gguf_arches, b.gguf_arches);
+    EXPECT_EQ(a.hf_model_types, b.hf_model_types);
+    EXPECT_EQ(a.formats, b.formats);
+    EXPECT_EQ(a.required_meta, b.required_meta);
+    EXPECT_EQ(a.flag_groups, b.flag_groups);
+    EXPECT_EQ(a.devices, b.devices);
+    EXPECT_EQ(a.extensions, b.extensions);
+    EXPECT_EQ(a.magic, b.magic);
+    EXPECT_EQ(a.arches, b.arches);
+    EXPECT_EQ(a.implements, b.implements);
+    EXPECT_EQ(a.json, b.json);
+}
+
+// Every field differs from that of an empty manifest, else comparing it would show nothing.
+void expect_full(const rlx::manifest& m) {
+    const auto& [id, version, library, provides, major, minor, os, arch, isa, sonames, interfaces] =
+        m;
+    for (const std::size_t size :
+         {id.size(),
+          version.size(),
+          library.native().size(),
+          provides.size(),
+          os.size(),
+          arch.size(),
+          isa.size(),
+          sonames.size(),
+          interfaces.size()})
+        EXPECT_NE(size, 0u);
+    EXPECT_NE(major, 0);
+    EXPECT_NE(minor, 0);
+    ASSERT_EQ(provides.size(), 1u);
+    const auto& [kind, name, summary, task, interface, priority, gguf, hf, formats, meta, groups, devices, extensions, magics, arches, implements, json] =
+        provides[0];
+    for (const auto* text : {&kind, &name, &summary, &task, &interface, &implements, &json})
+        EXPECT_NE(*text, "");
+    for (const auto* list :
+         {&gguf, &hf, &formats, &meta, &groups, &devices, &extensions, &magics, &arches})
+        EXPECT_FALSE(list->empty());
+    EXPECT_EQ(priority, 77);
+}
+
+// What comes from the index equals what comes from the file, and it does come from the index.
 TEST_F(scale, index_holds_every_field_of_a_manifest) {
-    fill(3);
+    fill(2);
+    write_all(dir / "full.so", tiny_elf(full_manifest()));
     const fs::path toy = box.add("toy", "toy", dir);
     const auto cold = box.open(indexed());
+    swap_unnoticed(dir / "full.so", "garbage");
     const auto warm = box.open(indexed());
     ASSERT_EQ(cold->manifests().size(), 4u);
     ASSERT_EQ(warm->manifests().size(), 4u);
@@ -97,13 +168,13 @@ TEST_F(scale, index_holds_every_field_of_a_manifest) {
         EXPECT_EQ(a.sonames, b.sonames);
         EXPECT_EQ(a.interfaces, b.interfaces);
         ASSERT_EQ(a.provides.size(), b.provides.size());
-        for (std::size_t k = 0; k < a.provides.size(); k++) {
-            EXPECT_EQ(a.provides[k].json, b.provides[k].json);
-            EXPECT_EQ(a.provides[k].priority, b.provides[k].priority);
-            EXPECT_EQ(a.provides[k].gguf_arches, b.provides[k].gguf_arches);
-            EXPECT_EQ(a.provides[k].devices, b.provides[k].devices);
-        }
+        for (std::size_t k = 0; k < a.provides.size(); k++)
+            expect_equal(a.provides[k], b.provides[k]);
+        if (a.id == "org.example.full") expect_full(a);
     }
+    EXPECT_TRUE(std::ranges::any_of(warm->manifests(), [](const auto& m) {
+        return m.id == "org.example.full";
+    }));
 }
 
 TEST_F(scale, plugins_that_crash_or_hang_when_loaded_disturb_nobody_who_does_not_load_them) {
@@ -132,9 +203,9 @@ TEST_F(scale, plugin_that_hangs_when_loaded_ends_with_the_second_ctrl_c) {
     add_bad("load_hang", "hang", "org.rlx.test.hanger");
     const std::string model = rlx::test::stories_model();
     // The device asked for is the hanging plugin's: exactly this one is loaded.
-    std::string words =
-        "exec '" + rlx::test::program("rlx-run") + "' run --weights '" + model +
-        "' --device sample --prompt-ids 1,2 & pid=$!; sleep 1; kill -INT $pid; sleep 0.2; kill -INT $pid; wait $pid";
+    std::string words = "exec '" + rlx::test::program("rlx-run") + "' run --weights '" + model +
+                        "' --device sample --prompt-ids 1,2 & pid=$!; sleep 1; kill -INT $pid; "
+                        "sleep 0.2; kill -INT $pid; wait $pid";
     const auto begin = std::chrono::steady_clock::now();
     const outcome o =
         run({"/bin/bash", "-m", "-c", words},
