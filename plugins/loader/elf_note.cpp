@@ -162,6 +162,17 @@ std::string name_at(const std::string& names, std::uint64_t at) {
     return end == names.npos ? std::string() : names.substr(at, end - at);
 }
 
+// Entries other than DT_NEEDED that make the system's loader load a library.
+std::string_view extra_library(std::int64_t tag) {
+    switch (tag) {
+    case DT_AUXILIARY: return "DT_AUXILIARY";
+    case DT_FILTER: return "DT_FILTER";
+    case DT_AUDIT: return "DT_AUDIT";
+    case DT_DEPAUDIT: return "DT_DEPAUDIT";
+    default: return {};
+    }
+}
+
 } // namespace
 
 result<library_needs> read_library_needs(int fd, std::uint64_t file_size) {
@@ -172,6 +183,8 @@ result<library_needs> read_library_needs(int fd, std::uint64_t file_size) {
     const std::string names = RLX_TRY(read_names(fd, file_size, segments, entries));
     for (const auto& entry : entries) {
         const bool is_path = entry.d_tag == DT_RPATH || entry.d_tag == DT_RUNPATH;
+        if (const auto tag = extra_library(entry.d_tag); !tag.empty())
+            out.extra.push_back(fmt::format("{} {}", tag, name_at(names, entry.d_un.d_val)));
         if (entry.d_tag == DT_NEEDED) out.needed.push_back(name_at(names, entry.d_un.d_val));
         if (!is_path) continue;
         const std::string path = name_at(names, entry.d_un.d_val) + ":";

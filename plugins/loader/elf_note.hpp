@@ -21,6 +21,9 @@ result<std::string> read_manifest_note(int fd, std::uint64_t file_size);
 struct library_needs {
     std::vector<std::string> needed; // DT_NEEDED
     std::vector<std::string> search; // DT_RPATH and DT_RUNPATH, split at colons
+    // "DT_FILTER libz.so.1": what is loaded beyond what is needed, also DT_AUXILIARY, DT_AUDIT and
+    // DT_DEPAUDIT
+    std::vector<std::string> extra;
 };
 
 result<library_needs> read_library_needs(int fd, std::uint64_t file_size);

@@ -101,6 +101,64 @@ result<trusted_dir> open_trusted_dir(const std::filesystem::path& dir) {
 
 namespace {
 
+constexpr int max_links = 40;
+
+// Nobody else can change where the path leads, by another link or another directory on its way.
+result<void> check_way(const std::filesystem::path& path, int links = 0) {
+    if (links > max_links) return io_error(path.native(), ELOOP);
+    std::filesystem::path so_far;
+    for (const auto& part : path) {
+        so_far /= part;
+
+        struct stat st {};
+
+        if (::lstat(so_far.c_str(), &st) != 0) return io_error(so_far.native(), errno);
+        // The mode of a link means nothing.
+        if (S_ISLNK(st.st_mode)) st.st_mode &= ~static_cast<mode_t>(S_IWOTH | S_IWGRP);
+        const auto why = S_ISDIR(st.st_mode) ? distrust_parent(st) : distrust(st);
+        if (!why.empty()) return error{RLX_IO, fmt::format("{} {}", so_far.native(), why)};
+        if (!S_ISLNK(st.st_mode)) continue;
+        std::error_code code;
+        const auto target = std::filesystem::read_symlink(so_far, code);
+        if (code) return io_error(so_far.native(), code.value());
+        RLX_CHECK(check_way(so_far.parent_path() / target, links + 1));
+    }
+    return {};
+}
+
+// Names of subfolders that glibc prefers on some processors; below glibc-hwcaps it is any name, and
+// before glibc 2.37 the others nest in any order.
+bool is_for_processors(const std::filesystem::path& dir) {
+    constexpr std::string_view names[] = {
+        "glibc-hwcaps", "tls", "x86_64", "haswell", "xeon_phi", "avx512_1", "aarch64", "atomics"};
+    return dir.parent_path().filename() == names[0] ||
+           std::ranges::find(names, std::string_view(dir.filename().native())) != std::end(names);
+}
+
+constexpr int max_subfolders = 5; // in each other
+
+result<void> check_library_tree(const std::filesystem::path& dir, int depth) {
+    if (depth > max_subfolders) return io_error(dir.native(), ELOOP);
+    RLX_CHECK(check_way(dir));
+    std::error_code code, unknown;
+    const auto path = std::filesystem::canonical(dir, code);
+    if (code) return io_error("cannot open the directory", code.value());
+    RLX_TRY(open_trusted_dir(path));
+    std::filesystem::directory_iterator entries(path, code);
+    if (code) return io_error("cannot read the directory", code.value());
+    for (; entries != std::filesystem::directory_iterator(); entries.increment(code)) {
+        const auto& entry = entries->path();
+        const bool is_dir = std::filesystem::is_directory(entry, unknown);
+        if (!is_dir && entry.native().find(".so", path.native().size()) == std::string::npos)
+            continue;
+        if (is_dir && !is_for_processors(entry)) continue;
+        const auto done = is_dir ? check_library_tree(entry, depth + 1) : check_way(entry);
+        if (!done.ok() && done.error().code != RLX_NOT_FOUND) return done.error();
+    }
+    if (code) return io_error("cannot read the directory", code.value());
+    return {};
+}
+
 result<void> check_stat(const struct stat& st) {
     if (S_ISLNK(st.st_mode)) {
         return error{RLX_IO, "is a symbolic link; plugins must be regular files"};
@@ -111,6 +169,10 @@ result<void> check_stat(const struct stat& st) {
 }
 
 } // namespace
+
+result<void> check_library_folder(const std::filesystem::path& dir) {
+    return check_library_tree(dir, 0);
+}
 
 result<struct stat> check_file(const trusted_dir& dir, const std::string& name) {
     struct stat st {};

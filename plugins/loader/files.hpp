@@ -58,6 +58,12 @@ struct trusted_dir {
 // RLX_IO saying which directory is owned or writable by whom.
 result<trusted_dir> open_trusted_dir(const std::filesystem::path& dir);
 
+// A folder in which the system's loader itself will look for libraries: it and its subfolders for
+// particular processors are trusted directories, so is every one on the way to it (links are
+// followed by whoever opens the path again), and nobody else may write to a library in it. Errors
+// as above; ".." is followed.
+result<void> check_library_folder(const std::filesystem::path& dir);
+
 // Regular file, trusted owner, not writable by others; what is its status. No link is followed.
 result<struct stat> check_file(const trusted_dir& dir, const std::string& name);
 

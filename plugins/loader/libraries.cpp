@@ -14,7 +14,16 @@ namespace {
 
 constexpr int max_depth = 8; // of private libraries that need others
 
-result<void> check_search_paths(const library_needs& needs) {
+result<void> check_entries(const library_needs& needs) {
+    if (!needs.extra.empty()) {
+        return error{
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "it asks for {}: filters and auditors are not allowed; link it without -f, -F, "
+                "--audit and --depaudit",
+                needs.extra[0]
+            )};
+    }
     for (const auto& path : needs.search) {
         if (path == "$ORIGIN" || path == "${ORIGIN}") continue;
         return error{
@@ -86,8 +95,7 @@ result<void> load_one(const std::string& name, const trusted_dir& dir, int depth
 // A library of the system's, not one that happens to be loaded because another plugin ships it.
 result<void> check_foreign(const std::string& name) {
     const link_map* map = loaded_as(name);
-    if (!map) return check_library_path(name);
-    if (!std::string_view(map->l_name).starts_with("/proc/self/fd/")) return {};
+    if (!map || !std::string_view(map->l_name).starts_with("/proc/self/fd/")) return {};
     return error{
         RLX_NOT_FOUND,
         fmt::format(
@@ -97,7 +105,7 @@ result<void> check_foreign(const std::string& name) {
 
 result<void> load_needs(int fd, std::uint64_t size, const trusted_dir& dir, int depth) {
     const library_needs needs = RLX_TRY(read_library_needs(fd, size));
-    RLX_CHECK(check_search_paths(needs));
+    RLX_CHECK(check_entries(needs));
     if (depth > max_depth)
         return error{RLX_UNSUPPORTED, "its libraries need each other too deeply"};
     for (const auto& name : needs.needed) {
@@ -114,28 +122,33 @@ result<void> load_needs(int fd, std::uint64_t size, const trusted_dir& dir, int 
     return {};
 }
 
+result<void> check_library_entry(std::string_view folder) {
+    const auto wrong = [](std::string_view why) {
+        return error{RLX_INVALID_ARGUMENT, std::string(why)};
+    };
+    if (folder.empty()) return wrong("an empty entry is the working directory");
+    if (folder[0] != '/') return wrong("it is relative to the working directory");
+    if (folder.find('$') != folder.npos) return wrong("what it stands for is up to each library");
+    return check_library_folder(folder);
+}
+
 } // namespace
 
-result<void> check_library_path(const std::string& name) {
+result<void> check_library_path() {
     const auto list = env_string("LD_LIBRARY_PATH");
-    if (!list || loaded_as(name)) return {};
+    if (!list) return {};
     for (std::size_t at = 0, end; at <= list->size(); at = end + 1) {
         end = std::min(list->find_first_of(":;", at), list->size());
-        // An empty entry is the working directory.
-        const std::filesystem::path folder = end > at ? list->substr(at, end - at) : ".";
-        std::error_code code;
-        if (!std::filesystem::exists(folder / name, code)) continue;
-        auto dir = open_trusted_dir(folder);
-        auto file =
-            dir.ok() ? open_file(*dir, std::filesystem::canonical(folder / name, code).filename())
-                     : result<owned_fd>(dir.error());
-        if (file.ok()) return {}; // this one is taken
+        const auto folder = list->substr(at, end - at);
+        const auto done = check_library_entry(folder);
+        if (done.ok() || done.error().code == RLX_NOT_FOUND) continue;
         return error{
             RLX_UNSUPPORTED,
             fmt::format(
-                "LD_LIBRARY_PATH leads to {}, which it needs: {}",
-                (folder / name).native(),
-                file.error().message
+                "LD_LIBRARY_PATH holds '{}', so code of others could be loaded with it: {}; "
+                "make that a folder only you can change or take it out of LD_LIBRARY_PATH",
+                folder,
+                done.error().message
             )};
     }
     return {};

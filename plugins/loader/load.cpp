@@ -65,7 +65,6 @@ private:
 // Checked before the plugin itself, so that a missing library is reported by its own name.
 result<void> check_sonames(const manifest& m) {
     for (const auto& soname : m.sonames) {
-        RLX_CHECK(check_library_path(soname));
         if (::dlopen(soname.c_str(), RTLD_NOW | RTLD_LOCAL)) continue;
         const char* why = ::dlerror();
         return error{
@@ -190,6 +189,7 @@ result<plugin*> load_locked(registry& known, const manifest& m) {
     if (library.plugin) return library.plugin.get();
     if (!library.handle) {
         RLX_CHECK(check_unchanged(fd.get(), static_cast<std::uint64_t>(st.st_size), dir, m));
+        RLX_CHECK(check_library_path());
         RLX_CHECK(load_private_libraries(fd.get(), static_cast<std::uint64_t>(st.st_size), dir));
         RLX_CHECK(check_sonames(m));
         library.handle = RLX_TRY(map_library(fd, st, m));
