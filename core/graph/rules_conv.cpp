@@ -105,6 +105,11 @@ result<conv_numbers> read_conv(rule_context& c) {
     return k;
 }
 
+// From the first to the last tap of a spatial axis.
+result<dim> reach(rule_context& c, const conv_numbers& k, std::size_t axis) {
+    return c.dims.mul(k.dilation[axis], c.in(1).dims[2 + axis] - 1);
+}
+
 result<void> check_bias(rule_context& c, dim out) {
     if (!c.has(2)) return {};
     const std::string expected = fmt::format("a bias [{}]", out);
@@ -125,7 +130,7 @@ result<void> rule_conv(rule_context& c) {
     RLX_CHECK(check_bias(c, w.dims[0]));
     std::vector<dim> shape = {x.dims[0], w.dims[0]};
     for (std::size_t i = 0; i < k.n; i++) {
-        const dim span = k.dilation[i] * (w.dims[2 + i] - 1);
+        const dim span = RLX_TRY(reach(c, k, i));
         const dim padded = RLX_TRY(c.dims.add(x.dims[2 + i], k.lo[i] + k.hi[i]));
         const dim places = RLX_TRY(c.dims.sub(padded, span));
         shape.push_back(RLX_TRY(c.dims.apply(RLX_DIM_CEIL_DIV, places, k.stride[i])));
@@ -142,10 +147,10 @@ result<void> rule_conv_transpose(rule_context& c) {
     RLX_CHECK(check_bias(c, out));
     std::vector<dim> shape = {x.dims[0], out};
     for (std::size_t i = 0; i < k.n; i++) {
-        const dim span = k.dilation[i] * (w.dims[2 + i] - 1) + 1 + k.extra[i];
+        const dim span = RLX_TRY(c.dims.add(RLX_TRY(reach(c, k, i)), 1 + k.extra[i]));
         const dim spread = RLX_TRY(c.dims.mul(x.dims[2 + i], k.stride[i]));
-        const dim reach = RLX_TRY(c.dims.add(spread, span));
-        shape.push_back(RLX_TRY(c.dims.sub(reach, k.stride[i] + k.lo[i] + k.hi[i])));
+        const dim covered = RLX_TRY(c.dims.add(spread, span));
+        shape.push_back(RLX_TRY(c.dims.sub(covered, k.stride[i] + k.lo[i] + k.hi[i])));
         RLX_CHECK(c.extent(shape.back(), "the output"));
     }
     return c.give(RLX_F32, std::move(shape));

@@ -220,6 +220,12 @@ TEST(conv_rules, what_does_not_fit_is_named) {
     fails(conv(n, x, w, {{0}, {0}, {0}, {1}, 2}), "attribute stride holds 0");
     fails(conv(n, x, w, {{1, 1}, {0}, {0}, {1}, 2}), "2 entries for 1 spatial axes");
     fails(conv(n, x, w, {{1}, {-1}, {0}, {1}, 2}), "attribute pad_lo holds -1");
+    constexpr std::int64_t far = std::int64_t{1} << 31;
+    const rlx_value wide = n.weight("wide", RLX_F32, {8, 3, std::int64_t{1} << 34});
+    fails(conv(n, x, wide, {{1}, {0}, {0}, {far}, 2}), "overflow");
+    const rlx_value broad = n.weight("broad", RLX_F32, {6, 4, std::int64_t{1} << 34});
+    const std::vector<std::int64_t> apart{far};
+    fails(n.op(RLX_OP_ConvTranspose, {x, broad}, {{RLX_ATTR_dilation, apart}}), "overflow");
     fails(conv(n, x, n.weight("q", RLX_Q8_0, {8, 3, 32}), {{1}, {0}, {0}, {1}, 2}), "packed");
     fails(
         n.op(
