@@ -73,6 +73,14 @@ void round_to_bf16(std::uint16_t from, const char* src, std::uint64_t n, std::ui
     }
 }
 
+bool raised(const rlx_compile_args& a) {
+    return a.cancel && *a.cancel;
+}
+
+sdk::error cancelled() {
+    return sdk::fail(RLX_CANCELLED, "cancelled while loading weights");
+}
+
 rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) {
     const packed_weight& w = *p.weight;
     const std::uint64_t first =
@@ -115,7 +123,7 @@ void load_thread(load_state& s, std::uint32_t thread) {
     while (!s.stop.load(std::memory_order_relaxed)) {
         const std::size_t i = s.next.fetch_add(1);
         if (i >= s.pieces.size()) return;
-        if (a.cancel && *a.cancel) {
+        if (raised(a)) {
             s.stop.store(true);
             return;
         }
@@ -207,12 +215,23 @@ void gathered_rows::pack(
     mm_pack(mm, group, first, n, temp);
 }
 
+std::uint64_t weight_store::arranged_bytes() const {
+    std::uint64_t n = 0;
+    for (const arranged_weight& w : arranged_)
+        n += w.bytes();
+    return n;
+}
+
 // A whole tensor at a time is held as f32 beside what is packed already.
-sdk::status weight_store::load_arranged(const rlx_weights* checkpoint) {
+sdk::status weight_store::load_arranged(
+    const rlx_weights* checkpoint, const rlx_compile_args& args, std::uint64_t total
+) {
     const auto* api = sdk::service<rlx_weights_v1>();
     std::vector<float> values;
     rlx_str held{nullptr, 0};
-    for (arranged_weight& w : arranged_) {
+    std::uint64_t done = 0;
+    for (std::size_t i = 0; i < arranged_.size(); ++i) {
+        arranged_weight& w = arranged_[i];
         w.mm.data = memory_.data() + w.offset;
         const auto* source = static_cast<const float*>(w.constant.p);
         if (!source) {
@@ -231,7 +250,7 @@ sdk::status weight_store::load_arranged(const rlx_weights* checkpoint) {
         sdk::parallel([&](sdk::team) noexcept {
             rlx_error* e = sdk::guarded([&] {
                 std::vector<float> temp(static_cast<std::size_t>(step * w.rows.cols()));
-                for (std::int64_t u; (u = next.fetch_add(1)) < units;) {
+                for (std::int64_t u; !raised(args) && (u = next.fetch_add(1)) < units;) {
                     const std::int64_t first = u % per * step;
                     const std::int64_t n = std::min(step, w.mm.desc.rows - first);
                     w.rows.pack(w.mm, source, u / per, first, n, temp.data());
@@ -241,6 +260,16 @@ sdk::status weight_store::load_arranged(const rlx_weights* checkpoint) {
             if (e && !failed.compare_exchange_strong(none, e)) sdk::host()->error_free(e);
         });
         if (rlx_error* e = failed.load()) return sdk::from_wall(e);
+        if (raised(args)) return cancelled();
+        // The jobs of one convolution follow each other and share the tensor.
+        const bool last = i + 1 == arranged_.size() || arranged_[i + 1].root != w.root;
+        const bool again = std::any_of(packed_.begin(), packed_.end(), [&](const auto& p) {
+            return p.root == w.root;
+        });
+        if (last && !again && !w.constant.p && RLX_HAS(api, release))
+            api->release(checkpoint, w.name);
+        done += w.bytes();
+        if (args.progress) args.progress(args.progress_ctx, done, total);
     }
     return {};
 }
@@ -259,7 +288,6 @@ sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_
     for (const plain_weight& w : plain_) {
         RLX_CHECK(sdk::check(load_plain(*api, checkpoint, w, memory_.data() + w.offset)));
     }
-    RLX_CHECK(load_arranged(checkpoint));
     load_state s(packed_.size());
     s.api = api;
     s.checkpoint = checkpoint;
@@ -300,13 +328,15 @@ sdk::status weight_store::load(const rlx_weights* checkpoint, const rlx_compile_
         }
         ++index;
     }
+    s.done = arranged_bytes();
+    s.total += arranged_bytes();
+    RLX_CHECK(load_arranged(checkpoint, args, s.total));
     sdk::parallel([&](sdk::team t) noexcept {
         rlx_error* e = sdk::guarded([&] { load_thread(s, t.thread); });
         if (e) keep_error(s, e);
     });
     if (rlx_error* e = s.error.load()) return sdk::from_wall(e);
-    if (args.cancel && *args.cancel)
-        return sdk::fail(RLX_CANCELLED, "cancelled while loading weights");
+    if (raised(args)) return cancelled();
     if (args.progress) args.progress(args.progress_ctx, s.total, s.total);
     return {};
 }

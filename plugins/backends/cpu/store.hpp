@@ -42,7 +42,7 @@ struct packed_weight {
     const char* constant = nullptr; // source of a graph constant instead of a checkpoint tensor
     std::uint64_t offset = 0;
     rlx_value root = 0;
-    bool round = false;     // rows of the float type `from` are rounded to bf16 first
+    bool round = false; // rows of the float type `from` are rounded to bf16 first
     std::uint16_t from = 0;
 };
 
@@ -88,6 +88,11 @@ struct arranged_weight {
     std::int64_t last = 1;  // its innermost axis
     std::uint64_t offset = 0;
     rlx_value root = 0;
+
+    // Of the rows, unpacked.
+    std::uint64_t bytes() const {
+        return static_cast<std::uint64_t>(mm.desc.groups * mm.desc.rows * mm.desc.cols) * 4;
+    }
 };
 
 class weight_store {
@@ -106,7 +111,10 @@ public:
     sdk::status load(const rlx_weights* w, const rlx_compile_args& args);
 
 private:
-    sdk::status load_arranged(const rlx_weights* checkpoint);
+    // Bytes of what load_arranged packs, as progress counts them.
+    std::uint64_t arranged_bytes() const;
+    sdk::status
+    load_arranged(const rlx_weights* checkpoint, const rlx_compile_args& args, std::uint64_t total);
 
     std::deque<packed_weight> packed_;
     std::deque<arranged_weight> arranged_;

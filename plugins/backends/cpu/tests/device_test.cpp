@@ -116,3 +116,53 @@ TEST(device, a_wrong_mode_is_refused_when_compiling) {
     m.output("o", m.add(RLX_OP_Unary, {m.in("a", RLX_F32, {4})}, {{RLX_ATTR_kind, RLX_UNARY_NEG}}));
     EXPECT_NE(session(m, {"", true, "f32", "q4", 16}).error.find("kv 'q4'"), std::string::npos);
 }
+
+namespace {
+
+struct loading {
+    std::vector<std::uint64_t> done;
+    std::uint64_t total = 0;
+    std::uint32_t flag = 0;
+    bool stop = false; // raise the flag at the first report
+};
+
+void report(void* ctx, std::uint64_t done, std::uint64_t total) {
+    auto& l = *static_cast<loading*>(ctx);
+    l.done.push_back(done);
+    l.total = total;
+    if (l.stop) l.flag = 1;
+}
+
+// Its weight is loaded in two parts, one per output phase. The session's error.
+std::string load_transposed(memory_weights& w, loading& l) {
+    w.f32("up", {16, 32, 4}, std::vector<float>(std::size_t{16 * 32 * 4}, 0.5F));
+    net n(&w);
+    const rlx_value x = n.in("x", RLX_F32, {1, 16, 5}), up = n.weight("up", {16, 32, 4});
+    n.output("y", n.add(RLX_OP_ConvTranspose, {x, up}, {{RLX_ATTR_stride, std::vector<dim>{2}}}));
+    setup how;
+    how.cancel = &l.flag;
+    how.progress = report;
+    how.progress_ctx = &l;
+    const session s(n, how);
+    return s.error;
+}
+
+} // namespace
+
+TEST(device, weights_loaded_in_another_order_are_counted_and_released) {
+    memory_weights w;
+    loading l;
+    ASSERT_EQ(load_transposed(w, l), "");
+    EXPECT_EQ(l.done, (std::vector<std::uint64_t>{4096, 8192, 8192}));
+    EXPECT_EQ(l.total, 8192u);
+    EXPECT_EQ(w.tensors_by_name["up"].released, 1);
+}
+
+TEST(device, loading_weights_in_another_order_can_be_cancelled) {
+    memory_weights w;
+    loading l;
+    l.stop = true;
+    EXPECT_NE(load_transposed(w, l).find("cancelled"), std::string::npos);
+    EXPECT_EQ(l.done, (std::vector<std::uint64_t>{4096}));
+    EXPECT_EQ(w.tensors_by_name["up"].released, 0);
+}

@@ -258,6 +258,10 @@ struct setup {
     std::string kv = "f32";
     std::uint32_t page_tokens = 16;
     std::vector<std::uint16_t> refused = {}; // ops the backend shall not claim
+    // Of compile.
+    const volatile std::uint32_t* cancel = nullptr;
+    rlx_progress_fn progress = nullptr;
+    void* progress_ctx = nullptr;
 };
 
 // A finished graph compiled for one device. Failures to build are test failures; run() returns the
@@ -300,6 +304,9 @@ public:
         args_.nodes = nodes_.data();
         args_.n_nodes = nodes_.size();
         args_.options = compile_options_.handle();
+        args_.cancel = s.cancel;
+        args_.progress = s.progress;
+        args_.progress_ctx = s.progress_ctx;
         measured.size = sizeof measured;
         error = text(api_.measure(device_, &args_, &measured));
         if (error.empty()) error = text(api_.compile(device_, &args_, &program_));
