@@ -138,6 +138,13 @@ inline result<void> check_flags(std::uint32_t flags, std::uint32_t known, std::s
         )};
 }
 
+// So that a later version can give the word a meaning.
+inline result<void> check_reserved(std::uint32_t reserved, std::string_view name) {
+    if (reserved == 0) return {};
+    return error{
+        RLX_INVALID_ARGUMENT, fmt::format("{}: reserved is {}, expected 0", name, reserved)};
+}
+
 template <class T>
 result<std::span<const T>> read_array(const T* first, std::uint64_t n, std::string_view name) {
     if (n > 0 && !first) return missing(name);

@@ -76,6 +76,7 @@ result<lm_runner::builder> read_model_options(const rlx_model_options* given) {
         return error{
             RLX_INVALID_ARGUMENT,
             fmt::format("task is {}, expected RLX_MODEL_GENERATE or RLX_MODEL_EMBED", o.task)};
+    RLX_CHECK(check_reserved(o.reserved, "rlx_model_options"));
     b.task(o.task == RLX_MODEL_EMBED ? lm_task::embed : lm_task::generate);
     b.max_seq(RLX_TRY(not_negative(o.max_seq, "max_seq")));
     if (RLX_TRY(not_negative(o.max_batch, "max_batch")) > 0) b.max_batch(o.max_batch);

@@ -52,8 +52,11 @@ result<sample_options> read_sampling(const rlx_generate_options& o) {
     s.frequency_penalty = o.frequency_penalty;
     if (o.repetition_window != 0) s.repetition_window = o.repetition_window;
     s.seed = o.seed;
-    for (const rlx_logit_bias& b : RLX_TRY(read_array(o.logit_bias, o.n_logit_bias, "logit_bias")))
+    for (const rlx_logit_bias& b :
+         RLX_TRY(read_array(o.logit_bias, o.n_logit_bias, "logit_bias"))) {
+        RLX_CHECK(check_reserved(b.reserved, "rlx_logit_bias"));
         s.logit_bias.emplace_back(b.id, b.bias);
+    }
     return s;
 }
 
@@ -183,6 +186,7 @@ rlx_error* render(
 result<embed_options> read_embed(const rlx_embed_options* given) {
     const rlx_embed_options o = RLX_TRY(read_options(given, "rlx_embed_options"));
     RLX_CHECK(check_flags(o.flags, embed_flags, "rlx_embed_options"));
+    RLX_CHECK(check_reserved(o.reserved, "rlx_embed_options"));
     constexpr pooling kinds[] = {pooling::from_checkpoint, pooling::last, pooling::mean};
     if (o.pooling >= std::size(kinds))
         return error{

@@ -3,11 +3,34 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace rlx {
+namespace {
+
+// It is read on first use, which may be long after the caller named it. A pipe is as good as a
+// file.
+result<void> check_tokenizer_file(const std::filesystem::path& file) {
+    if (file.empty()) return {};
+    std::error_code ignored;
+    const auto status = std::filesystem::status(file, ignored);
+    const bool folder = std::filesystem::is_directory(status);
+    if (!folder && status.type() != std::filesystem::file_type::not_found) return {};
+    return error{
+        RLX_NOT_FOUND,
+        fmt::format(
+            "tokenizer {}: {}, expected a tokenizer.json",
+            file.string(),
+            folder ? "a folder" : "no such file"
+        )};
+}
+
+} // namespace
 
 result<std::unique_ptr<checkpoint>> checkpoint::open(
     const std::filesystem::path& path, const open_options& options, std::string tokenizer_file
 ) {
+    RLX_CHECK(check_tokenizer_file(tokenizer_file));
     std::unique_ptr<checkpoint> out(new checkpoint);
     out->weights_ = RLX_TRY(weights::open(path, options));
     out->tokenizer_file_ = std::move(tokenizer_file);

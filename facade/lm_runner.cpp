@@ -223,8 +223,9 @@ result<generate_result> lm_runner::generate(
     bool keep_cache
 ) {
     generate_options full = options;
+    // A checkpoint may name an end that its own vocabulary lacks; nothing can produce it.
     for (const std::int32_t id : state_->files->stop_ids())
-        if (std::ranges::find(full.stop_ids, id) == full.stop_ids.end())
+        if (id < vocab_size() && std::ranges::find(full.stop_ids, id) == full.stop_ids.end())
             full.stop_ids.push_back(id);
     std::unique_ptr<stream_decoder> decoder;
     auto stream = state_->files->stream();

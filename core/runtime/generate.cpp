@@ -162,6 +162,17 @@ result<generate_result> generation::run(std::span<const std::int32_t> prompt) {
     return std::move(out_);
 }
 
+result<void> check_stop_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size) {
+    for (const std::int32_t id : ids)
+        if (id < 0 || id >= vocab_size)
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format(
+                    "stop_ids has id {}, the vocabulary has ids 0 to {}", id, vocab_size - 1
+                )};
+    return {};
+}
+
 result<void> check_prompt(const lm_model& model, std::span<const std::int32_t> prompt) {
     if (model.graph() != RLX_GRAPH_LM)
         return error{
@@ -199,6 +210,7 @@ result<generate_result> generate(
         return error{
             RLX_INVALID_ARGUMENT,
             "stop texts need a tokenizer, and the model has none; use stop ids"};
+    RLX_CHECK(check_stop_ids(options.stop_ids, model.vocab_size()));
     sampler chooser = RLX_TRY(sampler::make(options.sample, model.vocab_size()));
     if (!session.sequence) {
         session.tokens.clear();

@@ -17,7 +17,7 @@ error bad_option(std::string_view name, double value, std::string_view expected)
     return {RLX_INVALID_ARGUMENT, fmt::format("{} is {}, expected {}", name, value, expected)};
 }
 
-result<void> check_options(const sample_options& o) {
+result<void> check_options(const sample_options& o, std::int64_t vocab_size) {
     const std::pair<std::string_view, double> numbers[] = {
         {"temperature", o.temperature},
         {"top_p", o.top_p},
@@ -29,17 +29,26 @@ result<void> check_options(const sample_options& o) {
         if (!std::isfinite(value)) return bad_option(name, value, "a finite number");
     if (o.repetition_penalty <= 0)
         return bad_option("repetition_penalty", o.repetition_penalty, "more than 0");
-    if (o.top_p < 0) return bad_option("top_p", o.top_p, "0 or more");
+    if (o.temperature < 0) return bad_option("temperature", o.temperature, "0 or more");
+    if (o.top_p < 0 || o.top_p > 1) return bad_option("top_p", o.top_p, "0 to 1");
+    if (o.min_p < 0 || o.min_p > 1) return bad_option("min_p", o.min_p, "0 to 1");
     if (o.top_k < 0) return bad_option("top_k", static_cast<double>(o.top_k), "0 or more");
     if (o.repetition_window < 0 || o.repetition_window > (std::int64_t{1} << 24))
         return bad_option(
             "repetition_window", static_cast<double>(o.repetition_window), "0 to 16777216"
         );
-    for (const auto& [id, bias] : o.logit_bias)
+    for (const auto& [id, bias] : o.logit_bias) {
+        if (id < 0 || id >= vocab_size)
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format(
+                    "logit_bias has id {}, the vocabulary has ids 0 to {}", id, vocab_size - 1
+                )};
         if (std::isnan(bias) || bias == std::numeric_limits<double>::infinity())
             return bad_option(
                 fmt::format("logit_bias of token {}", id), bias, "a number below +inf"
             );
+    }
     return {};
 }
 
@@ -115,9 +124,9 @@ sampler::sampler(const sample_options& options, std::int64_t vocab_size)
 }
 
 result<sampler> sampler::make(const sample_options& options, std::int64_t vocab_size) {
-    RLX_CHECK(check_options(options));
     if (vocab_size <= 0)
         return error{RLX_INVALID_ARGUMENT, fmt::format("vocabulary of {} tokens", vocab_size)};
+    RLX_CHECK(check_options(options, vocab_size));
     return sampler(options, vocab_size);
 }
 
@@ -136,7 +145,7 @@ void sampler::accept(std::int32_t id) {
 
 bool sampler::truncates() const {
     return (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < vocab_) ||
-           options_.top_p < 1 || (options_.min_p > 0 && options_.min_p <= 1);
+           options_.top_p < 1 || options_.min_p > 0;
 }
 
 bool sampler::adjusts() const {
@@ -148,8 +157,7 @@ bool sampler::adjusts() const {
 void sampler::adjust(std::span<const float> logits) {
     adjusted_.assign(logits.begin(), logits.end());
     for (const auto& [id, bias] : options_.logit_bias)
-        if (id >= 0 && static_cast<std::size_t>(id) < vocab_)
-            adjusted_[static_cast<std::size_t>(id)] += static_cast<float>(bias);
+        adjusted_[static_cast<std::size_t>(id)] += static_cast<float>(bias);
     // counts_ is negated while a token is done, so each is adjusted once however often it occurs.
     for (const std::int32_t id : window_) {
         std::int32_t& count = counts_[static_cast<std::size_t>(id)];
@@ -200,7 +208,7 @@ void sampler::select_best(std::span<const float> logits, std::size_t n) {
 std::size_t sampler::truncate(std::span<const float> logits, float best) {
     const bool by_k = options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < vocab_;
     const bool by_p = options_.top_p < 1;
-    const bool by_min = options_.min_p > 0 && options_.min_p <= 1;
+    const bool by_min = options_.min_p > 0;
     const auto p_of = [best](float x) { return static_cast<double>(std::exp(x - best)); };
     double total = 0;
     std::size_t n =

@@ -22,8 +22,8 @@ RLX_API result<const text_library*> text_services();
 // [one thread per checkpoint]
 class RLX_API checkpoint {
 public:
-    // tokenizer_file forces a tokenizer.json. Nothing of the text side is read before it is asked
-    // for.
+    // tokenizer_file forces a tokenizer.json; one that is not there is RLX_NOT_FOUND. Nothing of
+    // the text side is read before it is asked for.
     static result<std::unique_ptr<checkpoint>> open(
         const std::filesystem::path& path,
         const open_options& options = {},

@@ -100,8 +100,8 @@ RLX_C_API void rlx_free(void* memory);
 // that an allocation failed or the plan was over the limit, RLX_CANCELLED that you said so. RLX_OK for NULL.
 RLX_C_API uint32_t rlx_error_code(const rlx_error* error);
 
-// One line that says what, where, what was expected and what to do; lower case, no full stop, NUL-terminated.
-// Borrowed until the error is freed. "" for NULL; never NULL.
+// What, where, what was expected and what to do; lower case, no full stop, NUL-terminated. Mostly one
+// line; a message that lists files has a line for each. Borrowed until the error is freed. "" for NULL; never NULL.
 RLX_C_API const char* rlx_error_message(const rlx_error* error);
 
 // NULL is fine.
@@ -159,8 +159,8 @@ static inline void rlx_note_init(rlx_note* note) {
 // call only, but options->cancel is watched for the model's whole life and must outlive it. options->weights is
 // required; a path is relative to the working directory. options->progress is called on this thread.
 //   *model  the new model, yours to rlx_model_close()
-// RLX_NOT_FOUND: no such file. RLX_UNSUPPORTED: no plugin for this checkpoint, a kernel tier this machine lacks, or a
-// known device that is not here. RLX_INVALID_ARGUMENT: an option out of range, an unknown tier, or an unknown device:
+// RLX_NOT_FOUND: no such file: weights, config or tokenizer. RLX_UNSUPPORTED: no plugin for this checkpoint, a kernel tier this machine lacks, or a
+// known device that is not here. RLX_INVALID_ARGUMENT: an option out of range, `reserved` not 0, an unknown tier, or an unknown device:
 // the message lists those there are and why others are not. RLX_CORRUPT_DATA, RLX_MISSING_METADATA: the file, the key
 // and what was expected.
 // RLX_OUT_OF_MEMORY: the plan is larger than max_memory or the machine; the message says which max_seq would fit.
@@ -237,8 +237,8 @@ static inline void rlx_generate_result_init(rlx_generate_result* result) {
 //   on_token  called for every token with the text that is complete by then; nonzero ends the answer. May be NULL.
 //   result    may be NULL. result->text and result->tokens are yours to rlx_free(); both are there on success.
 // Being cancelled, by the flag or the callback, is a success: see result->finish_reason.
-// RLX_INVALID_ARGUMENT: an empty prompt, one longer than max_seq, an option out of range, a model that was opened to
-// embed; the message has the numbers. RLX_INTERNAL, RLX_DEVICE_LOST: computing failed.
+// RLX_INVALID_ARGUMENT: an empty prompt, one longer than max_seq, an option out of range (rlx/abi/models.h), an id in
+// stop_ids or logit_bias outside the vocabulary, a model that was opened to embed; the message has the numbers. RLX_INTERNAL, RLX_DEVICE_LOST: computing failed.
 RLX_C_API rlx_error* rlx_model_generate(
     rlx_model* model, rlx_str prompt, const rlx_generate_options* options,
     rlx_token_fn on_token, void* ctx, rlx_generate_result* result
@@ -280,7 +280,7 @@ static inline void rlx_embed_result_init(rlx_embed_result* result) {
 // have been opened with task RLX_MODEL_EMBED. The text is tokenised with the checkpoint's special tokens. `options`
 // may be NULL: the checkpoint's pooling, scaled, nothing cut off.
 //   result->values  hidden_size floats, yours to rlx_free()
-// RLX_INVALID_ARGUMENT: no tokens, an unknown pooling, a model opened to generate, or a text of more than max_seq tokens
+// RLX_INVALID_ARGUMENT: no tokens, an unknown pooling, `reserved` not 0, a model opened to generate, or a text of more than max_seq tokens
 // unless RLX_EMBED_TRUNCATE; that keeps the first ones and the special tokens around them. RLX_UNSUPPORTED: the
 // checkpoint asks for a pooling that is neither last nor mean, and the options do not choose one.
 RLX_C_API rlx_error* rlx_model_embed(

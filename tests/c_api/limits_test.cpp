@@ -289,6 +289,7 @@ TEST(c_api_limits, model_options_out_of_range_name_themselves) {
         {[](auto& o) { o.compute = rlx_cstr("f8"); }, "compute is 'f8'"},
         {[](auto& o) { o.kv = rlx_cstr("f8"); }, "kv is 'f8'"},
         {[](auto& o) { o.threads = 1u << 30; }, "threads"},
+        {[](auto& o) { o.reserved = 7; }, "rlx_model_options: reserved is 7, expected 0"},
         {[](auto& o) { o.plugin_dirs = nullptr, o.n_plugin_dirs = 1; }, "plugin_dirs is NULL"}};
     for (const auto& [change, says] : wrong) {
         rlx_model_options o = story_options();
@@ -302,6 +303,14 @@ TEST(c_api_limits, model_options_out_of_range_name_themselves) {
     rlx_model* model = nullptr;
     EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "/nowhere/model.gguf");
     o = story_options();
+    o.config = rlx_cstr("/nowhere/config.json");
+    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "/nowhere/config.json");
+    o = story_options();
+    o.tokenizer = rlx_cstr("/nowhere/tokenizer.json");
+    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "/nowhere/tokenizer.json: no such");
+    o.tokenizer = rlx_cstr("/");
+    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "tokenizer /: a folder");
+    o = story_options();
     o.tier = rlx_cstr("avx9000");
     EXPECT_FAILS(rlx_model_open(&o, &model), RLX_INVALID_ARGUMENT, "avx9000");
     o = story_options();
@@ -311,17 +320,28 @@ TEST(c_api_limits, model_options_out_of_range_name_themselves) {
 
 TEST(c_api_limits, generate_options_out_of_range_name_themselves) {
     static const rlx_str empty_stop[] = {{"", 0}};
+    static const std::int32_t below = -1, above = 5000;
+    static const rlx_logit_bias foreign = {5000, 0, 1}, marked = {1, 7, 1};
     const std::pair<std::function<void(rlx_generate_options&)>, const char*> wrong[] = {
         {[](auto& o) { o.flags = 1u << 30; }, "flags"},
         {[](auto& o) { o.max_tokens = -1; }, "max_tokens is -1"},
         {[](auto& o) { o.temperature = 0.0 / 0.0; }, "temperature"},
+        {[](auto& o) { o.temperature = -1; }, "temperature is -1, expected 0 or more"},
         {[](auto& o) { o.top_k = -1; }, "top_k"},
-        {[](auto& o) { o.top_p = -1; }, "top_p"},
+        {[](auto& o) { o.top_p = -1; }, "top_p is -1, expected 0 to 1"},
+        {[](auto& o) { o.top_p = 1.5; }, "top_p is 1.5, expected 0 to 1"},
+        {[](auto& o) { o.min_p = -1; }, "min_p is -1, expected 0 to 1"},
+        {[](auto& o) { o.min_p = 1.5; }, "min_p is 1.5, expected 0 to 1"},
         {[](auto& o) { o.repetition_penalty = -1; }, "repetition_penalty"},
         {[](auto& o) { o.repetition_window = -1; }, "repetition_window"},
         {[](auto& o) { o.n_stop = 1; }, "stop is NULL"},
         {[](auto& o) { o.stop = empty_stop, o.n_stop = 1; }, "a text is empty"},
         {[](auto& o) { o.n_stop_ids = 1; }, "stop_ids is NULL"},
+        {[](auto& o) { o.stop_ids = &below, o.n_stop_ids = 1; }, "stop_ids has id -1"},
+        {[](auto& o) { o.stop_ids = &above, o.n_stop_ids = 1; }, "stop_ids has id 5000"},
+        {[](auto& o) { o.logit_bias = &foreign, o.n_logit_bias = 1; }, "logit_bias has id 5000"},
+        {[](auto& o) { o.logit_bias = &marked, o.n_logit_bias = 1; },
+         "rlx_logit_bias: reserved is 7"},
         {[](auto& o) { o.n_logit_bias = UINT64_MAX; }, "logit_bias is NULL"}};
     for (const auto& [change, says] : wrong) {
         auto o = sized<rlx_generate_options>();
@@ -369,6 +389,11 @@ TEST(c_api_limits, other_arguments_out_of_range_name_themselves) {
         rlx_model_tokenize(story(), hello, 1u << 31, &ids, &n), RLX_INVALID_ARGUMENT, "flags"
     );
     EXPECT_FAILS(rlx_model_embed(e, hello, &how, &vector), RLX_INVALID_ARGUMENT, "pooling is 9");
+    how.pooling = 0;
+    how.reserved = 7;
+    EXPECT_FAILS(
+        rlx_model_embed(e, hello, &how, &vector), RLX_INVALID_ARGUMENT, "reserved is 7, expected 0"
+    );
     EXPECT_FAILS(
         rlx_model_render_chat(story(), &fine, 1, &chat, &text, &n), RLX_INVALID_ARGUMENT, "flags"
     );

@@ -214,6 +214,11 @@ TEST(generate, bad_requests_are_errors) {
         generate(*m.model, nullptr, ids{0}, {.stop = {"x"}}).error().code, RLX_INVALID_ARGUMENT
     );
     EXPECT_EQ(
+        generate(*m.model, nullptr, ids{0}, {.stop_ids = {31, 32}}).error().message,
+        "stop_ids has id 32, the vocabulary has ids 0 to 31"
+    );
+    EXPECT_FALSE(generate(*m.model, nullptr, ids{0}, {.stop_ids = {-1}}));
+    EXPECT_EQ(
         generate(*m.model, nullptr, ids{0}, {.sample = {.top_p = -1}}).error().code,
         RLX_INVALID_ARGUMENT
     );

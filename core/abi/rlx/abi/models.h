@@ -124,7 +124,7 @@ enum {
 };
 
 typedef struct rlx_logit_bias {
-    int32_t id;
+    int32_t id; // of the vocabulary
     uint32_t reserved; // 0
     double bias;       // added to the logit; -INFINITY bans the token
 } rlx_logit_bias;
@@ -134,18 +134,18 @@ typedef struct rlx_generate_options {
     uint32_t size;      // sizeof(rlx_generate_options)
     uint32_t flags;     // RLX_GENERATE_*
     int64_t max_tokens; // of the answer; 0: until a stop or max_seq
-    double temperature; // 0: always the best token
-    int64_t top_k;      // keep the k best; 0: all
-    double top_p;       // keep the best until their probability reaches this; 0: all
-    double min_p;       // keep those with p >= min_p * best p; 0: all
-    double repetition_penalty; // 0 or 1: none
+    double temperature; // 0 or more; 0: always the best token
+    int64_t top_k;      // 0 or more: keep the k best; 0: all
+    double top_p;       // 0 to 1: keep the best until their probability reaches this; 0: all
+    double min_p;       // 0 to 1: keep those with p >= min_p * best p; 0: all
+    double repetition_penalty; // 0 or more; 0 or 1: none
     double presence_penalty;
     double frequency_penalty;
     int64_t repetition_window; // tokens the penalties look back; 0: 64
     uint64_t seed;             // the same seed, prompt and options give the same answer
     const rlx_str* stop;       // texts that end the answer; they are not part of it
     uint64_t n_stop;
-    const int32_t* stop_ids;   // tokens that end it, besides the model's own
+    const int32_t* stop_ids;   // tokens of the vocabulary that end it, besides the model's own
     uint64_t n_stop_ids;
     const rlx_logit_bias* logit_bias;
     uint64_t n_logit_bias;

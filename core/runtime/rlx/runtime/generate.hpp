@@ -17,7 +17,7 @@ struct generate_options {
     std::int64_t max_tokens = -1;       // new tokens; < 0: until a stop or max_seq; 0: prefill only
     std::vector<std::string> stop = {}; // texts that end the answer; they are not part of it
     std::vector<std::int32_t> stop_ids =
-        {};                  // tokens that end it; they are in `tokens`, not in `text`
+        {};                  // of the vocabulary; they end it and are in `tokens`, not in `text`
     bool ignore_eos = false; // stop_ids do not end it
     const std::atomic<std::uint32_t>* cancel = nullptr; // nonzero ends it with what is there
     std::function<void(std::int64_t done, std::int64_t total)> prefill_progress = {}; // tokens

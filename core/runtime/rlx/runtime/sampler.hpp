@@ -15,19 +15,20 @@ namespace rlx {
 
 // The chain, in order: logit_bias, penalties, top_k, top_p, min_p, temperature, draw. Truncation
 // comes before temperature, so the candidates do not depend on it; a hot temperature cannot readmit
-// the tail. Everything that orders tokens does so by (logit descending, id ascending).
+// the tail. Everything that orders tokens does so by (logit descending, id ascending). What is out
+// of its range is refused, never clipped.
 struct sample_options {
-    double temperature = 0; // <= 0: the best token, no randomness
+    double temperature = 0; // 0 or more; 0: the best token, no randomness
     std::int64_t top_k = 0; // keep the k best; 0 or >= vocabulary: off
-    double top_p = 1; // keep the best until their probability reaches p (at least one); >= 1: off
-    double min_p = 0; // keep p >= min_p * best p; outside (0, 1]: off
+    double top_p = 1; // 0 to 1: keep the best until their probability reaches p (at least one)
+    double min_p = 0; // 0 to 1: keep p >= min_p * best p; 0: off
     double repetition_penalty = 1; // logit / penalty when positive, * penalty when negative; 1: off
     double presence_penalty = 0;   // subtracted once from every token seen in the window
     double frequency_penalty = 0;  // subtracted once per occurrence in the window
     std::int64_t repetition_window = 64; // tokens, prompt and answer; 0: penalties off
     std::uint64_t seed = 0;
-    std::vector<std::pair<std::int32_t, double>>
-        logit_bias = {}; // added first; -inf bans; foreign ids are ignored
+    std::vector<std::pair<std::int32_t, double>> logit_bias =
+        {}; // id of the vocabulary, added first; -inf bans
 };
 
 // Philox4x32-10 (Salmon et al., SC 2011): block number `index` of the stream `seed`.
