@@ -188,6 +188,9 @@ result<owned_fd> open_file(const trusted_dir& dir, const std::string& name) {
     // O_NONBLOCK: a FIFO must not hang the search.
     const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
     owned_fd fd(::openat(dir.fd.get(), name.c_str(), flags));
+    // It stays open for the life of the process: never in the place of a closed standard stream.
+    if (fd.get() >= 0 && fd.get() <= STDERR_FILENO)
+        fd = owned_fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
     if (fd.get() < 0) {
         if (errno == ELOOP)
             return error{RLX_IO, "is a symbolic link; plugins must be regular files"};

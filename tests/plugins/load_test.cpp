@@ -6,7 +6,9 @@
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
 
+#include <fcntl.h>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -131,6 +133,20 @@ TEST_F(load, of_c_plugin_works_and_its_interfaces_are_checked) {
     // One that answers with less than was asked for.
     EXPECT_TRUE((*p)->iface("test.old/1").ok());
     EXPECT_EQ((*p)->iface("test.old/1", 3).error().code, std::uint32_t{RLX_VERSION_MISMATCH});
+}
+
+TEST_F(load, never_takes_the_place_of_a_closed_standard_stream) {
+    box.add("toy");
+    const auto child = [&] {
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+            close(fd);
+        const auto catalog = box.open();
+        bool good = catalog->load(catalog->manifests()[0]).ok();
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+            good &= fcntl(fd, F_GETFD) == -1;
+        _exit(good ? 0 : 1);
+    };
+    EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(load, refuses_a_library_without_entry) {
