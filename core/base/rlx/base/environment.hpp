@@ -45,9 +45,8 @@ inline constexpr env_var env_vars[] = {
     {"LD_LIBRARY_PATH",
      env_type::path_list,
      "",
-     "the system's loader looks here for libraries; a plugin that would get one from a folder "
-     "others "
-     "may write to is refused",
+     "the system's loader looks here for libraries; no plugin is loaded while a folder here is one "
+     "that others may write to",
      true},
     {"RLX_LOG", env_type::string, "warn", "log level: error, warn, info, debug", false},
     {"RLX_CACHE_DIR",
