@@ -2,7 +2,6 @@
 #include "golden.hpp"
 
 #include "rlx/formats/safetensors.hpp"
-#include "tier.hpp"
 
 #include <cmath>
 #include <fstream>
@@ -58,17 +57,6 @@ double error_of(const std::vector<float>& got, const std::vector<float>& want) {
         top = std::max(top, std::abs(static_cast<double>(want[i])));
     }
     return worst / top;
-}
-
-void tier_test::SetUp() {
-    char missing[160];
-    for (int i = 0; i < cpu::n_tiers; ++i) {
-        const auto t = static_cast<cpu::tier>(i);
-        if (std::string(GetParam()) != cpu::tier_name(t)) continue;
-        if (cpu::tier_missing(cpu::detect_features(), t, missing, sizeof missing))
-            GTEST_SKIP() << "this processor lacks " << missing;
-    }
-    (void)set_threads(3);
 }
 
 } // namespace rlx::block_test

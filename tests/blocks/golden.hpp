@@ -27,12 +27,6 @@ const golden_file& golden(const std::string& name);
 // Largest difference over the largest expected value; infinity for NaN and for other sizes.
 double error_of(const std::vector<float>& got, const std::vector<float>& want);
 
-// A tier of the cpu backend; skips where the machine lacks it. Three threads.
-class tier_test : public testing::TestWithParam<const char*> {
-protected:
-    void SetUp() override;
-
-    void TearDown() override { (void)set_threads(2); }
-};
+using cpu_test::tier_test;
 
 } // namespace rlx::block_test

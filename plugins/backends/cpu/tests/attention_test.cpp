@@ -3,7 +3,6 @@
 // over scattered pages of many sizes, grouped heads, windows, softcap, f16 pages, long contexts
 // that are split between threads.
 #include "net.hpp"
-#include "tier.hpp"
 
 #include <algorithm>
 
@@ -25,21 +24,7 @@ struct sequence {
     dim fed = 0;
 };
 
-class attention : public testing::TestWithParam<const char*> {
-protected:
-    void SetUp() override {
-        char missing[160];
-        for (int i = 0; i < cpu::n_tiers; ++i) {
-            const auto t = static_cast<cpu::tier>(i);
-            if (std::string(GetParam()) != cpu::tier_name(t)) continue;
-            if (cpu::tier_missing(cpu::detect_features(), t, missing, sizeof missing))
-                GTEST_SKIP() << "this processor lacks " << missing;
-        }
-        (void)set_threads(3);
-    }
-
-    void TearDown() override { (void)set_threads(2); }
-};
+class attention : public tier_test {};
 
 // One layer of attention with its cache; feed() returns the worst error of a batch.
 class layer {

@@ -232,16 +232,10 @@ std::vector<float> slice(const std::vector<float>& v, std::size_t row, std::size
         v.begin() + static_cast<std::ptrdiff_t>((row + 1) * width)};
 }
 
-class lm : public testing::TestWithParam<const char*> {
+class lm : public tier_test {
 protected:
     void SetUp() override {
-        char missing[160];
-        for (int i = 0; i < cpu::n_tiers; ++i) {
-            const auto t = static_cast<cpu::tier>(i);
-            if (std::string(GetParam()) != cpu::tier_name(t)) continue;
-            if (cpu::tier_missing(cpu::detect_features(), t, missing, sizeof missing))
-                GTEST_SKIP() << "this processor lacks " << missing;
-        }
+        tier_test::SetUp();
         (void)set_threads(2);
     }
 

@@ -9,6 +9,7 @@
 #include "rlx/base/wall.hpp"
 #include "rlx/formats/weights.hpp"
 #include "rlx/graph/graph.hpp"
+#include "tier.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -444,5 +445,22 @@ inline double distance(const std::vector<float>& got, const std::vector<float>& 
     }
     return worst / std::sqrt(squares / std::max<double>(1, static_cast<double>(want.size())));
 }
+
+// A test per kernel tier (the parameter); skips where the machine lacks it. Three threads.
+class tier_test : public testing::TestWithParam<const char*> {
+protected:
+    void SetUp() override {
+        char missing[160];
+        for (int i = 0; i < cpu::n_tiers; ++i) {
+            const auto t = static_cast<cpu::tier>(i);
+            if (std::string(GetParam()) != cpu::tier_name(t)) continue;
+            if (cpu::tier_missing(cpu::detect_features(), t, missing, sizeof missing))
+                GTEST_SKIP() << "this processor lacks " << missing;
+        }
+        (void)set_threads(3);
+    }
+
+    void TearDown() override { (void)set_threads(2); }
+};
 
 } // namespace rlx::cpu_test

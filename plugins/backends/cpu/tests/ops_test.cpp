@@ -2,7 +2,6 @@
 // Every op through the executor against plain loops written here: strided views, broadcasting, zero
 // sizes, ties, every tier.
 #include "net.hpp"
-#include "tier.hpp"
 
 #include <cmath>
 #include <functional>
@@ -87,21 +86,8 @@ array random_array(const shape& s, std::uint32_t seed, float lo = -2, float hi =
     return {s, numbers(count(s), seed, lo, hi)};
 }
 
-class ops : public testing::TestWithParam<const char*> {
+class ops : public tier_test {
 protected:
-    void SetUp() override {
-        char missing[160];
-        for (int i = 0; i < cpu::n_tiers; ++i) {
-            const auto t = static_cast<cpu::tier>(i);
-            if (std::string(GetParam()) != cpu::tier_name(t)) continue;
-            if (cpu::tier_missing(cpu::detect_features(), t, missing, sizeof missing))
-                GTEST_SKIP() << "this processor lacks " << missing;
-        }
-        (void)set_threads(3);
-    }
-
-    void TearDown() override { (void)set_threads(2); }
-
     setup how() const { return {GetParam(), true, "f32", "f32", 16}; }
 
     rlx_value in(net& n, const array& a) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // RaggedAttention through the executor against the plain double sum, sequence by sequence.
 #include "net.hpp"
-#include "tier.hpp"
 
 #include <cmath>
 
@@ -17,21 +16,7 @@ struct config {
     dim reach = 0; // > 0: a bias by distance, up to this far
 };
 
-class ragged : public testing::TestWithParam<const char*> {
-protected:
-    void SetUp() override {
-        char missing[160];
-        for (int i = 0; i < cpu::n_tiers; ++i) {
-            const auto t = static_cast<cpu::tier>(i);
-            if (std::string(GetParam()) != cpu::tier_name(t)) continue;
-            if (cpu::tier_missing(cpu::detect_features(), t, missing, sizeof missing))
-                GTEST_SKIP() << "this processor lacks " << missing;
-        }
-        (void)set_threads(3);
-    }
-
-    void TearDown() override { (void)set_threads(2); }
-};
+class ragged : public tier_test {};
 
 class layer {
 public:
