@@ -5,7 +5,6 @@
 
 #include "rlx/base/checked.hpp"
 #include "rlx/base/wall.hpp"
-#include "rlx/runtime/memory.hpp"
 
 #include <algorithm>
 #include <array>
@@ -27,7 +26,7 @@ struct encoder_graph {
     std::int64_t hidden = 0, vocab = 0, types = 0, context = 0;
     std::array<rlx_value, n_inputs> inputs{};
     rlx_value output = 0;
-    std::array<std::size_t, 2> symbols{}; // places of T and B among the extents
+    std::array<std::uint32_t, 2> symbols{}; // places of T and B among the extents
     std::vector<std::int64_t> extents;
     std::vector<std::uint32_t> nodes;
     rlx::options compile_options;
@@ -105,29 +104,6 @@ result<void> declare(encoder_graph& e) {
     return {};
 }
 
-result<void> find_symbols(encoder_graph& e) {
-    const rlx_graph_v1* t = graph_table();
-    e.extents.assign(t->symbol_count(e.g->handle()), 0);
-    for (std::uint32_t i = 0; i < e.extents.size(); ++i) {
-        rlx_str name{};
-        std::int64_t low = 0, high = 0;
-        RLX_CHECK(check_wall(t->symbol_at(e.g->handle(), i, &name, &low, &high)));
-        e.extents[i] = low;
-        if (view(name) == "T")
-            e.symbols[0] = i;
-        else if (view(name) == "B")
-            e.symbols[1] = i;
-        else if (low != high)
-            return error{
-                RLX_UNSUPPORTED,
-                fmt::format(
-                    "the family's graph has a symbol '{}' that the host knows no value for",
-                    view(name)
-                )};
-    }
-    return {};
-}
-
 result<void> check_output(encoder_graph& e) {
     e.output = e.g->find_output("hidden");
     rlx_value_info info{};
@@ -176,7 +152,8 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
     e.nodes.resize(graph_table()->node_count(e.g->handle()));
     std::iota(e.nodes.begin(), e.nodes.end(), 0U);
     RLX_CHECK(check_output(e));
-    RLX_CHECK(find_symbols(e));
+    constexpr std::string_view symbols[] = {"T", "B"};
+    RLX_CHECK(find_symbols(*e.g, symbols, e.symbols, e.extents));
     RLX_CHECK(measure(e, parts));
     if (parts.w)
         if (std::string unused = unused_tensors(*parts.w); !unused.empty())
@@ -184,12 +161,9 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
     return e;
 }
 
-result<void> check_memory(const encoder_graph& e) {
-    const available_memory machine = memory_available();
-    const double own = e.options.max_memory_gb * 1e9;
-    const bool limited = own > 0 && own < static_cast<double>(machine.bytes);
-    const std::uint64_t limit = limited ? static_cast<std::uint64_t>(own) : machine.bytes;
-    if (e.plan.total() <= limit) return {};
+result<void> check_memory(const encoder_graph& e, const model_parts& p) {
+    const memory_limit limit = limit_of(p, e.options.max_memory_gb);
+    if (e.plan.total() <= limit.bytes) return {};
     const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
     return error{
         RLX_OUT_OF_MEMORY,
@@ -201,9 +175,8 @@ result<void> check_memory(const encoder_graph& e) {
             mb(e.plan.mapped),
             mb(e.plan.scratch),
             e.options.max_tokens,
-            limited ? std::string("max_memory_gb allows")
-                    : fmt::format("the machine has available (by {})", machine.limited_by),
-            mb(limit)
+            limit.what,
+            mb(limit.bytes)
         )};
 }
 
@@ -369,7 +342,7 @@ result<encoder_plan> encoder_model::plan(const model_parts& p, const encoder_opt
 result<std::unique_ptr<encoder_model>>
 encoder_model::open(const model_parts& p, const encoder_options& options) {
     encoder_graph e = RLX_TRY(build(p, options));
-    RLX_CHECK(check_memory(e));
+    RLX_CHECK(check_memory(e, p));
     auto out = std::make_unique<loaded_encoder>(std::move(e), p);
     RLX_CHECK(out->load());
     return std::unique_ptr<encoder_model>(std::move(out));

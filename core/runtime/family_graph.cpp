@@ -2,6 +2,7 @@
 #include "family_graph.hpp"
 
 #include "rlx/base/wall.hpp"
+#include "rlx/runtime/memory.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -9,6 +10,32 @@
 #include <utility>
 
 namespace rlx {
+
+namespace {
+
+// A device with memory of its own says so ("discrete" = 1 beside "memory").
+memory_limit hardware_limit(const model_parts& p) {
+    if (RLX_HAS(p.backend, device_info)) {
+        options info;
+        rlx_error* failed = p.backend->device_info(p.backend_self, p.device_index, info.handle());
+        if (failed) host()->error_free(failed);
+        const auto memory = info.get_int("memory");
+        if (!failed && info.get_int("discrete").value_or(0) == 1 && memory.value_or(0) > 0)
+            return {static_cast<std::uint64_t>(*memory), "the device has"};
+    }
+    const available_memory machine = memory_available();
+    return {machine.bytes, fmt::format("the machine has available (by {})", machine.limited_by)};
+}
+
+} // namespace
+
+memory_limit limit_of(const model_parts& p, double max_memory_gb) {
+    memory_limit limit = hardware_limit(p);
+    const double own = max_memory_gb * 1e9;
+    if (own > 0 && own < static_cast<double>(limit.bytes))
+        limit = {static_cast<std::uint64_t>(own), "max_memory_gb allows"};
+    return limit;
+}
 
 error lacks_member(std::string_view table, std::string_view member) {
     return {
@@ -70,6 +97,33 @@ result<void> finish_graph(graph& g, const model_parts& p, const finish_options& 
         return {};
     };
     return g.finish(claims, options);
+}
+
+result<void> find_symbols(
+    const graph& g,
+    std::span<const std::string_view> names,
+    std::span<std::uint32_t> places,
+    std::vector<std::int64_t>& extents
+) {
+    const rlx_graph_v1* t = graph_table();
+    extents.assign(t->symbol_count(g.handle()), 0);
+    for (std::uint32_t i = 0; i < extents.size(); ++i) {
+        rlx_str name{};
+        std::int64_t low = 0, high = 0;
+        RLX_CHECK(check_wall(t->symbol_at(g.handle(), i, &name, &low, &high)));
+        const auto known = std::ranges::find(names, view(name));
+        extents[i] = low;
+        if (known != names.end())
+            places[static_cast<std::size_t>(known - names.begin())] = i;
+        else if (low != high)
+            return error{
+                RLX_UNSUPPORTED,
+                fmt::format(
+                    "the family's graph has a symbol '{}' that the host knows no value for",
+                    view(name)
+                )};
+    }
+    return {};
 }
 
 result<device_buffer> device_buffer::make(const model_parts& p, std::uint64_t bytes) {

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,25 @@ private:
 
 // graph::finish() with the backend's claims.
 result<void> finish_graph(graph& g, const model_parts& p, const finish_options& options);
+
+// Where the host's symbols (names) stand among the graph's: places[i] is the place of names[i].
+// extents gets one number per symbol of the graph; another symbol must have a single value, which
+// is filled in.
+result<void> find_symbols(
+    const graph& g,
+    std::span<const std::string_view> names,
+    std::span<std::uint32_t> places,
+    std::vector<std::int64_t>& extents
+);
+
+// What a model may use: of the device's own memory, or of what the machine has available, or the
+// user's smaller limit (0: none).
+struct memory_limit {
+    std::uint64_t bytes;
+    std::string what; // "max_memory_gb allows"
+};
+
+memory_limit limit_of(const model_parts& p, double max_memory_gb);
 
 // Device memory of one model.
 class device_buffer {

@@ -172,30 +172,6 @@ result<void> check_output(const lm_graph& lm) {
     return {};
 }
 
-// Where the host's symbols stand among the graph's; another one must have a single value.
-result<void> find_symbols(lm_graph& lm) {
-    const rlx_graph_v1* t = graph_table();
-    constexpr std::string_view names[n_symbols] = {"T", "B", "P", "R"};
-    lm.extents.assign(t->symbol_count(lm.g->handle()), 0);
-    for (std::uint32_t i = 0; i < lm.extents.size(); ++i) {
-        rlx_str name{};
-        std::int64_t low = 0, high = 0;
-        RLX_CHECK(check_wall(t->symbol_at(lm.g->handle(), i, &name, &low, &high)));
-        const auto* known = std::find(std::begin(names), std::end(names), view(name));
-        lm.extents[i] = low;
-        if (known != std::end(names))
-            lm.symbols[static_cast<std::size_t>(known - names)] = i;
-        else if (low != high)
-            return error{
-                RLX_UNSUPPORTED,
-                fmt::format(
-                    "the family's graph has a symbol '{}' that the host knows no value for",
-                    view(name)
-                )};
-    }
-    return {};
-}
-
 error too_large(std::string_view what) {
     return {
         RLX_INVALID_ARGUMENT,
@@ -288,7 +264,8 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     RLX_CHECK(model.build(options.graph, lm.g->handle()));
     RLX_CHECK(finish(lm, parts));
     RLX_CHECK(check_output(lm));
-    RLX_CHECK(find_symbols(lm));
+    constexpr std::string_view symbols[n_symbols] = {"T", "B", "P", "R"};
+    RLX_CHECK(find_symbols(*lm.g, symbols, lm.symbols, lm.extents));
     RLX_CHECK(measure(lm, parts));
     if (!parts.w) return lm;
     // An embedding has no use for the head; that is no news.

@@ -1,38 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Refuses a model that does not fit, with all numbers, before anything is loaded.
+#include "family_graph.hpp"
 #include "lm_graph.hpp"
 
 #include "rlx/base/wall.hpp"
-#include "rlx/runtime/memory.hpp"
 
 #include <fmt/format.h>
 
 namespace rlx {
 namespace {
 
-struct memory_limit {
-    std::uint64_t bytes;
-    std::string what; // "max_memory_gb allows"
-};
-
 std::string gb(std::uint64_t bytes) {
     const double value = static_cast<double>(bytes) / 1e9;
     return value < 0.1 ? fmt::format("{:.1f} MB", value * 1e3) : fmt::format("{:.2f} GB", value);
-}
-
-// What device or machine can give. A device with memory of its own says so ("discrete" = 1 beside
-// "memory").
-memory_limit hardware_limit(const lm_model::parts& p) {
-    if (RLX_HAS(p.backend, device_info)) {
-        options info;
-        rlx_error* failed = p.backend->device_info(p.backend_self, p.device_index, info.handle());
-        if (failed) host()->error_free(failed);
-        const auto memory = info.get_int("memory");
-        if (!failed && info.get_int("discrete").value_or(0) == 1 && memory.value_or(0) > 0)
-            return {static_cast<std::uint64_t>(*memory), "the device has"};
-    }
-    const available_memory machine = memory_available();
-    return {machine.bytes, fmt::format("the machine has available (by {})", machine.limited_by)};
 }
 
 std::string advice(const lm_graph& lm, std::uint64_t limit) {
@@ -53,10 +33,7 @@ std::string advice(const lm_graph& lm, std::uint64_t limit) {
 } // namespace
 
 result<void> check_memory(const lm_graph& lm, const lm_model::parts& parts) {
-    memory_limit limit = hardware_limit(parts);
-    const double own = lm.options.max_memory_gb * 1e9;
-    if (own > 0 && own < static_cast<double>(limit.bytes))
-        limit = {static_cast<std::uint64_t>(own), "max_memory_gb allows"};
+    const memory_limit limit = limit_of(parts, lm.options.max_memory_gb);
     const lm_plan& p = lm.plan;
     // Weights and mapped bytes come from a file, state and scratch were checked: no sum of four
     // such numbers is near 2^64 unless one of them already is over the limit.
