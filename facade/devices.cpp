@@ -120,44 +120,86 @@ std::vector<device_state> known_devices(const plugin_catalog& catalog) {
     return out;
 }
 
+result<std::unique_ptr<device>> device::open_from(
+    plugin_catalog& catalog,
+    const plugin_catalog::match& m,
+    std::string_view tier,
+    std::uint32_t index
+) {
+    auto loaded = catalog.load(*m.owner);
+    // RLX_NOT_FOUND stays for "no such device".
+    if (!loaded.ok() && loaded.error().code == RLX_NOT_FOUND)
+        return error{RLX_UNSUPPORTED, std::move(loaded.error().message)};
+    plugin* p = RLX_TRY(std::move(loaded));
+    const rlx_backend_v1* table = RLX_TRY(table_of(*p));
+    const std::uint32_t count = table->device_count(p->table().self);
+    if (count == 0)
+        return error{RLX_NOT_FOUND, fmt::format("plugin {} sees no device", m.owner->id)};
+    if (index >= count)
+        return error{
+            RLX_NOT_FOUND,
+            fmt::format(
+                "plugin {} sees {} device(s), number {} was asked for", m.owner->id, count, index
+            )};
+    std::unique_ptr<device> out(new device);
+    out->self_ = p->table().self;
+    out->index_ = index;
+    out->plugin_ = m.owner;
+    out->name_ = m.entry->name;
+    rlx::options how, info;
+    if (!tier.empty()) how.set_string("tier", tier);
+    RLX_CHECK(check_wall(table->open(out->self_, index, how.handle(), &out->handle_)));
+    out->backend_ = table; // from here on the destructor closes it
+    if (RLX_HAS(table, device_info))
+        RLX_CHECK(check_wall(table->device_info(out->self_, index, info.handle())));
+    out->description_ =
+        info.get_string("description").value_or(info.get_string("name").value_or(""));
+    return out;
+}
+
+result<std::unique_ptr<device>>
+device::open_auto(plugin_catalog& catalog, const device_options& options, std::uint32_t index) {
+    std::vector<fallback> failed;
+    std::vector<std::string> reasons;
+    for (const auto& m : backends(catalog)) {
+        auto tried = probe_backend(*m.owner, options.probe);
+        if (tried.ok()) {
+            auto out = open_from(catalog, m, options.tier, index);
+            if (out.ok()) {
+                (*out)->passed_over_ = std::move(failed);
+                return out;
+            }
+            tried = std::move(out.error());
+        }
+        const error& e = tried.error();
+        if (e.code == RLX_CANCELLED) return e;
+        // Having no device is no failure.
+        if (e.code != RLX_NOT_FOUND) failed.push_back({"device " + m.entry->name, e.message});
+        reasons.push_back(e.message);
+    }
+    return error{
+        RLX_UNSUPPORTED,
+        fmt::format(
+            "no device: {}",
+            reasons.empty() ? "no backend plugin was found"
+                            : fmt::format("{}", fmt::join(reasons, "; "))
+        )};
+}
+
 result<std::unique_ptr<device>>
 device::open(plugin_catalog& catalog, const device_options& options) {
     offer_services();
     const device_name wanted = RLX_TRY(parse(options.name));
-    std::string last = "no backend plugin was found";
+    if (wanted.name == "auto") return open_auto(catalog, options, wanted.index);
     for (const auto& m : backends(catalog)) {
-        const bool any = wanted.name == "auto";
-        if (!any && !provides(*m.entry, wanted.name)) continue;
-        plugin* p = RLX_TRY(catalog.load(*m.owner));
-        const rlx_backend_v1* table = RLX_TRY(table_of(*p));
-        const std::uint32_t count = table->device_count(p->table().self);
-        if (wanted.index >= count) {
-            last = count == 0 ? fmt::format("plugin {} sees no device", m.owner->id)
-                              : fmt::format(
-                                    "plugin {} sees {} device(s), number {} was asked for",
-                                    m.owner->id,
-                                    count,
-                                    wanted.index
-                                );
-            if (any) continue;
-            return error{RLX_UNSUPPORTED, fmt::format("device '{}': {}", options.name, last)};
-        }
-        std::unique_ptr<device> out(new device);
-        out->self_ = p->table().self;
-        out->index_ = wanted.index;
-        out->plugin_ = m.owner;
-        out->name_ = any ? m.entry->name : wanted.name;
-        rlx::options how, info;
-        if (!options.tier.empty()) how.set_string("tier", options.tier);
-        RLX_CHECK(check_wall(table->open(out->self_, wanted.index, how.handle(), &out->handle_)));
-        out->backend_ = table; // from here on the destructor closes it
-        if (RLX_HAS(table, device_info))
-            RLX_CHECK(check_wall(table->device_info(out->self_, wanted.index, info.handle())));
-        out->description_ =
-            info.get_string("description").value_or(info.get_string("name").value_or(""));
+        if (!provides(*m.entry, wanted.name)) continue;
+        auto out = open_from(catalog, m, options.tier, wanted.index);
+        if (out.ok()) (*out)->name_ = wanted.name;
+        if (!out.ok() && out.error().code == RLX_NOT_FOUND)
+            return error{
+                RLX_UNSUPPORTED, fmt::format("device '{}': {}", options.name, out.error().message)};
         return out;
     }
-    if (wanted.name == "auto") return error{RLX_UNSUPPORTED, fmt::format("no device: {}", last)};
     return not_available(catalog, wanted.name);
 }
 

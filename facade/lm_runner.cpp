@@ -90,7 +90,9 @@ result<void> lm_runner::state::prepare(const builder& b) {
     RLX_CHECK(choose_family(b, *catalog));
     device_options how = b.device_;
     if (how.tier.empty()) how.tier = env_string("RLX_CPU").value_or("");
+    how.probe.cancel = b.lm_.cancel;
     device = RLX_TRY(rlx::device::open(*catalog, how));
+    fallbacks.assign(device->passed_over().begin(), device->passed_over().end());
     parts.find_op = op_finder(*catalog);
     parts.w = &files->weights();
     parts.backend = device->backend();

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 namespace rlx {
 namespace {
@@ -71,6 +72,10 @@ std::vector<std::filesystem::path> env_paths(env_name name) {
         rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
     }
     return out;
+}
+
+char** env_for_child() {
+    return environ;
 }
 
 std::filesystem::path cache_dir() {

@@ -5,8 +5,10 @@
 #include "rlx/abi/backend.h"
 #include "rlx/base/api.hpp"
 #include "rlx/loader/loader.hpp"
+#include "rlx/loader/probe.hpp"
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,17 +25,24 @@ struct device_state {
 // reason. Loads nothing.
 RLX_API std::vector<device_state> known_devices(const plugin_catalog& catalog);
 
+// Something that is not as it was asked for, or less than it could be: nothing is silent.
+struct fallback {
+    std::string what, reason;
+};
+
 struct device_options {
-    std::string name = "cpu"; // "name", "name:index" or "auto" (the provider of highest priority
-                              // that has a device)
+    std::string name = "cpu"; // "name", "name:index" or "auto"
     std::string tier;         // kernel tier to force; empty = the best the machine has
+    probe_options probe;      // how "auto" tries a backend
 };
 
 // An opened device of a backend plugin; closed by the destructor.
 class RLX_API device {
 public:
     // RLX_INVALID_ARGUMENT for an unknown name, RLX_UNSUPPORTED for a known one that is not
-    // available: both list what there is and why the others are not.
+    // available: both list what there is and why the others are not. "auto" is the backend of
+    // highest priority that sees a device and opens it; one that fails, crashes or hangs is passed
+    // over. A backend that is named is loaded as it is, without being tried first.
     static result<std::unique_ptr<device>>
     open(plugin_catalog& catalog, const device_options& options);
     ~device();
@@ -54,8 +63,20 @@ public:
 
     const std::string& description() const { return description_; } // "AMD EPYC 7763"
 
+    // Backends that "auto" passed over because they failed.
+    std::span<const fallback> passed_over() const { return passed_over_; }
+
 private:
     device() = default;
+
+    static result<std::unique_ptr<device>> open_from(
+        plugin_catalog& catalog,
+        const plugin_catalog::match& m,
+        std::string_view tier,
+        std::uint32_t index
+    );
+    static result<std::unique_ptr<device>>
+    open_auto(plugin_catalog& catalog, const device_options& options, std::uint32_t index);
 
     const rlx_backend_v1* backend_ = nullptr;
     void* self_ = nullptr;
@@ -63,6 +84,7 @@ private:
     std::uint32_t index_ = 0;
     const manifest* plugin_ = nullptr;
     std::string name_, description_;
+    std::vector<fallback> passed_over_;
 };
 
 } // namespace rlx

@@ -38,11 +38,6 @@ struct run_facts {
     std::uint32_t threads = 0;
 };
 
-// Something that is not as it was asked for, or less than it could be: nothing is silent.
-struct fallback {
-    std::string what, reason;
-};
-
 // One turn of a conversation.
 struct chat_message {
     std::string role; // "system" | "user" | "assistant" | "tool"

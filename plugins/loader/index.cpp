@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "index.hpp"
 
+#include "private_file.hpp"
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <map>
 #include <sys/utsname.h>
@@ -16,49 +15,9 @@
 namespace rlx::loader {
 namespace {
 
-constexpr std::uint64_t max_index_bytes = 64 << 20;
 constexpr std::size_t max_entries = 8192;
 constexpr std::string_view magic = "RLXINDEX";
 constexpr std::uint32_t format = 3;
-
-// The index names no code, but a forged one could hide a plugin: only our own, unshared file
-// counts.
-result<std::string> read_own_file(const std::filesystem::path& file) {
-    owned_fd fd(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-    if (fd.get() < 0) return error{RLX_NOT_FOUND, std::strerror(errno)};
-
-    struct stat st {};
-
-    if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != ::geteuid() ||
-        (st.st_mode & (S_IWOTH | S_IWGRP))) {
-        return error{RLX_IO, "is not a private file of this user"};
-    }
-    const auto size = static_cast<std::uint64_t>(st.st_size);
-    if (size > max_index_bytes) return error{RLX_CORRUPT_DATA, "is absurdly long"};
-    return read_at(fd.get(), 0, size, "the index");
-}
-
-// Writes text to a new file beside `file` and renames it over: readers see the old or the new one.
-result<void> replace_file(const std::filesystem::path& file, const std::string& text) {
-    std::error_code code;
-    std::filesystem::create_directories(file.parent_path(), code);
-    std::string temp = file.native() + ".XXXXXX";
-    owned_fd fd(::mkostemp(temp.data(), O_CLOEXEC));
-    if (fd.get() < 0) return error{RLX_IO, std::strerror(errno)};
-    std::size_t done = 0;
-    while (done < text.size()) {
-        const ssize_t n = ::write(fd.get(), text.data() + done, text.size() - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        done += static_cast<std::size_t>(n);
-    }
-    if (done < text.size() || ::rename(temp.c_str(), file.c_str()) != 0) {
-        const int reason = errno;
-        ::unlink(temp.c_str());
-        return error{RLX_IO, std::strerror(reason)};
-    }
-    return {};
-}
 
 // Appends values to a text.
 class writer {
@@ -243,7 +202,7 @@ struct index::state {
 index::index(std::filesystem::path file) : state_(std::make_unique<state>()) {
     state_->file = std::move(file);
     if (state_->file.empty()) return;
-    auto text = read_own_file(state_->file);
+    auto text = read_private_file(state_->file);
     if (!text.ok()) return;
     state_->text = std::move(*text);
     if (state_->read_entries()) return;
@@ -306,7 +265,7 @@ void index::save() const {
     whole.out = magic;
     whole(format);
     whole(index_checksum(rest.out));
-    auto done = replace_file(state_->file, whole.out + rest.out);
+    auto done = replace_private_file(state_->file, whole.out + rest.out);
     if (!done.ok()) {
         log_warn(
             "plugins",

@@ -21,16 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view subdir = "rlx/plugins";
 
-// Folder of the library this code is linked into, or empty. Part of the program itself, it has the
-// name the program was started by: relative to who knows what, so not a place to load code from.
-fs::path own_folder() {
-    Dl_info info{};
-    if (!::dladdr(reinterpret_cast<void*>(&own_folder), &info) || !info.dli_fname) return {};
-    const fs::path file = info.dli_fname;
-    std::error_code code;
-    return file.is_absolute() ? fs::canonical(file, code).parent_path() : fs::path();
-}
-
 std::vector<fs::path> directories(const search_options& o) {
     std::vector<fs::path> out = o.plugin_dirs;
     const bool secure = o.assume_secure || env_is_secure();
@@ -164,6 +154,14 @@ private:
 };
 
 } // namespace
+
+fs::path own_folder() {
+    Dl_info info{};
+    if (!::dladdr(reinterpret_cast<void*>(&own_folder), &info) || !info.dli_fname) return {};
+    const fs::path file = info.dli_fname;
+    std::error_code code;
+    return file.is_absolute() ? fs::canonical(file, code).parent_path() : fs::path();
+}
 
 result<std::string>
 read_manifest(int fd, std::uint64_t size, const trusted_dir& dir, const std::string& name) {

@@ -16,6 +16,10 @@ struct scan_result {
 
 scan_result scan(const search_options& options);
 
+// Folder of the library this code is linked into, or empty. Part of the program itself, it has the
+// name the program was started by: relative to who knows what, so not a place to load code from.
+std::filesystem::path own_folder();
+
 // Reads the manifest of an open plugin file and compares it with the sidecar, if there is one.
 result<std::string>
 read_manifest(int fd, std::uint64_t size, const trusted_dir& dir, const std::string& name);

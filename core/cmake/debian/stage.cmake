@@ -52,6 +52,8 @@ foreach(file IN LISTS libraries)
   get_filename_component(name "${file}" NAME)
   file(RENAME "${file}" "${top}/libraries${lib}/${name}")
 endforeach()
+file(MAKE_DIRECTORY "${top}/libraries${lib}/rlx")
+file(RENAME "${top}/runtime${lib}/rlx/rlx-probe" "${top}/libraries${lib}/rlx/rlx-probe")
 file(REMOVE_RECURSE "${top}/runtime${lib}")
 
 # What dependents of the libraries declare, and what dpkg-shlibdeps reads for those in this build.
@@ -71,7 +73,7 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   string(TOUPPER "${component}" id)
   stage_documents("${top}/${component}${usr}" "${CPACK_DEBIAN_${id}_PACKAGE_NAME}")
   file(GLOB binaries "${top}/${component}${usr}/bin/*" "${top}/${component}${lib}/*.so.*.*"
-    "${top}/${component}${lib}/rlx/plugins/*.so")
+    "${top}/${component}${lib}/rlx/plugins/*.so" "${top}/${component}${lib}/rlx/rlx-probe")
   if(NOT binaries)
     continue()
   endif()

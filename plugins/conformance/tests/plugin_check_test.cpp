@@ -72,6 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
         broken{
             "life", "exit", "ended the process (exit status 3) while calling rlx.family/1 build"},
         broken{"entry", "load_crash", "while loading the library"},
+        broken{"entry", "load_exit", "the plugin ended the process (exit status 3)"},
         broken{"entry", "load_hang", "no answer within 3 s while loading the library"},
         broken{"older-host", "older_host", "of 8 bytes: the process died"},
         broken{

@@ -128,6 +128,9 @@ RLX_API std::optional<std::string_view> env_value(const env_var& var);
 // True when the process runs with more rights than its caller (AT_SECURE).
 RLX_API bool env_is_secure();
 
+// The environment as posix_spawn() hands it on; borrowed until it changes.
+RLX_API char** env_for_child();
+
 // RLX_CACHE_DIR, else $XDG_CACHE_HOME/rlx, else ~/.cache/rlx; empty when nothing is set.
 RLX_API std::filesystem::path cache_dir();
 // $XDG_DATA_HOME/rlx, else ~/.local/share/rlx; empty when nothing is set.

@@ -38,6 +38,10 @@ int rlx_sample_extra(void) {
 __attribute__((constructor)) static void before_anything(void) {
     __builtin_trap();
 }
+#elif defined(BREAK_load_exit)
+__attribute__((constructor)) static void before_anything(void) {
+    _exit(3);
+}
 #elif defined(BREAK_load_hang)
 __attribute__((constructor)) static void before_anything(void) {
     for (;;)
