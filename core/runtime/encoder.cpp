@@ -20,10 +20,27 @@ constexpr std::int64_t max_extent = std::numeric_limits<std::int32_t>::max();
 
 enum input : std::size_t { in_tokens, in_positions, in_types, in_cu_seqlens, n_inputs };
 
+// What the family is asked for, and the output it must have.
+struct head_facts {
+    std::string_view graph, output;
+    bool per_text; // rows are texts, not tokens
+};
+
+const head_facts& facts_of(encoder_head head) {
+    static constexpr head_facts all[] = {
+        {RLX_GRAPH_ENCODE, "hidden", false},
+        {RLX_GRAPH_ENCODE_POOLED, "pooled", true},
+        {RLX_GRAPH_ENCODE_CLASSES, "scores", true},
+        {RLX_GRAPH_ENCODE_VOCAB, "logits", false},
+    };
+    return all[static_cast<std::size_t>(head)];
+}
+
 struct encoder_graph {
     std::unique_ptr<graph> g;
     encoder_options options;
     std::int64_t hidden = 0, vocab = 0, types = 0, context = 0;
+    std::int64_t width = 0; // of the output's rows
     std::array<rlx_value, n_inputs> inputs{};
     rlx_value output = 0;
     std::array<std::uint32_t, 2> symbols{}; // places of T and B among the extents
@@ -33,6 +50,12 @@ struct encoder_graph {
     std::uint64_t backend_scratch = 0;
     encoder_plan plan;
     std::vector<std::string> warnings;
+
+    const head_facts& head() const { return facts_of(options.head); }
+
+    std::int64_t max_rows() const {
+        return head().per_text ? options.max_texts : options.max_tokens;
+    }
 
     rlx_compile_args compile_args() const {
         rlx_compile_args args{};
@@ -105,16 +128,28 @@ result<void> declare(encoder_graph& e) {
 }
 
 result<void> check_output(encoder_graph& e) {
-    e.output = e.g->find_output("hidden");
+    const head_facts& head = e.head();
+    e.output = e.g->find_output(head.output);
     rlx_value_info info{};
     info.size = sizeof info;
     if (e.output) RLX_CHECK(check_wall(graph_table()->value(e.g->handle(), e.output, &info)));
-    if (e.output == 0 || info.dtype != RLX_F32 || info.rank != 2 || info.dims[1] != e.hidden)
+    const bool rows = e.output != 0 && info.dtype == RLX_F32 && info.rank == 2 &&
+                      info.dims[1] >= 1 && info.dims[1] <= max_extent;
+    // The number of classes is for the checkpoint to say.
+    const std::int64_t expected = e.options.head == encoder_head::vocab     ? e.vocab
+                                  : e.options.head == encoder_head::classes ? info.dims[1]
+                                                                            : e.hidden;
+    if (!rows || info.dims[1] != expected)
         return error{
             RLX_INTERNAL,
             fmt::format(
-                "the family's 'encode' graph has no output 'hidden' f32 [T, {}]", e.hidden
+                "the family's '{}' graph has no output '{}' f32 [{}, {}]",
+                head.graph,
+                head.output,
+                head.per_text ? "B" : "T",
+                e.options.head == encoder_head::classes ? "classes" : std::to_string(expected)
             )};
+    e.width = expected;
     return {};
 }
 
@@ -125,8 +160,8 @@ result<void> measure(encoder_graph& e, const model_parts& p) {
     RLX_CHECK(check_wall(p.backend->measure(p.device, &args, &m)));
     e.backend_scratch = m.scratch;
     const auto results = checked_mul(
-        static_cast<std::uint64_t>(e.options.max_tokens),
-        static_cast<std::uint64_t>(e.hidden) * sizeof(float)
+        static_cast<std::uint64_t>(e.max_rows()),
+        static_cast<std::uint64_t>(e.width) * sizeof(float)
     );
     const auto arena = checked_add(e.g->scratch_bytes(), m.scratch);
     const auto scratch = arena && results ? checked_add(*arena, *results) : std::nullopt;
@@ -147,7 +182,7 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
     RLX_CHECK(read_info(e, model));
     RLX_CHECK(settle(e));
     RLX_CHECK(declare(e));
-    RLX_CHECK(model.build(RLX_GRAPH_ENCODE, e.g->handle()));
+    RLX_CHECK(model.build(e.head().graph, e.g->handle()));
     RLX_CHECK(finish_graph(*e.g, parts, options.finish));
     e.nodes.resize(graph_table()->node_count(e.g->handle()));
     std::iota(e.nodes.begin(), e.nodes.end(), 0U);
@@ -189,6 +224,10 @@ public:
     }
 
     result<void> load();
+
+    encoder_head head() const override { return e_.options.head; }
+
+    std::int64_t width() const override { return e_.width; }
 
     std::int64_t hidden_size() const override { return e_.hidden; }
 
@@ -310,7 +349,8 @@ result<std::span<const float>> loaded_encoder::encode(std::span<const encoder_te
         append(texts[i]);
     }
     const std::size_t tokens = in_[in_tokens].size();
-    rows_.resize(tokens * static_cast<std::size_t>(e_.hidden));
+    const std::size_t rows = e_.head().per_text ? texts.size() : tokens;
+    rows_.resize(rows * static_cast<std::size_t>(e_.width));
     for (std::size_t i = 0; i < n_inputs; ++i) {
         bindings_[i].host = in_[i].data();
         bindings_[i].bytes = in_[i].size() * sizeof(std::int32_t);

@@ -22,11 +22,6 @@ kind read_kind(const checkpoint& c) {
     return kind::bert;
 }
 
-std::string_view prefix_of(kind k) {
-    static constexpr std::string_view names[] = {"bert", "roberta", "mpnet", "distilbert"};
-    return names[static_cast<std::size_t>(k)];
-}
-
 std::int64_t read_act(const checkpoint& c) {
     struct row {
         std::string_view name;
@@ -94,43 +89,12 @@ void read_tables(const checkpoint& c, config& m) {
     }
 }
 
-// Heads of other tasks, and buffers that older versions of the reference stored.
-void ignore_heads(const checkpoint& c, const config& m) {
-    static constexpr std::string_view leaves[] = {
-        "embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"};
-    for (const std::string_view leaf : leaves) {
-        c.ignore(leaf);
-        c.ignore(sdk::format("{}.{}", prefix_of(m.kind), leaf));
-    }
-    static constexpr std::string_view heads[] = {
-        "cls.predictions.bias",
-        "cls.predictions.decoder.bias",
-        "cls.predictions.decoder.weight",
-        "cls.predictions.transform.dense.weight",
-        "cls.predictions.transform.dense.bias",
-        "cls.predictions.transform.LayerNorm.weight",
-        "cls.predictions.transform.LayerNorm.bias",
-        "cls.seq_relationship.weight",
-        "cls.seq_relationship.bias",
-        "lm_head.bias",
-        "lm_head.dense.weight",
-        "lm_head.dense.bias",
-        "lm_head.layer_norm.weight",
-        "lm_head.layer_norm.bias",
-        "lm_head.decoder.weight",
-        "lm_head.decoder.bias",
-        "vocab_layer_norm.weight",
-        "vocab_layer_norm.bias",
-        "vocab_projector.weight",
-        "vocab_projector.bias",
-        "vocab_transform.weight",
-        "vocab_transform.bias",
-    };
-    for (const std::string_view head : heads)
-        c.ignore(head);
-}
-
 } // namespace
+
+std::string_view prefix_of(kind k) {
+    static constexpr std::string_view names[] = {"bert", "roberta", "mpnet", "distilbert"};
+    return names[static_cast<std::size_t>(k)];
+}
 
 config read_config(const checkpoint& c) {
     config m;
@@ -149,12 +113,16 @@ config read_config(const checkpoint& c) {
             m.n_heads
         );
     }
-    m.norm_eps = static_cast<float>(c.real("layer_norm_eps", {.min = 0, .max = 1}, 1e-12));
+    // DistilBERT has the number in its code.
+    if (!distil)
+        m.norm_eps = static_cast<float>(c.real("layer_norm_eps", {.min = 0, .max = 1}, 1e-12));
     m.act = read_act(c);
-    m.prefixed = !c.is_gguf() && !c.find("embeddings.word_embeddings.weight").has_value();
+    m.gguf = c.is_gguf();
+    m.prefixed = !m.gguf && !c.find("embeddings.word_embeddings.weight").has_value();
     read_tables(c, m);
     if (m.kind == kind::mpnet)
         m.buckets = c.integer("relative_attention_num_buckets", {.min = 4, .max = 1 << 16}, 32);
+    read_heads(c, m);
     ignore_heads(c, m);
     return m;
 }

@@ -5,7 +5,12 @@
 
 #include "rlx/sdk.hpp"
 
+#include <optional>
+#include <string_view>
+
 namespace rlx::bert {
+
+enum class head { hidden, pooled, classes, vocab };
 
 // The modules' names and what surrounds them differ; the layer's formula does not.
 enum class kind { bert, roberta, mpnet, distilbert };
@@ -20,11 +25,19 @@ struct config {
     std::int64_t buckets = 0;        // MPNet: rows of the relative attention bias
     std::int64_t act = RLX_UNARY_GELU;
     double norm_eps = 1e-12;
+    bool gguf = false;
+    // -- heads the checkpoint has
+    bool pooler = false, class_dense = false, vocab_head = false;
+    bool tied = true;         // vocab: the word embeddings are the decoder
+    std::int64_t classes = 0; // 0 = no classification head
 
     std::int64_t context() const { return positions - first_position; }
 
     std::int64_t head_dim() const { return hidden / n_heads; }
 };
+
+// First part of the names in files with a head.
+std::string_view prefix_of(kind k);
 
 // Maps GGUF names; before anything else looks at a tensor.
 void add_names(const sdk::checkpoint& c);
@@ -32,8 +45,22 @@ void add_names(const sdk::checkpoint& c);
 // Errors are left in c.errors() and name the key or the tensor.
 config read_config(const sdk::checkpoint& c);
 
-// Adds the nodes of the graph "encode".
-void build(sdk::graph_builder& g, const config& c);
+// What of the heads is in the file, into m; the rest of m is known.
+void read_heads(const sdk::checkpoint& c, config& m);
+// Tensors of heads that a graph does not use are no news.
+void ignore_heads(const sdk::checkpoint& c, const config& m);
+
+// Which head a graph of rlx/abi/family.h has; nothing for a graph that is not done.
+std::optional<head> head_of(std::string_view graph);
+
+// Adds the nodes of the head's graph. RLX_UNSUPPORTED when the checkpoint lacks the head.
+void build(sdk::graph_builder& g, const config& c, head h);
+
+// The body: the last hidden state [T, hidden].
+sdk::tensor hidden_states(sdk::scope body, sdk::graph_builder& g, const config& c);
+
+// Files of 2018 spell the parameters gamma and beta.
+sdk::tensor layer_norm(sdk::scope m, sdk::tensor x, const config& c);
 
 // Row of MPNet's relative attention bias for a key `distance` tokens behind the query: half of the
 // rows for either direction, exact up to a quarter of them, then logarithmic up to 128 tokens

@@ -31,19 +31,6 @@ tensor at(scope m, std::string_view path, tensor x, std::int64_t out) {
     return linear(m[path], x, {.out = out, .bias = sdk::bias::required});
 }
 
-// Files of 2018 spell the parameters gamma and beta.
-tensor layer_norm(scope m, tensor x, const config& c) {
-    tensor w = m.weight("weight", {c.hidden}, RLX_WEIGHT_OPTIONAL);
-    tensor b;
-    if (w) {
-        b = m.weight("bias", {c.hidden});
-    } else {
-        w = m.weight("gamma", {c.hidden});
-        b = m.weight("beta", {c.hidden});
-    }
-    return m.op(RLX_OP_LayerNorm, {x, w, b}, {sdk::attr_real(RLX_ATTR_eps, c.norm_eps)});
-}
-
 tensor attention(scope m, tensor x, const step& s, const layer_names& n) {
     const config& c = s.c;
     const tensor q = split_heads(m, at(m, n.q, x, c.hidden), c.n_heads);
@@ -137,17 +124,26 @@ std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets) {
     return side + std::min(exact + more, half - 1);
 }
 
-void build(sdk::graph_builder& g, const config& c) {
-    static constexpr std::string_view prefixes[] = {"bert", "roberta", "mpnet", "distilbert"};
-    scope root(g);
-    if (c.prefixed) root = root[prefixes[static_cast<std::size_t>(c.kind)]];
-    const scope layers = root[c.kind == kind::distilbert ? "transformer" : "encoder"];
+tensor layer_norm(scope m, tensor x, const config& c) {
+    tensor w = m.weight("weight", {c.hidden}, RLX_WEIGHT_OPTIONAL);
+    tensor b;
+    if (w) {
+        b = m.weight("bias", {c.hidden});
+    } else {
+        w = m.weight("gamma", {c.hidden});
+        b = m.weight("beta", {c.hidden});
+    }
+    return m.op(RLX_OP_LayerNorm, {x, w, b}, {sdk::attr_real(RLX_ATTR_eps, c.norm_eps)});
+}
+
+tensor hidden_states(scope body, sdk::graph_builder& g, const config& c) {
+    const scope layers = body[c.kind == kind::distilbert ? "transformer" : "encoder"];
     step s{.c = c, .cu_seqlens = g.declared_input("cu_seqlens", RLX_I32, 1), .bias = {}};
     if (c.kind == kind::mpnet) s.bias = distance_bias(layers["relative_attention_bias"], g, c);
-    tensor x = embeddings(root["embeddings"], g, c);
+    tensor x = embeddings(body["embeddings"], g, c);
     for (std::int64_t i = 0; i < c.n_layers; ++i)
         x = layer(layers["layer"][i], x, s, names_of(c.kind));
-    g.output("hidden", x);
+    return x;
 }
 
 } // namespace rlx::bert

@@ -17,6 +17,8 @@ void add_names(const sdk::checkpoint& c) {
         {"encoder.layer.{}.intermediate.dense", "blk.{}.ffn_up"},
         {"encoder.layer.{}.output.dense", "blk.{}.ffn_down"},
         {"encoder.layer.{}.output.LayerNorm", "blk.{}.layer_output_norm"},
+        {"classifier.dense", "cls"},
+        {"classifier.out_proj", "cls.output"},
     };
     c.add_names(names);
 }

@@ -29,11 +29,17 @@ public:
     }
 
     sdk::status build(std::string_view graph, rlx_graph* g) const {
-        if (graph != RLX_GRAPH_ENCODE)
-            return sdk::fail(RLX_UNSUPPORTED, "bert has no graph '{}' (known: encode)", graph);
+        const auto head = bert::head_of(graph);
+        if (!head)
+            return sdk::fail(
+                RLX_UNSUPPORTED,
+                "bert has no graph '{}' (known: encode, encode_pooled, encode_classes, "
+                "encode_vocab)",
+                graph
+            );
         sdk::sticky errors;
         sdk::graph_builder builder(g, errors);
-        bert::build(builder, config_);
+        bert::build(builder, config_, *head);
         return errors.done();
     }
 

@@ -19,7 +19,14 @@ namespace {
 
 struct text_case {
     std::vector<std::int32_t> ids, types;
-    std::vector<float> hidden;
+    std::map<encoder_head, std::vector<float>> expected;
+};
+
+const std::map<std::string, encoder_head> heads = {
+    {"hidden", encoder_head::hidden},
+    {"pooled", encoder_head::pooled},
+    {"scores", encoder_head::classes},
+    {"logits", encoder_head::vocab},
 };
 
 template <class T>
@@ -47,7 +54,7 @@ std::vector<text_case> texts_of(const std::string& name) {
         const std::string what = t.name.substr(0, dot);
         if (what == "ids") c.ids = elements<std::int32_t>(bytes, t);
         if (what == "types") c.types = elements<std::int32_t>(bytes, t);
-        if (what == "hidden") c.hidden = elements<float>(bytes, t);
+        if (heads.contains(what)) c.expected[heads.at(what)] = elements<float>(bytes, t);
     }
     std::vector<text_case> out;
     for (auto& [key, c] : texts)
@@ -67,8 +74,9 @@ double error_of(std::span<const float> got, std::span<const float> want) {
     return worst / std::sqrt(squares / static_cast<double>(want.size()));
 }
 
-encoder_options exact() {
+encoder_options exact(encoder_head head = encoder_head::hidden) {
     encoder_options o;
+    o.head = head;
     o.max_tokens = 512;
     o.compute = "f32";
     return o;
@@ -82,15 +90,24 @@ TEST_P(encoder_tiers, equal_the_reference_text_by_text) {
     const auto [name, tier] = GetParam();
     const auto texts = texts_of(name);
     ASSERT_GE(texts.size(), 4u);
-    auto c = chain::open_encoder(folder_of(name), exact(), {.tier = tier});
-    if (!c && c.error().message.find("tier '" + std::string(tier) + "' needs") != std::string::npos)
-        GTEST_SKIP() << c.error().message;
-    ASSERT_TRUE(c.ok()) << c.error().message;
-    EXPECT_EQ((*c)->encoder().tier(), tier);
-    for (const text_case& t : texts) {
-        const encoder_text text{t.ids, t.types};
-        const auto hidden = must((*c)->encoder().encode({&text, 1}));
-        EXPECT_LT(error_of(hidden, t.hidden), 1e-5) << t.ids.size() << " tokens";
+    for (const auto& [head, rows] : texts[0].expected) {
+        auto c = chain::open_encoder(folder_of(name), exact(head), {.tier = tier});
+        if (!c &&
+            c.error().message.find("tier '" + std::string(tier) + "' needs") != std::string::npos)
+            GTEST_SKIP() << c.error().message;
+        ASSERT_TRUE(c.ok()) << c.error().message;
+        encoder_model& m = (*c)->encoder();
+        EXPECT_EQ(m.tier(), tier);
+        for (const text_case& t : texts) {
+            const encoder_text text{t.ids, t.types};
+            const auto got = must(m.encode({&text, 1}));
+            const bool per_text = head == encoder_head::pooled || head == encoder_head::classes;
+            EXPECT_EQ(
+                got.size(), static_cast<std::size_t>(m.width()) * (per_text ? 1 : t.ids.size())
+            );
+            EXPECT_LT(error_of(got, t.expected.at(head)), 1e-5)
+                << t.ids.size() << " tokens, head " << static_cast<int>(head);
+        }
     }
 }
 
@@ -104,7 +121,8 @@ TEST_P(encoders, round_to_bf16_where_the_processor_can) {
     EXPECT_EQ((*c)->encoder().compute(), "bf16 activations");
     for (const text_case& t : texts_of(GetParam())) {
         const encoder_text text{t.ids, t.types};
-        const double e = error_of(must((*c)->encoder().encode({&text, 1})), t.hidden);
+        const double e =
+            error_of(must((*c)->encoder().encode({&text, 1})), t.expected.at(encoder_head::hidden));
         EXPECT_LT(e, 0.1) << t.ids.size() << " tokens";
         EXPECT_GT(e, 1e-5) << "this is f32";
     }
@@ -113,24 +131,34 @@ TEST_P(encoders, round_to_bf16_where_the_processor_can) {
     EXPECT_EQ(baseline.error().code, RLX_UNSUPPORTED);
 }
 
-TEST_P(encoders, give_a_text_the_same_states_whatever_else_is_in_the_step) {
-    const auto texts = texts_of(GetParam());
-    const auto c = must(chain::open_encoder(folder_of(GetParam()), exact()));
-    std::vector<float> alone;
-    std::vector<encoder_text> all;
-    for (const text_case& t : texts) {
-        all.push_back({t.ids, t.types});
-        const auto hidden = must(c->encoder().encode({&all.back(), 1}));
-        alone.insert(alone.end(), hidden.begin(), hidden.end());
+TEST_P(encoder_tiers, give_a_text_the_same_rows_whatever_else_is_in_the_step) {
+    const auto [name, tier] = GetParam();
+    const auto texts = texts_of(name);
+    for (const auto& [head, rows] : texts[0].expected) {
+        auto opened = chain::open_encoder(folder_of(name), exact(head), {.tier = tier});
+        if (!opened && opened.error().message.find("' needs") != std::string::npos)
+            GTEST_SKIP() << opened.error().message;
+        const auto c = must(std::move(opened));
+        std::vector<float> alone;
+        std::vector<encoder_text> all;
+        for (const text_case& t : texts) {
+            all.push_back({t.ids, t.types});
+            const auto got = must(c->encoder().encode({&all.back(), 1}));
+            alone.insert(alone.end(), got.begin(), got.end());
+        }
+        const auto together = must(c->encoder().encode(all));
+        EXPECT_EQ(std::vector<float>(together.begin(), together.end()), alone)
+            << "head " << static_cast<int>(head);
     }
-    const auto together = must(c->encoder().encode(all));
-    EXPECT_EQ(std::vector<float>(together.begin(), together.end()), alone);
 }
 
 TEST_P(encoders, have_no_tensor_that_nobody_reads) {
-    const auto c = must(chain::open_encoder(folder_of(GetParam()), exact()));
-    for (const std::string& w : c->encoder().warnings())
-        ADD_FAILURE() << w;
+    const auto texts = texts_of(GetParam());
+    for (const auto& [head, rows] : texts[0].expected) {
+        const auto c = must(chain::open_encoder(folder_of(GetParam()), exact(head)));
+        for (const std::string& w : c->encoder().warnings())
+            ADD_FAILURE() << w;
+    }
 }
 
 std::string plain(std::string name) {
@@ -138,8 +166,24 @@ std::string plain(std::string name) {
     return name;
 }
 
-const auto cases =
-    testing::Values("bert", "bert-heads", "bert-gamma", "roberta", "mpnet", "distilbert");
+const auto cases = testing::Values(
+    "bert",
+    "bert-heads",
+    "bert-gamma",
+    "bert-classes",
+    "bert-untied",
+    "bert-pretraining",
+    "roberta",
+    "roberta-classes",
+    "roberta-mlm",
+    "xlm-roberta-reranker",
+    "mpnet",
+    "mpnet-classes",
+    "mpnet-mlm",
+    "distilbert",
+    "distilbert-classes",
+    "distilbert-mlm"
+);
 
 INSTANTIATE_TEST_SUITE_P(goldens, encoders, cases, [](const auto& i) { return plain(i.param); });
 INSTANTIATE_TEST_SUITE_P(
@@ -182,6 +226,28 @@ TEST(encoder, names_the_text_that_cannot_be_read) {
     EXPECT_NE(message_of(m, four).find("4 texts are more than one step takes"), std::string::npos);
     EXPECT_EQ(must(m.encode(std::span(four, 3))).size(), 60u * 24);
     EXPECT_TRUE(must(m.encode({})).empty());
+}
+
+TEST(encoder, says_what_a_checkpoint_without_the_head_lacks) {
+    const auto said = [](const char* name, encoder_head head) {
+        const auto c = chain::open_encoder(folder_of(name), exact(head));
+        if (c) return std::string("no error");
+        EXPECT_EQ(c.error().code, RLX_UNSUPPORTED) << name;
+        return c.error().message;
+    };
+    const auto has = [](const std::string& text, const std::string& part) {
+        EXPECT_NE(text.find(part), std::string::npos) << text;
+    };
+    has(said("distilbert", encoder_head::pooled), "no pooler: it lacks tensor pooler.dense.weight");
+    has(said("bert-heads", encoder_head::pooled), "it lacks tensor bert.pooler.dense.weight");
+    has(said("bert", encoder_head::classes),
+        "no classification head (as BertForSequenceClassification has): it lacks tensor "
+        "classifier.weight");
+    has(said("roberta-mlm", encoder_head::classes), "it lacks tensor classifier.out_proj.weight");
+    has(said("mpnet-classes", encoder_head::vocab),
+        "no masked language model head (as MPNetForMaskedLM has): it lacks tensor "
+        "lm_head.dense.weight");
+    has(said("distilbert", encoder_head::vocab), "it lacks tensor vocab_transform.weight");
 }
 
 TEST(encoder, refuses_a_plan_that_is_too_large_before_loading) {

@@ -33,6 +33,16 @@ extern "C" {
 //   symbols  T, B; declared by the host, as are the inputs
 #define RLX_GRAPH_ENCODE "encode"
 
+// The heads of text encoders: the inputs and symbols of "encode", another output. A family without such a graph, or a
+// checkpoint without the head's tensors: RLX_UNSUPPORTED, saying what is lacking.
+//   "encode_pooled"    pooled f32 [B, hidden_size]: the pooler, tanh of a dense layer over the first token's state
+//   "encode_classes"   scores f32 [B, classes]: the sequence classification head, no softmax or sigmoid behind it;
+//                      what a reranker scores with
+//   "encode_vocab"     logits f32 [T, vocab_size]: the masked language model head
+#define RLX_GRAPH_ENCODE_POOLED "encode_pooled"
+#define RLX_GRAPH_ENCODE_CLASSES "encode_classes"
+#define RLX_GRAPH_ENCODE_VOCAB "encode_vocab"
+
 typedef struct rlx_family_v1 {
     rlx_hdr hdr;
     // Parses config and tensor shapes into *model. Errors name the key or tensor and what was expected.

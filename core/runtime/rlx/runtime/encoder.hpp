@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Text encoders on the host's side: plan, load, and read texts (token ids) to hidden states. Works
-// on any family that offers the "encode" graph and any backend; knows neither.
+// Text encoders on the host's side: plan, load, and read texts (token ids) to hidden states or to
+// what a head makes of them. Works on any family that offers the "encode" graphs and any backend;
+// knows neither.
 #pragma once
 
 #include "rlx/base/api.hpp"
@@ -17,7 +18,17 @@
 
 namespace rlx {
 
+// What a step gives: rows per token (hidden, vocab) or per text (pooled, classes). See the graphs
+// of rlx/abi/family.h.
+enum class encoder_head {
+    hidden,  // the last hidden state
+    pooled,  // the pooler: tanh of a dense layer over the first token's state
+    classes, // scores of the sequence classification head, raw; rerankers
+    vocab,   // logits of the masked language model head
+};
+
 struct encoder_options {
+    encoder_head head = encoder_head::hidden;
     std::int64_t max_tokens = 4096; // of all texts of one step; what scratch memory is planned for
     std::int64_t max_texts = 256;   // per step
     std::int64_t max_length = 0;    // tokens of one text; 0 = what the checkpoint takes
@@ -48,10 +59,13 @@ struct encoder_text {
 class RLX_API encoder_model {
 public:
     static result<encoder_plan> plan(const model_parts&, const encoder_options&);
-    // RLX_OUT_OF_MEMORY, before any weight is read, when the plan is over a limit.
+    // RLX_OUT_OF_MEMORY, before any weight is read, when the plan is over a limit. RLX_UNSUPPORTED
+    // when the family or the checkpoint has no such head.
     static result<std::unique_ptr<encoder_model>> open(const model_parts&, const encoder_options&);
     virtual ~encoder_model() = default;
 
+    virtual encoder_head head() const = 0;
+    virtual std::int64_t width() const = 0; // floats per row of what encode() returns
     virtual std::int64_t hidden_size() const = 0;
     virtual std::int64_t vocab_size() const = 0;
     virtual std::int64_t max_length() const = 0; // tokens of one text
@@ -64,10 +78,10 @@ public:
 
     // How many of the texts, from the first on, fit one step: at least 1 when there is one.
     virtual std::size_t fits(std::span<const encoder_text> texts) const = 0;
-    // One step: the hidden states of all tokens, text after text, [tokens, hidden_size]; valid
-    // until the next call. RLX_INVALID_ARGUMENT, naming text and numbers: an empty text, one longer
-    // than max_length, an id outside the vocabulary, more than fits() allows. A text's states do
-    // not depend on what else is in the step, to the last bit.
+    // One step, text after text: [tokens, width()] for the heads hidden and vocab, [texts, width()]
+    // for pooled and classes; valid until the next call. RLX_INVALID_ARGUMENT, naming text and
+    // numbers: an empty text, one longer than max_length, an id outside the vocabulary, more than
+    // fits() allows. A text's rows do not depend on what else is in the step, to the last bit.
     virtual result<std::span<const float>> encode(std::span<const encoder_text> texts) = 0;
 };
 
