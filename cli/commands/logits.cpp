@@ -3,9 +3,7 @@
 #include "../catalog.hpp"
 #include "../lm.hpp"
 
-#include <bit>
-#include <cstring>
-#include <fmt/format.h>
+#include "rlx/formats/npy.hpp"
 
 namespace rlx::cli {
 
@@ -17,19 +15,6 @@ constexpr flag own[] = {
     {"out", 'o', flag_kind::text, "FILE", "", "the .npy file to write; - is standard output"},
 };
 
-// NumPy format 1.0, little-endian float32, C order (numpy.lib.format).
-std::string npy_header(std::size_t rows, std::size_t cols) {
-    static_assert(std::endian::native == std::endian::little);
-    std::string dict =
-        fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, cols);
-    while ((10 + dict.size() + 1) % 64)
-        dict += ' ';
-    dict += '\n';
-    const auto n = static_cast<std::uint16_t>(dict.size());
-    return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(n & 255) +
-           static_cast<char>(n >> 8) + dict;
-}
-
 result<int> logits(const arguments& a) {
     catch_signals();
     if (!a.has("prompt-ids") || !a.has("out"))
@@ -39,7 +24,8 @@ result<int> logits(const arguments& a) {
         return error{RLX_INVALID_ARGUMENT, "--chunk: at least 1 token at a time"};
     auto catalog = RLX_TRY(open_catalog(a));
     auto runner = RLX_TRY(load_model(a, catalog.get(), "", 64));
-    std::string file = npy_header(ids.size(), static_cast<std::size_t>(runner->vocab_size()));
+    const std::int64_t shape[] = {static_cast<std::int64_t>(ids.size()), runner->vocab_size()};
+    std::string file = npy_header("<f4", shape);
     file.reserve(file.size() + ids.size() * static_cast<std::size_t>(runner->vocab_size()) * 4);
     RLX_CHECK(runner->logits(
         ids,
