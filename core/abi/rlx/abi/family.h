@@ -43,6 +43,24 @@ extern "C" {
 #define RLX_GRAPH_ENCODE_CLASSES "encode_classes"
 #define RLX_GRAPH_ENCODE_VOCAB "encode_vocab"
 
+// "encode_image" is an image encoder (a vision transformer): images of one size in one step.
+//   inputs   pixels f32 [B, 3, H, W]: what the checkpoint's preprocessing makes of images, normalised, R G B
+//   output   hidden f32 [B, N, hidden_size]: the last hidden state, after the final norm where the model has one
+//   symbols  B, H, W; declared by the host, as is the input. H and W are multiples of "size_multiple" of info()
+// and, with "fixed_size" = 1, only "image_height" and "image_width". N is the graph's own function of H and W. What
+// depends on the image's size (resized position tables) is part of the graph, so one plan serves all sizes.
+// info() says besides hidden_size, n_layers and name: "image_height", "image_width" (what the checkpoint was
+// trained for), "patch_size" (the patch tokens are a grid of H / patch_size by W / patch_size, rounded down, and the
+// last N - prefix_tokens rows), "prefix_tokens", "size_multiple" (absent: 1), "fixed_size" (absent: 0), "classes"
+// (absent: 0), "preprocess" (str, absent: none): a preprocessor_config.json for checkpoints that have none beside them.
+// The heads are graphs of their own, with the same input and symbols; RLX_UNSUPPORTED, saying what is lacking, where
+// family or checkpoint has none:
+//   "encode_image_pooled"    pooled f32 [B, hidden_size]: the vector that stands for the image
+//   "encode_image_classes"   scores f32 [B, classes]: the classification head, no softmax behind it
+#define RLX_GRAPH_ENCODE_IMAGE "encode_image"
+#define RLX_GRAPH_ENCODE_IMAGE_POOLED "encode_image_pooled"
+#define RLX_GRAPH_ENCODE_IMAGE_CLASSES "encode_image_classes"
+
 typedef struct rlx_family_v1 {
     rlx_hdr hdr;
     // Parses config and tensor shapes into *model. Errors name the key or tensor and what was expected.
