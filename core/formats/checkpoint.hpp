@@ -33,6 +33,7 @@ struct resolved_tensor {
     std::vector<std::uint32_t> sources;    // one, or one per expert
     std::uint32_t transform = RLX_TX_NONE; // what has to be undone
     std::uint64_t heads = 0;               // ROPE_ROWS
+    std::uint64_t out = 0;                 // EXPERTS_TRANSPOSED: rows of one expert, as seen
     rlx_tensor_desc desc{};
     std::uint64_t row_elements = 0; // innermost dim
     std::uint64_t row_bytes = 0;
@@ -116,6 +117,8 @@ private:
     resolve_rule(const name_match& m, std::string_view name) const;
     result<std::optional<resolved_tensor>>
     resolve_experts(const name_match& m, std::string_view name) const;
+    result<std::optional<resolved_tensor>>
+    resolve_joined(const name_match& m, std::string_view name) const;
     result<std::optional<resolved_tensor>> resolve_foreign(std::string_view name) const;
     result<resolved_tensor> describe(std::vector<std::uint32_t> sources, bool stack = false) const;
     std::optional<std::uint64_t> count_for(const name_match& m) const;
@@ -126,6 +129,10 @@ private:
     stored_row(const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer) const;
     result<void> gather_row(
         const resolved_tensor& t, std::uint64_t row, std::vector<std::byte>& buffer, std::byte* dst
+    ) const;
+
+    result<void> gather_columns(
+        const resolved_tensor& t, std::uint64_t first, std::uint64_t n, std::byte* dst
     ) const;
 
     bool in_file(std::uint32_t source) const { return !plugin_ || plugin_->in_file(source); }

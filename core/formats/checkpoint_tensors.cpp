@@ -78,8 +78,13 @@ result<std::optional<resolved_tensor>> checkpoint::resolve(std::string_view name
     using found = std::optional<resolved_tensor>;
     if (auto t = RLX_TRY(resolve_foreign(name))) return t;
     auto verbatim = stored(name);
-    if (verbatim && !gguf_) return found(RLX_TRY(describe({*verbatim})));
-    for (const name_match& m : name_find(rules_, name)) {
+    const std::vector<name_match> rules = name_find(rules_, name);
+    if (verbatim && !gguf_) {
+        for (const name_match& m : rules)
+            if (found t = RLX_TRY(resolve_joined(m, name))) return t;
+        return found(RLX_TRY(describe({*verbatim})));
+    }
+    for (const name_match& m : rules) {
         found t = gguf_ ? RLX_TRY(resolve_rule(m, name)) : RLX_TRY(resolve_experts(m, name));
         if (t) return t;
     }
@@ -104,8 +109,9 @@ checkpoint::resolve_rule(const name_match& m, std::string_view name) const {
     auto index = stored(name_fill(m.rule->gguf, m.layer));
     if (!index || m.rule->gguf.empty()) return found();
     resolved_tensor t = RLX_TRY(describe({*index}));
-    t.transform =
-        m.rule->transform == RLX_TX_STACK ? std::uint32_t{RLX_TX_NONE} : m.rule->transform;
+    // The others ask for what GGUF holds.
+    if (m.rule->transform == RLX_TX_ROPE_ROWS || m.rule->transform == RLX_TX_PLUS_ONE)
+        t.transform = m.rule->transform;
     const tensor_info& info = tensors_[*index];
     auto bad = [&](std::string why) {
         return error{
@@ -180,6 +186,47 @@ checkpoint::resolve_experts(const name_match& m, std::string_view name) const {
             )};
     }
     return found(RLX_TRY(describe(std::move(sources), true)));
+}
+
+// Safetensors: the experts' matrices in one, presented as their stack.
+result<std::optional<resolved_tensor>>
+checkpoint::resolve_joined(const name_match& m, std::string_view name) const {
+    using found = std::optional<resolved_tensor>;
+    const bool transposed = m.rule->transform == RLX_TX_EXPERTS_TRANSPOSED;
+    if (m.rule->transform != RLX_TX_EXPERTS && !transposed) return found();
+    auto index = stored(name);
+    if (!index) return found();
+    resolved_tensor t = RLX_TRY(describe({*index}));
+    const tensor_info& info = tensors_[*index];
+    const auto bad = [&](std::uint32_t code, const std::string& why) {
+        return error{code, fmt::format("{}: tensor '{}': {}", info.file.string(), info.name, why)};
+    };
+    const auto experts = count_for(m);
+    if (!experts)
+        return bad(
+            RLX_MISSING_METADATA, fmt::format("config key '{}' is needed to read it", m.rule->param)
+        );
+    if (t.desc.rank != 2 || *experts == 0 || t.n_rows % *experts != 0)
+        return bad(
+            RLX_CORRUPT_DATA,
+            fmt::format("{} does not split into {} experts", shape_text(info.dims), *experts)
+        );
+    const std::uint64_t rows = t.n_rows / *experts;
+    const std::uint64_t in = transposed ? rows : t.row_elements;
+    const std::uint64_t out = transposed ? t.row_elements : rows;
+    t.desc.rank = 3;
+    t.desc.dim[0] = static_cast<std::int64_t>(*experts);
+    t.desc.dim[1] = static_cast<std::int64_t>(out);
+    t.desc.dim[2] = static_cast<std::int64_t>(in);
+    if (!transposed) return found(std::move(t));
+    const dtype_traits& dtype = *dtype_find(info.dtype);
+    if (dtype.block != 1) return bad(RLX_UNSUPPORTED, "a packed matrix cannot be transposed");
+    t.transform = RLX_TX_EXPERTS_TRANSPOSED;
+    t.out = out;
+    t.row_elements = in;
+    t.row_bytes = in * dtype.block_bytes;
+    t.n_rows = t.rows_per_source = *experts * out;
+    return found(std::move(t));
 }
 
 // The config value a rule depends on; per-layer lists are indexed by the rule's layer.
@@ -274,6 +321,35 @@ result<void> checkpoint::gather_row(
     return {};
 }
 
+// Rows of EXPERTS_TRANSPOSED, which the file has as columns: of as many as lie in one expert at a
+// time, so that a line of memory is read once for all of them.
+result<void> checkpoint::gather_columns(
+    const resolved_tensor& t, std::uint64_t first, std::uint64_t n, std::byte* dst
+) const {
+    const std::uint64_t width = dtype_find(t.desc.dtype)->block_bytes, in = t.row_elements;
+    const std::uint64_t stored_bytes = t.out * width;
+    std::vector<std::byte> buffer;
+    for (std::uint64_t done = 0; done < n;) {
+        const std::uint64_t expert = (first + done) / t.out, column = (first + done) % t.out;
+        const std::uint64_t count = std::min(n - done, t.out - column);
+        for (std::uint64_t i = 0; i < in; i++) {
+            const std::uint64_t at = (expert * in + i) * stored_bytes + column * width;
+            const std::byte* src = nullptr;
+            if (in_file(t.sources[0])) {
+                src = files_[file_of_[t.sources[0]]].data() + tensors_[t.sources[0]].offset + at;
+            } else {
+                buffer.resize(count * width);
+                RLX_CHECK(plugin_->read(t.sources[0], at, buffer));
+                src = buffer.data();
+            }
+            for (std::uint64_t k = 0; k < count; k++)
+                std::memcpy(dst + (done + k) * t.row_bytes + i * width, src + k * width, width);
+        }
+        done += count;
+    }
+    return {};
+}
+
 result<void> checkpoint::read_rows(
     const resolved_tensor& t, std::string_view name, std::uint64_t first, std::span<std::byte> dst
 ) const {
@@ -293,6 +369,7 @@ result<void> checkpoint::read_rows(
     const bool whole = t.transform == RLX_TX_NONE && t.sources.size() == 1;
     if (whole && !in_file(t.sources[0])) // one call instead of one per row
         return plugin_->read(t.sources[0], first * t.row_bytes, dst);
+    if (t.transform == RLX_TX_EXPERTS_TRANSPOSED) return gather_columns(t, first, n, dst.data());
     std::vector<std::byte> buffer;
     for (std::uint64_t r = 0; r < n; r++)
         RLX_CHECK(gather_row(t, first + r, buffer, dst.data() + r * t.row_bytes));
@@ -315,12 +392,14 @@ result<void> checkpoint::read_f32(
     }
     bool in_place =
         t.transform == RLX_TX_NONE || (t.transform == RLX_TX_ROPE_ROWS && t.desc.rank == 2);
-    std::vector<std::byte> row(in_place ? 0 : t.row_bytes), buffer;
+    const bool columns = t.transform == RLX_TX_EXPERTS_TRANSPOSED;
+    std::vector<std::byte> row(in_place ? 0 : t.row_bytes * (columns ? n : 1)), buffer;
+    if (columns) RLX_CHECK(gather_columns(t, first, n, row.data()));
     for (std::uint64_t r = 0; r < n; r++) {
-        const std::byte* src = row.data();
+        const std::byte* src = row.data() + (columns ? r * t.row_bytes : 0);
         if (in_place)
             src = RLX_TRY(stored_row(t, first + r, buffer));
-        else
+        else if (!columns)
             RLX_CHECK(gather_row(t, first + r, buffer, row.data()));
         auto done = dequantize(t.desc.dtype, src, t.row_elements, dst + r * t.row_elements);
         if (!done.ok()) return std::move(done.error()).within(fmt::format("tensor '{}'", name));

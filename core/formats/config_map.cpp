@@ -24,7 +24,7 @@ constexpr std::string_view spellings[][7] = {
      "rope_scaling.original_max_position_embeddings",
      "original_max_position_embeddings"},
     {"num_experts", "num_local_experts", "n_routed_experts"},
-    {"num_experts_per_tok", "num_experts_per_token", "moe_topk"},
+    {"num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k"},
     {"dtype", "torch_dtype"},
     {"hidden_size", "n_embd", "d_model"},
     {"num_hidden_layers", "n_layer", "n_layers", "num_layers"},

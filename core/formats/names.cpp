@@ -26,7 +26,8 @@ result<name_rule> name_rule_make(
             RLX_INVALID_ARGUMENT, fmt::format("name rule '{}' -> '{}': {}", hf, gguf, why)};
     };
     if (hf.empty()) return bad("the checkpoint name is empty");
-    if (transform > RLX_TX_STACK) return bad(fmt::format("unknown transform {}", transform));
+    if (transform > RLX_TX_EXPERTS_TRANSPOSED)
+        return bad(fmt::format("unknown transform {}", transform));
     bool stack = transform == RLX_TX_STACK;
     std::size_t n = holes(hf);
     if (stack && (n < 1 || n > 2))
@@ -36,6 +37,8 @@ result<name_rule> name_rule_make(
     if (!gguf.empty() && holes(gguf) != layers) return bad("the {} of both names do not pair up");
     if (transform == RLX_TX_ROPE_ROWS && param.empty())
         return bad("needs the config key of the number of heads");
+    if ((transform == RLX_TX_EXPERTS || transform == RLX_TX_EXPERTS_TRANSPOSED) && param.empty())
+        return bad("needs the config key of the number of experts");
     name_rule r{std::string(hf), {}, std::string(gguf), transform, std::string(param)};
     if (!stack) return r;
     std::size_t expert = hf.rfind(hole);

@@ -454,6 +454,75 @@ TEST(Names, ASingleExpertIsAStackOfOne) {
     EXPECT_EQ(require(*w, "m.5.experts.up.weight").rank, 3);
 }
 
+// Experts whose matrices lie in one, expert after expert: NomicBERT's w1 [E * F, D] and w2, which
+// is stored as w1 is and used the other way round.
+const std::vector<rule> joined_rules = {
+    {"m.w1", "blk.0.ffn_up_exps.weight", RLX_TX_EXPERTS, "num_experts"},
+    {"m.w2", "blk.0.ffn_down_exps.weight", RLX_TX_EXPERTS_TRANSPOSED, "num_experts"}};
+
+TEST(Names, JoinedExpertsAreTheStackThatGgufHolds) {
+    temp_dir hf, gg;
+    st_builder b; // two experts, F 3, D 4
+    b.tensors.push_back({"m.w1", "F32", "[6,4]", floats(counting(24, 0))});
+    b.tensors.push_back({"m.w2", "F32", "[6,4]", floats(counting(24, 100))});
+    hf.write("model.safetensors", b.build());
+    hf.write("config.json", R"({"model_type":"x","num_experts":2})");
+    std::vector<float> down;
+    for (int e = 0; e < 2; e++)
+        for (int d = 0; d < 4; d++)
+            for (int f = 0; f < 3; f++)
+                down.push_back(float(100 + (e * 3 + f) * 4 + d));
+    gguf_builder g;
+    g.text("general.architecture", "x")
+        .u32("x.expert_count", 2)
+        .tensor("blk.0.ffn_up_exps.weight", {4, 3, 2}, RLX_F32, floats(counting(24, 0)))
+        .tensor("blk.0.ffn_down_exps.weight", {3, 4, 2}, RLX_F32, floats(down));
+    gg.write("m.gguf", g.build());
+    for (const fs::path& p : {hf.path(), gg.path()}) {
+        auto w = open(p);
+        add(*w, joined_rules);
+        rlx_tensor_desc desc = require(*w, "m.w1");
+        EXPECT_EQ(
+            std::vector<std::int64_t>(desc.dim, desc.dim + desc.rank),
+            (std::vector<std::int64_t>{2, 3, 4})
+        );
+        EXPECT_EQ(read(*w, "m.w1", 2, 2, 4), counting(8, 8));
+        desc = require(*w, "m.w2");
+        EXPECT_EQ(
+            std::vector<std::int64_t>(desc.dim, desc.dim + desc.rank),
+            (std::vector<std::int64_t>{2, 4, 3})
+        );
+        EXPECT_EQ(desc.n_bytes, 96u);
+        EXPECT_EQ(read(*w, "m.w2", 0, 8, 3), down);
+        EXPECT_EQ(
+            read(*w, "m.w2", 3, 2, 3), std::vector<float>(down.begin() + 9, down.begin() + 15)
+        ) << "over the border";
+        std::vector<float> bytes(6);
+        EXPECT_EQ(
+            rlx::weights_table()->read_rows(w->handle(), rlx::str("m.w2"), 3, 2, bytes.data(), 24),
+            nullptr
+        );
+        EXPECT_EQ(bytes, std::vector<float>(down.begin() + 9, down.begin() + 15));
+        EXPECT_TRUE(w->unused().empty());
+    }
+}
+
+TEST(Names, JoinedExpertsThatDoNotSplitAreErrors) {
+    temp_dir d;
+    st_builder b;
+    b.tensors.push_back({"m.w1", "F32", "[6,4]", floats(counting(24, 0))});
+    d.write("model.safetensors", b.build());
+    const auto attempt = [&](const char* config) {
+        d.write("config.json", config);
+        auto w = open(d.path());
+        add(*w, joined_rules);
+        return failure(rlx::weights_table()->require(w->handle(), rlx::str("m.w1"), nullptr));
+    };
+    EXPECT_TRUE(says(attempt(R"({"model_type":"x"})"), "config key 'num_experts' is needed"));
+    EXPECT_TRUE(says(attempt(R"({"num_experts":4})"), "[6, 4] does not split into 4 experts"));
+    EXPECT_TRUE(says(attempt(R"({"num_experts":0})"), "does not split into 0 experts"));
+}
+
 TEST(Names, MissingOrUnequalExpertsAreNamed) {
     temp_dir d;
     d.write("config.json", R"({"num_experts":4})");
@@ -530,6 +599,7 @@ TEST(Names, BadRulesAreRefused) {
              {"a", "b", 99},
              {"a", "b", RLX_TX_ROPE_ROWS},
              {"a", "b", RLX_TX_STACK},
+             {"a", "b", RLX_TX_EXPERTS},
              {"a.{}.{}.{}", "b.{}", RLX_TX_STACK},
              {"{}", "b", RLX_TX_STACK}}) {
         rlx_name_rule c{rlx::str(r.hf), rlx::str(r.gguf), r.transform, 0, rlx::str(r.param)};

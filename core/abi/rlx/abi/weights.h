@@ -22,7 +22,8 @@ typedef struct rlx_tensor_desc {
     uint64_t n_bytes;
 } rlx_tensor_desc;
 
-// What a GGUF converter did to a tensor; the host presents the tensor as it was before.
+// What a GGUF converter did to a tensor; the host presents the tensor as it was before. The stacked ones present
+// what GGUF holds, [E, out, in], whatever the file.
 enum {
     RLX_TX_NONE = 0,
     // Rows permuted per head for interleaved RoPE: W.reshape(H, 2, hd/2, in).swap(1, 2). param names
@@ -31,7 +32,11 @@ enum {
     RLX_TX_PLUS_ONE = 2, // stored as w + 1 (F32 tensors); read back as w
     // One stacked tensor [E, ...] in GGUF, E separate tensors in the checkpoint. In the rule's hf
     // name the second {} is the expert number; the caller uses the name without ".{}".
-    RLX_TX_STACK = 3
+    RLX_TX_STACK = 3,
+    // One tensor [E * out, in] in the checkpoint, expert after expert. param names the config key that holds E.
+    RLX_TX_EXPERTS = 4,
+    // One tensor [E * in, out] in the checkpoint: likewise, and every expert's matrix is transposed. param as above.
+    RLX_TX_EXPERTS_TRANSPOSED = 5
 };
 
 // One line of a family's name map. "{}" stands for the layer number (first) and, with RLX_TX_STACK,
@@ -39,6 +44,7 @@ enum {
 //   {"model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight", RLX_TX_ROPE_ROWS, "num_attention_heads"}
 //   {"model.layers.{}.mlp.experts.{}.up_proj.weight", "blk.{}.ffn_up_exps.weight", RLX_TX_STACK, "num_experts"}
 //      is asked for as "model.layers.3.mlp.experts.up_proj.weight", shape [E, out, in], in both formats.
+//   {"encoder.layers.{}.mlp.experts.mlp.w1", "blk.{}.ffn_up_exps.weight", RLX_TX_EXPERTS, "num_experts"}
 typedef struct rlx_name_rule {
     rlx_str hf;
     rlx_str gguf;

@@ -96,6 +96,17 @@ public:
         }
     }
 
+    // One tensor by its whole name, where the file's name has no .weight.
+    void add_name(
+        std::string_view hf,
+        std::string_view gguf,
+        std::uint32_t transform = RLX_TX_NONE,
+        std::string_view param = {}
+    ) const {
+        const rlx_name_rule rule{str(hf), str(gguf), transform, 0, str(param)};
+        if (ok()) errors_->check(table_->add_names(w_, &rule, 1, sizeof rule));
+    }
+
     // -- tensors
 
     std::optional<rlx_tensor_desc> find(std::string_view name) const {
