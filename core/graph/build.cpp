@@ -184,7 +184,7 @@ result<rlx_value> build_state(module& m, std::string_view name, const rlx_state_
     RLX_CHECK(check_name("state", name));
     constexpr std::int64_t limit = std::int64_t{1} << 24;
     const auto sane = [](std::int64_t n) { return n >= 1 && n <= limit; };
-    if (slot.kind != RLX_STATE_KV)
+    if (slot.kind != RLX_STATE_KV && slot.kind != RLX_STATE_TENSOR)
         return bad(fmt::format("state '{}' has the unknown kind {}", name, slot.kind));
     if (!sane(slot.n_heads) || !sane(slot.k_dim) || !sane(slot.v_dim))
         return bad(fmt::format(
@@ -197,7 +197,9 @@ result<rlx_value> build_state(module& m, std::string_view name, const rlx_state_
         ));
     if (const rlx_value id = m.find(RLX_VALUE_STATE, name)) {
         const rlx_state_slot& s = m.at(id).slot;
-        if (s.n_heads == slot.n_heads && s.k_dim == slot.k_dim && s.v_dim == slot.v_dim) return id;
+        if (s.kind == slot.kind && s.n_heads == slot.n_heads && s.k_dim == slot.k_dim &&
+            s.v_dim == slot.v_dim)
+            return id;
         return bad(fmt::format(
             "{} asked for again as {} x ({} + {})",
             describe(m, id),
@@ -264,7 +266,7 @@ result<std::vector<rlx_value>> emit_node(
         v.root = s.root;
         v.offset = s.offset;
         v.producer = index;
-        if (op->id == RLX_OP_KvAppend) {
+        if (op->id == RLX_OP_KvAppend || op->id == RLX_OP_StateStore) {
             v.kind = RLX_VALUE_STATE;
             v.slot = m.at(in[0]).slot;
         }

@@ -110,6 +110,19 @@ result<std::vector<rlx_value>> decompose(module& m, std::vector<node>& sink, con
     case RLX_OP_Snake: out = decompose_snake(e, n); break;
     case RLX_OP_Modulate: out = decompose_modulate(e, n); break;
     case RLX_OP_Attention: out = decompose_attention(e, n); break;
+    case RLX_OP_LogSumExp: out = decompose_log_sum_exp(e, n); break;
+    case RLX_OP_L2Norm: out = decompose_l2_norm(e, n); break;
+    case RLX_OP_ChannelNorm: out = decompose_channel_norm(e, n); break;
+    case RLX_OP_LoraMatMul: out = decompose_lora_matmul(e, n); break;
+    case RLX_OP_VqNearest: out = decompose_vq_nearest(e, n); break;
+    case RLX_OP_Pool: out = decompose_pool(e, n); break;
+    case RLX_OP_PixelShuffle: out = decompose_pixel_shuffle(e, n); break;
+    case RLX_OP_PixelUnshuffle: out = decompose_pixel_unshuffle(e, n); break;
+    case RLX_OP_PatchEmbed: out = decompose_patch_embed(e, n); break;
+    case RLX_OP_WindowPartition: out = decompose_window_partition(e, n); break;
+    case RLX_OP_WindowUnpartition: out = decompose_window_unpartition(e, n); break;
+    case RLX_OP_Stft: out = decompose_stft(e, n); break;
+    case RLX_OP_Istft: out = decompose_istft(e, n); break;
     default: return error{RLX_INTERNAL, fmt::format("{}: no decomposition", where(n))};
     }
     if (auto s = e.status(); !s) return std::move(s.error()).within("decomposition");

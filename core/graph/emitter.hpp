@@ -138,4 +138,19 @@ std::vector<rlx_value> decompose_snake(emitter& e, const node& n);
 std::vector<rlx_value> decompose_modulate(emitter& e, const node& n);
 std::vector<rlx_value> decompose_attention(emitter& e, const node& n);
 
+// decompose_more.cpp
+std::vector<rlx_value> decompose_log_sum_exp(emitter& e, const node& n);
+std::vector<rlx_value> decompose_l2_norm(emitter& e, const node& n);
+std::vector<rlx_value> decompose_channel_norm(emitter& e, const node& n);
+std::vector<rlx_value> decompose_lora_matmul(emitter& e, const node& n);
+std::vector<rlx_value> decompose_vq_nearest(emitter& e, const node& n);
+std::vector<rlx_value> decompose_pool(emitter& e, const node& n);
+std::vector<rlx_value> decompose_pixel_shuffle(emitter& e, const node& n);
+std::vector<rlx_value> decompose_pixel_unshuffle(emitter& e, const node& n);
+std::vector<rlx_value> decompose_patch_embed(emitter& e, const node& n);
+std::vector<rlx_value> decompose_window_partition(emitter& e, const node& n);
+std::vector<rlx_value> decompose_window_unpartition(emitter& e, const node& n);
+std::vector<rlx_value> decompose_stft(emitter& e, const node& n);
+std::vector<rlx_value> decompose_istft(emitter& e, const node& n);
+
 } // namespace rlx::ir

@@ -10,7 +10,7 @@ void prune(module& m) {
     std::vector<char> live(m.nodes.size(), 0);
     for (std::size_t i = m.nodes.size(); i-- > 0;) {
         const node& n = m.nodes[i];
-        bool keep = n.op == RLX_OP_KvAppend;
+        bool keep = n.op == RLX_OP_KvAppend || n.op == RLX_OP_StateStore;
         for (rlx_value v : n.out)
             keep |= needed[v] != 0;
         if (!keep) continue;

@@ -133,6 +133,17 @@ result<void> rule_context::give_view(std::vector<dim> shape, std::vector<dim> st
 
 namespace {
 
+// Which input of the op is a state; SIZE_MAX: none.
+std::size_t state_input(std::uint16_t op) {
+    switch (op) {
+    case RLX_OP_KvAppend:
+    case RLX_OP_StateLoad:
+    case RLX_OP_StateStore: return 0;
+    case RLX_OP_AttentionState: return 1;
+    default: return SIZE_MAX;
+    }
+}
+
 result<void>
 check_inputs(rule_context& c, const module& m, const op_desc& op, std::span<const rlx_value> in) {
     if (in.size() < op.min_inputs || in.size() > op.max_inputs)
@@ -143,12 +154,11 @@ check_inputs(rule_context& c, const module& m, const op_desc& op, std::span<cons
         if (in[i] == 0 && i >= op.min_inputs) continue;
         if (!m.valid(in[i]))
             return c.fail(fmt::format("input {} is the unknown value %{}", i, in[i]));
-        const bool takes_state =
-            (op.id == RLX_OP_KvAppend && i == 0) || (op.id == RLX_OP_AttentionState && i == 1);
+        const bool takes_state = i == state_input(op.id);
         if (takes_state != c.is_state(i)) return c.bad(i, takes_state ? "a state" : "a tensor");
-        const bool takes_packed = (op.id == RLX_OP_MatMul && i == 1) ||
-                                  (op.id == RLX_OP_GroupedMatMul && i == 1) ||
-                                  (op.id == RLX_OP_GatherRows && i == 0);
+        const bool takes_packed =
+            (op.id == RLX_OP_MatMul && i == 1) || (op.id == RLX_OP_GroupedMatMul && i == 1) ||
+            (op.id == RLX_OP_LoraMatMul && i == 1) || (op.id == RLX_OP_GatherRows && i == 0);
         if (!takes_packed) RLX_CHECK(c.plain(i));
     }
     return {};

@@ -102,7 +102,15 @@ result<attr_list> check_attrs(
         X(same_f32) X(binary) X(compare) X(select) X(glu) X(reduce) X(softmax) X(rms_norm)         \
             X(matmul) X(grouped_matmul) X(moe_route) X(moe_combine) X(rope_table) X(rope)          \
                 X(attention_state) X(ragged_attention) X(kv_append) X(pad) X(snake) X(modulate) X(layer_norm)          \
-                    X(group_norm) X(batch_matmul) X(attention) X(conv) X(conv_transpose) X(custom)
+                    X(group_norm) X(batch_matmul) X(attention) X(conv) X(conv_transpose) X(custom)       \
+                        X(flip) X(random) X(gather) X(scatter_rows) X(scatter_along) X(sort)       \
+                            X(arg_reduce) X(log_sum_exp) X(cum_sum) X(l2_norm) X(channel_norm)     \
+                                X(lora_matmul) X(vq_nearest) X(state_load) X(state_store) X(pool)  \
+                                    X(resize) X(grid_sample) X(pixel_shuffle) X(pixel_unshuffle)   \
+                                        X(patch_embed) X(im2col) X(col2im) X(window_partition)     \
+                                            X(window_unpartition) X(fft) X(stft) X(istft)          \
+                                                X(causal_conv1d) X(selective_scan) X(ssd_scan)     \
+                                                    X(gated_delta_rule) X(linear_attention) X(rnn)
 #define RLX_RULE(name) result<void> rule_##name(rule_context& c);
 RLX_RULES(RLX_RULE)
 #undef RLX_RULE

@@ -47,7 +47,7 @@ result<void> rule_top_k(rule_context& c) {
 result<void> rule_same_f32(rule_context& c) {
     RLX_CHECK(c.dtype(0, RLX_F32));
     // Unary is the only one of these ops with a kind.
-    RLX_CHECK(c.one_of(RLX_ATTR_kind, RLX_UNARY_NEG, RLX_UNARY_RELU));
+    RLX_CHECK(c.one_of(RLX_ATTR_kind, RLX_UNARY_NEG, RLX_UNARY_LOG1P));
     return c.give(RLX_F32, c.in(0).dims);
 }
 
@@ -61,10 +61,10 @@ result<void> f32_or_i32(rule_context& c, std::size_t i) {
 } // namespace
 
 result<void> rule_binary(rule_context& c) {
-    RLX_CHECK(c.one_of(RLX_ATTR_kind, RLX_BINARY_ADD, RLX_BINARY_POW));
+    RLX_CHECK(c.one_of(RLX_ATTR_kind, RLX_BINARY_ADD, RLX_BINARY_ATAN2));
     RLX_CHECK(f32_or_i32(c, 0));
     RLX_CHECK(c.dtype(1, c.in(0).dtype));
-    if (c.attrs.i64(RLX_ATTR_kind) == RLX_BINARY_POW) RLX_CHECK(c.dtype(0, RLX_F32));
+    if (c.attrs.i64(RLX_ATTR_kind) >= RLX_BINARY_POW) RLX_CHECK(c.dtype(0, RLX_F32));
     const std::size_t both[] = {0, 1};
     return c.give(c.in(0).dtype, RLX_TRY(c.broadcast(both)));
 }

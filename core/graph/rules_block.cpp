@@ -74,6 +74,23 @@ result<void> rule_layer_norm(rule_context& c) {
     return c.give(RLX_F32, x.dims);
 }
 
+result<void> rule_l2_norm(rule_context& c) {
+    RLX_CHECK(c.dtype(0, RLX_F32));
+    RLX_CHECK(check_eps(c));
+    RLX_CHECK(c.one_of(RLX_ATTR_kind, RLX_L2_MAX, RLX_L2_ADD));
+    if (c.in(0).dims.empty()) return c.bad(0, "[..., n]");
+    return c.give(RLX_F32, c.in(0).dims);
+}
+
+result<void> rule_channel_norm(rule_context& c) {
+    RLX_CHECK(c.dtype(0, RLX_F32));
+    RLX_CHECK(check_eps(c));
+    const value& x = c.in(0);
+    if (x.dims.size() < 2) return c.bad(0, "[N, C, ...]");
+    RLX_CHECK(check_parameters(c, 1, x.dims[1]));
+    return c.give(RLX_F32, x.dims);
+}
+
 result<void> rule_group_norm(rule_context& c) {
     RLX_CHECK(c.dtype(0, RLX_F32));
     RLX_CHECK(check_eps(c));

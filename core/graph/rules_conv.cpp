@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Rules of padding and convolution.
 #include "rules.hpp"
+#include "windows.hpp"
 
 #include <array>
 #include <fmt/format.h>
@@ -57,28 +58,6 @@ struct conv_numbers {
     std::int64_t groups = 1;
 };
 
-result<numbers> read_list(
-    rule_context& c, std::uint32_t key, std::size_t n, std::int64_t least, std::int64_t absent
-) {
-    numbers out{};
-    out.fill(absent);
-    if (!c.attrs.find(key)) return out;
-    const auto list = c.attrs.list(key);
-    if (list.size() != n)
-        return c.fail(fmt::format(
-            "attribute {} has {} entries for {} spatial axes", attr_name(key), list.size(), n
-        ));
-    constexpr std::int64_t most = std::int64_t{1} << 31;
-    for (std::size_t i = 0; i < n; i++) {
-        if (list[i] < least || list[i] > most)
-            return c.fail(
-                fmt::format("attribute {} holds {}, expected >= {}", attr_name(key), list[i], least)
-            );
-        out[i] = list[i];
-    }
-    return out;
-}
-
 // Ranks, numbers and the operands that both kinds share. out_axis: where W has the output channels.
 result<conv_numbers> read_conv(rule_context& c) {
     RLX_CHECK(c.dtype(0, RLX_F32));
@@ -93,11 +72,11 @@ result<conv_numbers> read_conv(rule_context& c) {
         if (w.dims[i] == 0) return c.bad(1, "a kernel that is not empty");
     conv_numbers k;
     k.n = x.dims.size() - 2;
-    k.stride = RLX_TRY(read_list(c, RLX_ATTR_stride, k.n, 1, 1));
-    k.lo = RLX_TRY(read_list(c, RLX_ATTR_pad_lo, k.n, 0, 0));
-    k.hi = RLX_TRY(read_list(c, RLX_ATTR_pad_hi, k.n, 0, 0));
-    k.dilation = RLX_TRY(read_list(c, RLX_ATTR_dilation, k.n, 1, 1));
-    k.extra = RLX_TRY(read_list(c, RLX_ATTR_output_padding, k.n, 0, 0));
+    k.stride = RLX_TRY(read_numbers(c, RLX_ATTR_stride, k.n, 1, 1));
+    k.lo = RLX_TRY(read_numbers(c, RLX_ATTR_pad_lo, k.n, 0, 0));
+    k.hi = RLX_TRY(read_numbers(c, RLX_ATTR_pad_hi, k.n, 0, 0));
+    k.dilation = RLX_TRY(read_numbers(c, RLX_ATTR_dilation, k.n, 1, 1));
+    k.extra = RLX_TRY(read_numbers(c, RLX_ATTR_output_padding, k.n, 0, 0));
     k.groups = c.attrs.i64(RLX_ATTR_groups, 1);
     if (k.groups < 1) return c.fail(fmt::format("groups is {}, expected >= 1", k.groups));
     if (x.dims[1] < 0 || x.dims[1] % k.groups != 0)

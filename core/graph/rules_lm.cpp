@@ -25,6 +25,35 @@ result<void> rule_matmul(rule_context& c) {
     return c.give(RLX_F32, std::move(shape));
 }
 
+result<void> rule_lora_matmul(rule_context& c) {
+    RLX_CHECK(c.dtype(0, RLX_F32));
+    RLX_CHECK(c.matrix_type(1));
+    RLX_CHECK(c.parameter(2));
+    RLX_CHECK(c.parameter(3));
+    const std::vector<dim>&x = c.in(0).dims, &w = c.in(1).dims;
+    if (x.empty()) return c.bad(0, "[..., in]");
+    const std::string wanted_w = fmt::format("W [out, {}]", c.dims.text(x.back()));
+    RLX_CHECK(c.rank(1, 2, wanted_w));
+    RLX_CHECK(c.same(x.back(), w[1], 1, wanted_w));
+    const std::string wanted_a = fmt::format("A [r, {}]", c.dims.text(x.back()));
+    RLX_CHECK(c.rank(2, 2, wanted_a));
+    const std::vector<dim>& a = c.in(2).dims;
+    RLX_CHECK(c.same(x.back(), a[1], 2, wanted_a));
+    const std::string wanted_b = fmt::format("B [{}, {}]", c.dims.text(w[0]), c.dims.text(a[0]));
+    RLX_CHECK(c.rank(3, 2, wanted_b));
+    RLX_CHECK(c.same(w[0], c.in(3).dims[0], 3, wanted_b));
+    RLX_CHECK(c.same(a[0], c.in(3).dims[1], 3, wanted_b));
+    if (c.has(4)) {
+        const std::string bias = fmt::format("a bias [{}]", c.dims.text(w[0]));
+        RLX_CHECK(c.parameter(4));
+        RLX_CHECK(c.rank(4, 1, bias));
+        RLX_CHECK(c.same(w[0], c.in(4).dims[0], 4, bias));
+    }
+    std::vector<dim> shape = x;
+    shape.back() = w[0];
+    return c.give(RLX_F32, std::move(shape));
+}
+
 result<void> rule_grouped_matmul(rule_context& c) {
     RLX_CHECK(c.dtype(0, RLX_F32));
     RLX_CHECK(c.matrix_type(1));
@@ -145,6 +174,7 @@ result<void> rule_attention_state(rule_context& c) {
         RLX_CHECK(c.dtype(i, RLX_I32));
     const value& q = c.in(0);
     const rlx_state_slot& slot = c.in(1).slot;
+    if (slot.kind != RLX_STATE_KV) return c.bad(1, "a state of kind RLX_STATE_KV");
     const std::string wanted_q =
         fmt::format("q [T, a multiple of {} heads, {}]", slot.n_heads, slot.k_dim);
     RLX_CHECK(c.rank(0, 3, wanted_q));
@@ -166,6 +196,7 @@ result<void> rule_attention_state(rule_context& c) {
 
 result<void> rule_kv_append(rule_context& c) {
     const value& state = c.in(0);
+    if (state.slot.kind != RLX_STATE_KV) return c.bad(0, "a state of kind RLX_STATE_KV");
     RLX_CHECK(c.dtype(1, RLX_F32));
     RLX_CHECK(c.dtype(2, RLX_F32));
     RLX_CHECK(c.dtype(3, RLX_I32));

@@ -351,6 +351,8 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_Arange: return nullptr;
     case RLX_OP_GatherRows: return gather_why(n, p);
     case RLX_OP_Binary:
+        if (n.i64(RLX_ATTR_kind) > RLX_BINARY_POW) return "no kernel for this function";
+        return same_numbers(n, p, 0);
     case RLX_OP_Compare: return same_numbers(n, p, 0);
     case RLX_OP_Select:
         return n.in[0]->dtype == RLX_BOOL ? same_numbers(n, p, 1) : "the condition must be bool";
@@ -377,7 +379,20 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_RaggedAttention: return dense_attention_why(n, p);
     case RLX_OP_Conv:
     case RLX_OP_ConvTranspose: return contiguous_f32(n, p, 0);
-    default: return all_f32(n, p);
+    case RLX_OP_Unary:
+        return n.i64(RLX_ATTR_kind) > RLX_UNARY_RELU ? "no kernel for this function"
+                                                     : all_f32(n, p);
+    case RLX_OP_Clamp:
+    case RLX_OP_Affine:
+    case RLX_OP_Glu:
+    case RLX_OP_Pad:
+    case RLX_OP_TopK:
+    case RLX_OP_Reduce:
+    case RLX_OP_Softmax:
+    case RLX_OP_MoeRoute:
+    case RLX_OP_MoeCombine:
+    case RLX_OP_BatchMatMul: return all_f32(n, p);
+    default: return "no kernel for this op";
     }
 }
 

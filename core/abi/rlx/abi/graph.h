@@ -34,10 +34,11 @@ typedef struct rlx_attr {
     uint64_t n;
 } rlx_attr;
 
-enum { RLX_STATE_KV = 1 };
+enum { RLX_STATE_KV = 1, RLX_STATE_TENSOR = 2 };
 
 // Per-sequence memory a graph reads and writes. KV: one row per cached token, k [n_heads, k_dim] and
 // v [n_heads, v_dim], kept in pages of page_tokens rows; a page's inner layout belongs to the backend.
+// TENSOR: one f32 [n_heads, k_dim, v_dim] per page, whatever page_tokens is; a page belongs to one sequence.
 typedef struct rlx_state_slot {
     uint32_t size; // sizeof as the caller knows it
     uint32_t kind; // RLX_STATE_*

@@ -55,6 +55,22 @@ enum {
     RLX_ATTR_output_padding = 38,
     RLX_ATTR_causal = 39,
     RLX_ATTR_log = 40,
+    RLX_ATTR_accumulate = 41,
+    RLX_ATTR_descending = 42,
+    RLX_ATTR_exclusive = 43,
+    RLX_ATTR_reverse = 44,
+    RLX_ATTR_kernel = 45,
+    RLX_ATTR_ceil = 46,
+    RLX_ATTR_count_pad = 47,
+    RLX_ATTR_coord = 48,
+    RLX_ATTR_antialias = 49,
+    RLX_ATTR_cubic = 50,
+    RLX_ATTR_pad = 51,
+    RLX_ATTR_align = 52,
+    RLX_ATTR_block = 53,
+    RLX_ATTR_hop = 54,
+    RLX_ATTR_trim = 55,
+    RLX_ATTR_tiled = 56,
     RLX_ATTR_CUSTOM = 0x8000
 };
 
@@ -75,7 +91,15 @@ enum {
     RLX_UNARY_SILU = 12,
     RLX_UNARY_GELU = 13,      // exact, erf
     RLX_UNARY_GELU_TANH = 14, // tanh form
-    RLX_UNARY_RELU = 15
+    RLX_UNARY_RELU = 15,
+    RLX_UNARY_ERF = 16,
+    RLX_UNARY_SOFTPLUS = 17,
+    RLX_UNARY_FLOOR = 18,
+    RLX_UNARY_CEIL = 19,
+    RLX_UNARY_ROUND = 20, // halves to even
+    RLX_UNARY_SIGN = 21,
+    RLX_UNARY_EXPM1 = 22,
+    RLX_UNARY_LOG1P = 23
 };
 enum {
     RLX_BINARY_ADD = 1,
@@ -84,7 +108,8 @@ enum {
     RLX_BINARY_DIV = 4, // i32: truncates toward zero
     RLX_BINARY_MAX = 5,
     RLX_BINARY_MIN = 6,
-    RLX_BINARY_POW = 7
+    RLX_BINARY_POW = 7,
+    RLX_BINARY_ATAN2 = 8
 };
 enum {
     RLX_COMPARE_EQ = 1,
@@ -105,3 +130,10 @@ enum {
 };
 enum { RLX_ROPE_NONE = 0, RLX_ROPE_LINEAR = 1, RLX_ROPE_LLAMA3 = 2, RLX_ROPE_YARN = 3, RLX_ROPE_DYNAMIC = 4 };
 enum { RLX_PAD_CONSTANT = 1, RLX_PAD_REFLECT = 2, RLX_PAD_REPLICATE = 3, RLX_PAD_CIRCULAR = 4 };
+enum { RLX_RANDOM_UNIFORM = 1, RLX_RANDOM_NORMAL = 2 };
+enum { RLX_L2_MAX = 1, RLX_L2_ADD = 2 };
+enum { RLX_POOL_MAX = 1, RLX_POOL_AVG = 2 };
+enum { RLX_RESIZE_NEAREST = 1, RLX_RESIZE_LINEAR = 2, RLX_RESIZE_CUBIC = 3 };
+enum { RLX_COORD_HALF_PIXEL = 0, RLX_COORD_ALIGN_CORNERS = 1, RLX_COORD_ASYMMETRIC = 2 };
+enum { RLX_FFT_R2C = 1, RLX_FFT_C2R = 2, RLX_FFT_C2C = 3, RLX_FFT_C2C_INVERSE = 4 };
+enum { RLX_RNN_LSTM = 1, RLX_RNN_GRU = 2, RLX_RNN_TANH = 3, RLX_RNN_RELU = 4 };
