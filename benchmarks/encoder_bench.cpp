@@ -2,6 +2,7 @@
 // Milliseconds per step of a text encoder:  encoder_bench CHECKPOINT TEXTS TOKENS [RUNS] [COMPUTE]
 // Prints the minimum and the median.
 #include "chain.hpp"
+#include "rlx/base/environment.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -20,7 +21,9 @@ int main(int argc, char** argv) {
     encoder_options o;
     o.max_tokens = static_cast<std::int64_t>(texts * tokens);
     if (argc > 5) o.compute = argv[5];
-    auto c = test::chain::open_encoder(argv[1], o);
+    test::chain_options how;
+    how.tier = env_string("RLX_CPU").value_or("");
+    auto c = test::chain::open_encoder(argv[1], o, how);
     if (!c) {
         std::fprintf(stderr, "encoder_bench: %s\n", c.error().message.c_str());
         return 1;

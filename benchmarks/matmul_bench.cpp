@@ -250,7 +250,9 @@ mm_config configure(const options& o, bool exact) {
     unsigned a = 0, b = 0, c = 0, d = 0;
     cfg.features.avx_vnni = o.avx_vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
     cfg.features.amx = o.amx && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1);
-    const char* names[] = {"baseline", "avx2", "avx512", "avx512_vnni"};
+    if (vnni && cfg.features.amx && cfg.features.avx512_bf16 && mm_permit_tiles())
+        cfg.isa = tier::amx;
+    const char* names[] = {"baseline", "avx2", "avx512", "avx512_vnni", "amx"};
     for (int i = 0; i < n_tiers; ++i) {
         if (o.tier == names[i])
             cfg.isa = static_cast<tier>(std::min<int>(i, static_cast<int>(cfg.isa)));

@@ -331,6 +331,6 @@ TEST_P(blocks_golden, notices_a_wrong_epsilon) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     blocks_golden,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

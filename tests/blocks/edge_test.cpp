@@ -258,6 +258,6 @@ TEST_P(block_edges, a_pad_that_reaches_too_far_is_an_error_of_the_run) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     block_edges,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

@@ -155,6 +155,6 @@ TEST_P(ops_golden, known_sizes) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     ops_golden,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

@@ -209,7 +209,7 @@ TEST(bash_completion, offers_the_values_of_a_flag) {
     EXPECT_EQ(
         bash_offers({"rlx-run", "run", "--tier", "=", "avx512"}), (words{"avx512", "avx512_vnni"})
     );
-    EXPECT_EQ(bash_offers({"rlx-run", "run", "--tier", "="}).size(), 4u);
+    EXPECT_EQ(bash_offers({"rlx-run", "run", "--tier", "="}).size(), 5u);
     EXPECT_EQ(bash_offers({"rlx-qwen3", "--device", ""}), (words{"auto", "cpu"}));
     EXPECT_EQ(bash_offers({"rlx-run", "help", "--list", "f"}), words{"families"});
     EXPECT_EQ(

@@ -189,7 +189,7 @@ INSTANTIATE_TEST_SUITE_P(goldens, encoders, cases, [](const auto& i) { return pl
 INSTANTIATE_TEST_SUITE_P(
     goldens,
     encoder_tiers,
-    testing::Combine(cases, testing::Values("baseline", "avx2", "avx512", "avx512_vnni")),
+    testing::Combine(cases, testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx")),
     [](const auto& i) {
         return plain(std::string(std::get<0>(i.param)) + "_" + std::get<1>(i.param));
     }

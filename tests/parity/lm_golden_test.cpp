@@ -52,7 +52,8 @@ INSTANTIATE_TEST_SUITE_P(
     tiers,
     golden,
     testing::Combine(
-        testing::ValuesIn(lm_cases()), testing::Values("baseline", "avx2", "avx512", "avx512_vnni")
+        testing::ValuesIn(lm_cases()),
+        testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx")
     ),
     [](const auto& p) { return test_name(std::get<0>(p.param)) + "_" + std::get<1>(p.param); }
 );

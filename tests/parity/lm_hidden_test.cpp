@@ -39,7 +39,8 @@ INSTANTIATE_TEST_SUITE_P(
     tiers,
     hidden,
     testing::Combine(
-        testing::ValuesIn(lm_cases()), testing::Values("baseline", "avx2", "avx512", "avx512_vnni")
+        testing::ValuesIn(lm_cases()),
+        testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx")
     ),
     [](const auto& p) { return test_name(std::get<0>(p.param)) + "_" + std::get<1>(p.param); }
 );

@@ -103,7 +103,7 @@ TEST_F(smollm2, fast_mode_diverges_little_from_exact_in_every_tier) {
     const auto vocab = static_cast<std::size_t>(exact->model().vocab_size());
     const auto best = best_of_rows(want, vocab);
     exact.reset();
-    for (const char* tier : {"baseline", "avx2", "avx512", "avx512_vnni"}) {
+    for (const char* tier : {"baseline", "avx2", "avx512", "avx512_vnni", "amx"}) {
         auto fast = chain::open(file, with("auto", tier));
         if (!fast.ok() && fast.error().code == RLX_UNSUPPORTED) {
             std::printf("%s: not on this machine\n", tier);

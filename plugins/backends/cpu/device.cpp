@@ -13,7 +13,14 @@ result<tier> parse_tier(std::string_view name, const cpu_features& f) {
         const tier t = static_cast<tier>(i);
         if (name != tier_name(t)) continue;
         char missing[160];
-        if (!tier_missing(f, t, missing, sizeof missing)) return t;
+        if (!tier_missing(f, t, missing, sizeof missing)) {
+            if (t != tier::amx || mm_permit_tiles()) return t;
+            return fail(
+                RLX_UNSUPPORTED,
+                "cpu: tier 'amx': the operating system refuses the use of tile registers; "
+                "'avx512_vnni' works without them"
+            );
+        }
         return fail(
             RLX_UNSUPPORTED,
             "cpu: tier '{}' needs {}, which {} lacks; the best it can run is '{}'",
@@ -25,7 +32,7 @@ result<tier> parse_tier(std::string_view name, const cpu_features& f) {
     }
     return fail(
         RLX_INVALID_ARGUMENT,
-        "cpu: unknown tier '{}', expected baseline, avx2, avx512 or avx512_vnni",
+        "cpu: unknown tier '{}', expected baseline, avx2, avx512, avx512_vnni or amx",
         name
     );
 }
@@ -50,7 +57,10 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     d->features = detect_features();
     d->isa = best_tier(d->features);
     const std::string_view forced = RLX_TRY(options.text_or("tier", ""));
-    if (!forced.empty() && forced != "auto") d->isa = RLX_TRY(parse_tier(forced, d->features));
+    if (!forced.empty() && forced != "auto")
+        d->isa = RLX_TRY(parse_tier(forced, d->features));
+    else if (d->isa == tier::amx && !mm_permit_tiles())
+        d->isa = tier::avx512_vnni;
     return d;
 }
 

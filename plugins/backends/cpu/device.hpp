@@ -15,7 +15,7 @@ public:
     static std::uint32_t device_count() { return 1; }
 
     static status device_info(std::uint32_t index, sdk::options_writer out);
-    // "tier": baseline, avx2, avx512, avx512_vnni; empty or absent: the best this machine has.
+    // "tier": baseline, avx2, avx512, avx512_vnni, amx; empty or absent: the best this machine has.
     static result<std::unique_ptr<device>> open(std::uint32_t index, sdk::options_view options);
 
     status supports(

@@ -69,6 +69,7 @@ const char* tier_name(tier t) {
     case tier::avx2: return "avx2";
     case tier::avx512: return "avx512";
     case tier::avx512_vnni: return "avx512_vnni";
+    case tier::amx: return "amx";
     }
     return "unknown";
 }
@@ -85,6 +86,8 @@ bool tier_missing(const cpu_features& f, tier t, char* text, std::uint32_t size)
         {"BMI2", f.bmi2, tier::avx2},
         {"AVX-512 F/BW/VL/DQ", f.avx512, tier::avx512},
         {"AVX-512 VNNI", f.avx512_vnni, tier::avx512_vnni},
+        {"AVX-512 BF16", f.avx512_bf16, tier::amx},
+        {"AMX TILE/INT8/BF16", f.amx, tier::amx},
     };
 
     std::uint32_t n = 0;

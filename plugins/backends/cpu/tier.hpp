@@ -13,8 +13,9 @@ enum class tier : uint8_t {
     avx2 = 1,        // AVX2, FMA, F16C, BMI2
     avx512 = 2,      // + AVX-512 F, BW, VL, DQ
     avx512_vnni = 3, // + AVX-512 VNNI
+    amx = 4,         // + AVX-512 BF16, AMX TILE, INT8 and BF16, and the kernel's permission
 };
-constexpr int n_tiers = 4;
+constexpr int n_tiers = 5;
 
 // What the processor has AND the operating system saves (XGETBV).
 struct cpu_features {

@@ -30,7 +30,7 @@ inline constexpr env_var env_vars[] = {
     {"RLX_CPU",
      env_type::string,
      "best the machine has",
-     "forces a kernel tier of the cpu backend: baseline, avx2, avx512, avx512_vnni",
+     "forces a kernel tier of the cpu backend: baseline, avx2, avx512, avx512_vnni, amx",
      false},
     {"RLX_THREADS",
      env_type::integer,

@@ -86,6 +86,9 @@ extern const mm_bf16_kernels mm_bf16_avx512;
 // for floats.
 extern const mm_run_fn mm_q8_amx[n_mm_layouts];
 
+// BF16 products on AMX tiles, for any number of rows.
+void mm_bf16_amx(const mm_packed& p, const mm_tile& t);
+
 // An activation row in q8 form: int8 codes of `blocks` blocks, then a float scale per block, then
 // int32 sums of the codes, two per block (columns 0..15 and 16..31). Value = scale * code.
 constexpr uint64_t q8_block_bytes = block_cols + 4 + 8;
@@ -97,6 +100,11 @@ constexpr int q8_chunk_blocks = 24;
 constexpr int f32_chunk_cols = 128;
 // Workspace for a tile with many rows, whatever the form.
 constexpr uint64_t mm_gemm_space = 256 * 1024;
+// BF16 on tiles: rows of one pass over the weights and columns of one pass over the activations
+// (590 KB of them; processors with AMX have 2 MB of L2).
+constexpr int amx_bf16_rows = 288;
+constexpr int amx_bf16_cols = 1024;
+constexpr uint64_t amx_bf16_space = 640 * 1024;
 
 // Stores file rows into panels; see mm_pack.
 void pack_panel(

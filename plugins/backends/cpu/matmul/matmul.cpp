@@ -49,27 +49,26 @@ const mm_kernels* kernels_for(const mm_config& cfg) {
     switch (cfg.isa) {
     case tier::avx2: return cfg.features.avx_vnni ? &mm_kernels_avx2_vnni : &mm_kernels_avx2;
     case tier::avx512: return &mm_kernels_avx512;
-    case tier::avx512_vnni: return &mm_kernels_avx512_vnni;
+    case tier::avx512_vnni:
+    case tier::amx: return &mm_kernels_avx512_vnni;
     default: return &mm_kernels_baseline;
     }
 }
 
-// Tile registers are off until the process asks for them; the kernel refuses when a thread's signal
-// stack is too small, and the vector kernels are used then.
-bool amx_permitted() {
-    constexpr long request_permission = 0x1023; // ARCH_REQ_XCOMP_PERM
-    constexpr long tile_data = 18;
-    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
-
 act_form form_of(const mm_config& cfg, const mm_kernels& k, uint8_t layout) {
     if (cfg.exact) return act_form::f32;
-    const bool bf16 = cfg.isa >= tier::avx512 && cfg.features.avx512_bf16;
+    const bool bf16 = cfg.isa == tier::amx || (cfg.isa >= tier::avx512 && cfg.features.avx512_bf16);
     if (layout == mm_bf16 && bf16) return act_form::bf16;
     return k.fast[layout] ? act_form::q8 : act_form::f32;
 }
 
 } // namespace
+
+bool mm_permit_tiles() {
+    constexpr long request_permission = 0x1023; // ARCH_REQ_XCOMP_PERM
+    constexpr long tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
 
 const mm_format* find_format(uint16_t dtype) {
     for (const mm_format& f : formats) {
@@ -125,8 +124,7 @@ bool mm_layout(const mm_config& cfg, const mm_weight& w, mm_packed* out, const c
     const mm_kernels* k = kernels_for(cfg);
     out->kernels = k;
     out->form = form_of(cfg, *k, f->layout);
-    out->amx = out->form == act_form::q8 && cfg.isa == tier::avx512_vnni && cfg.features.amx &&
-               amx_permitted();
+    out->amx = out->form != act_form::f32 && cfg.isa == tier::amx;
     return true;
 }
 
@@ -164,6 +162,7 @@ void act_make(const mm_config& cfg, act_form form, const float* x, int64_t cols,
 mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
     constexpr int64_t step = 2 * panel_rows; // kernels may take two panels at a time
     const int64_t out = p.desc.rows > 0 ? p.desc.rows : 1;
+    const bool tiles = p.amx && p.form == act_form::bf16;
     mm_tiling t;
     if (rows <= max_gemv_rows) {
         // Bound by reading the weight: small tiles of one size, so that a list of tiles of several
@@ -172,9 +171,10 @@ mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
         t.tile_cols = step;
         return t;
     }
-    // Rows in equal parts, multiples of the register blocks' heights (6, 12, 16).
-    const int64_t parts = ceil_div(rows, max_tile_rows);
-    t.tile_rows = ceil_div(ceil_div(rows, parts), 48) * 48;
+    // Rows in equal parts, multiples of the register blocks' heights (6, 12, 16; 32 on tiles).
+    const int64_t parts = ceil_div(rows, tiles ? amx_bf16_rows : max_tile_rows);
+    const int64_t height = tiles ? 32 : 48;
+    t.tile_rows = ceil_div(ceil_div(rows, parts), height) * height;
     // Enough tiles that a late thread finds work, few enough that regrouping activations stays
     // cheap.
     const int64_t wanted = ceil_div(static_cast<int64_t>(threads) * 4, parts);
@@ -199,11 +199,12 @@ void mm_run(const mm_packed& p, const mm_tile& t) {
         (tiles ? mm_q8_amx : k.fast)[p.layout](p, t);
         break;
     }
-    case act_form::bf16: mm_bf16_avx512.run(p, t); break;
+    case act_form::bf16: (p.amx ? mm_bf16_amx : mm_bf16_avx512.run)(p, t); break;
     }
 }
 
 uint64_t mm_workspace(const mm_packed& p) {
+    if (p.amx && p.form == act_form::bf16) return amx_bf16_space;
     const uint64_t few =
         max_gemv_rows * static_cast<uint64_t>(p.blocks) * (block_cols + 4 + 8) + line;
     const uint64_t space = p.form == act_form::q8 && few > mm_gemm_space ? few : mm_gemm_space;

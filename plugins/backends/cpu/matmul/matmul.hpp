@@ -57,6 +57,10 @@ struct mm_packed {
     uint64_t group_bytes = 0;
 };
 
+// Tile registers are off until the process asks for them. Asks, and returns whether they may be
+// used; the kernel refuses when a thread's signal stack is too small. [any thread]
+bool mm_permit_tiles();
+
 // False, with a static reason, when the dtype or shape cannot be computed.
 bool mm_layout(const mm_config& cfg, const mm_weight& w, mm_packed* out, const char** reason);
 

@@ -7,26 +7,13 @@
 // products. Tile registers: 0 and 1 sums (even and odd blocks), 2 and 3 activations, 4 and 5
 // weights.
 
-struct tile_config {
-    uint8_t palette = 1;
-    uint8_t start_row = 0;
-    uint8_t reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-};
-
-// The instructions as assembly: GCC 12's intrinsics do not tell the compiler which memory they use.
-RLX_MM_FN void tiles_configure(int block_bytes) {
+RLX_MM_FN void q8_tiles(int block_bytes) {
     tile_config c;
     for (int i = 0; i < 6; ++i) {
         c.row_bytes[i] = static_cast<uint16_t>(i == 2 || i == 3 ? block_bytes : 64);
         c.rows[i] = static_cast<uint8_t>(i >= 4 ? block_bytes / 4 : 16);
     }
-    asm volatile("ldtilecfg %0" : : "m"(c) : "memory");
-}
-
-RLX_MM_FN void tiles_release() {
-    asm volatile("tilerelease" : : : "memory");
+    tiles_configure(c);
 }
 
 // Sum register PARITY = a [16 rows of 32 / GROUPS bytes, 32 bytes apart] x b [8 / GROUPS rows of 64
@@ -254,7 +241,7 @@ void amx_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
 template <int ID>
 void amx_run(const mm_packed& p, const mm_tile& t) {
     using W = weight_of<ID>;
-    tiles_configure(block_cols / W::groups);
+    q8_tiles(block_cols / W::groups);
     for (int64_t r0 = 0; r0 < t.n_rows; r0 += max_tile_rows) {
         const int64_t n = t.n_rows - r0 < max_tile_rows ? t.n_rows - r0 : max_tile_rows;
         amx_some_rows<W>(p, t, r0, static_cast<int>(n));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// AMX products of int8 activations, beside the other kernels of the AVX-512 VNNI tier.
+// Products on AMX tiles, with int8 and with BF16 activations.
 #include "layout.hpp"
 
 #include <immintrin.h>
@@ -18,7 +18,9 @@ namespace {
 #include "tile.inl"
 #include "weights.inl"
 #include "q8_gather.inl"
+#include "tiles.inl"
 #include "q8_amx.inl"
+#include "bf16_amx.inl"
 // clang-format on
 
 } // namespace
@@ -41,5 +43,9 @@ const mm_run_fn mm_q8_amx[n_mm_layouts] = {
     amx::amx_run<mm_iq4_nl>,
     amx::amx_run<mm_iq4_xs>,
 };
+
+void mm_bf16_amx(const mm_packed& p, const mm_tile& t) {
+    amx::bf16_amx_run(p, t);
+}
 
 } // namespace rlx::cpu

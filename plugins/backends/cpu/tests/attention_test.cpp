@@ -284,6 +284,6 @@ TEST_P(attention, a_key_in_the_wrong_place_is_noticed) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     attention,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

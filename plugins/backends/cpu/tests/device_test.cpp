@@ -55,6 +55,11 @@ TEST(device, a_tier_the_processor_lacks_names_what_is_missing) {
     EXPECT_EQ(cpu::best_tier(f), cpu::tier::avx512);
     f.avx512_vnni = true;
     EXPECT_EQ(cpu::best_tier(f), cpu::tier::avx512_vnni);
+    f.amx = true;
+    EXPECT_TRUE(cpu::tier_missing(f, cpu::tier::amx, text, sizeof text));
+    EXPECT_STREQ(text, "AVX-512 BF16");
+    f.avx512_bf16 = true;
+    EXPECT_EQ(cpu::best_tier(f), cpu::tier::amx);
     char small[6];
     EXPECT_TRUE(cpu::tier_missing({}, cpu::tier::avx512_vnni, small, sizeof small));
     EXPECT_EQ(std::strlen(small), 5u) << "cut, terminated";

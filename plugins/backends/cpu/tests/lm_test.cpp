@@ -451,6 +451,6 @@ TEST_P(lm, broken_weights_are_noticed) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     lm,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

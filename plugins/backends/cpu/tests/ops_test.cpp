@@ -669,6 +669,6 @@ TEST_P(ops, missing_or_short_bindings_are_named) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     ops,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

@@ -164,7 +164,7 @@ TEST_P(ragged, bounds_that_do_not_hold_the_tokens_are_errors) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     ragged,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& i) { return std::string(i.param); }
 );
 

@@ -74,7 +74,7 @@ bool machine_has(tier t) {
         return machine_has(tier::avx2) && __builtin_cpu_supports("avx512f") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq");
-    default: return machine_has(tier::avx512) && __builtin_cpu_supports("avx512vnni");
+    default: return machine_has(tier::avx512) && __builtin_cpu_supports("avx512vnni"); // amx: below
     }
 }
 
@@ -100,7 +100,8 @@ bool has_amx() {
     unsigned b = 0;
     unsigned c = 0;
     unsigned d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 25 & 1);
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) &&
+           (d >> 25 & 1) && mm_permit_tiles();
 }
 
 bool configure(set s, bool exact, mm_config* cfg) {
@@ -111,7 +112,7 @@ bool configure(set s, bool exact, mm_config* cfg) {
         tier::avx512,
         tier::avx512_vnni,
         tier::avx512_vnni,
-        tier::avx512_vnni};
+        tier::amx};
     cfg->exact = exact;
     cfg->isa = tiers[static_cast<int>(s)];
     cfg->features.avx_vnni = s == set::avx2_vnni;
@@ -287,7 +288,7 @@ struct shape {
 
 std::vector<shape> shapes_for(std::uint16_t dtype) {
     switch (info_of(dtype).cols) {
-    case 1: return {{1, 1}, {17, 33}, {33, 127}, {64, 300}, {47, 257}};
+    case 1: return {{1, 1}, {17, 33}, {33, 127}, {64, 300}, {47, 257}, {20, 2100}};
     case 32: return {{1, 32}, {17, 96}, {33, 544}, {64, 576}, {47, 1088}};
     default: return {{1, 256}, {17, 512}, {33, 768}, {64, 256}, {47, 1280}};
     }
@@ -317,7 +318,7 @@ protected:
     }
 };
 
-constexpr std::int64_t row_counts[] = {0, 1, 2, 3, 4, 5, 7, 8, 16, 17, 33};
+constexpr std::int64_t row_counts[] = {0, 1, 2, 3, 4, 5, 7, 8, 16, 17, 33, 64};
 
 TEST_P(matmul, exact_mode_equals_the_oracle) {
     const mm_config cfg = config(true);
