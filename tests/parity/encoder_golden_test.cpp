@@ -131,25 +131,37 @@ TEST_P(encoders, round_to_bf16_where_the_processor_can) {
     EXPECT_EQ(baseline.error().code, RLX_UNSUPPORTED);
 }
 
+void expect_the_same_rows_in_a_batch(chain& c, const std::vector<text_case>& texts) {
+    std::vector<float> alone;
+    std::vector<encoder_text> all;
+    for (const text_case& t : texts) {
+        all.push_back({t.ids, t.types});
+        const auto got = must(c.encoder().encode({&all.back(), 1}));
+        alone.insert(alone.end(), got.begin(), got.end());
+    }
+    const auto together = must(c.encoder().encode(all));
+    EXPECT_EQ(std::vector<float>(together.begin(), together.end()), alone);
+}
+
 TEST_P(encoder_tiers, give_a_text_the_same_rows_whatever_else_is_in_the_step) {
     const auto [name, tier] = GetParam();
     const auto texts = texts_of(name);
     for (const auto& [head, rows] : texts[0].expected) {
+        SCOPED_TRACE("head " + std::to_string(static_cast<int>(head)));
         auto opened = chain::open_encoder(folder_of(name), exact(head), {.tier = tier});
         if (!opened && opened.error().message.find("' needs") != std::string::npos)
             GTEST_SKIP() << opened.error().message;
-        const auto c = must(std::move(opened));
-        std::vector<float> alone;
-        std::vector<encoder_text> all;
-        for (const text_case& t : texts) {
-            all.push_back({t.ids, t.types});
-            const auto got = must(c->encoder().encode({&all.back(), 1}));
-            alone.insert(alone.end(), got.begin(), got.end());
-        }
-        const auto together = must(c->encoder().encode(all));
-        EXPECT_EQ(std::vector<float>(together.begin(), together.end()), alone)
-            << "head " << static_cast<int>(head);
+        expect_the_same_rows_in_a_batch(*must(std::move(opened)), texts);
     }
+}
+
+TEST_P(encoder_tiers, give_a_text_the_same_rows_in_bf16_whatever_else_is_in_the_step) {
+    const auto [name, tier] = GetParam();
+    auto o = exact();
+    o.compute = "bf16";
+    auto opened = chain::open_encoder(folder_of(name), o, {.tier = tier});
+    if (!opened && opened.error().code == RLX_UNSUPPORTED) GTEST_SKIP() << opened.error().message;
+    expect_the_same_rows_in_a_batch(*must(std::move(opened)), texts_of(name));
 }
 
 TEST_P(encoders, have_no_tensor_that_nobody_reads) {

@@ -17,8 +17,8 @@ result<tier> parse_tier(std::string_view name, const cpu_features& f) {
             if (t != tier::amx || mm_permit_tiles()) return t;
             return fail(
                 RLX_UNSUPPORTED,
-                "cpu: tier 'amx': the operating system refuses the use of tile registers; "
-                "'avx512_vnni' works without them"
+                "cpu: tier 'amx' needs the operating system's permission to use tile registers, which "
+                "it refuses; 'avx512_vnni' works without"
             );
         }
         return fail(

@@ -85,14 +85,14 @@ void score_rows(
     case 2: return score_page<2, 2, F16>(c, q, page, first, last, s);
     case 3: return score_page<3, 2, F16>(c, q, page, first, last, s);
     case 4: return score_page < 4, W == 16 ? 2 : 1, F16 > (c, q, page, first, last, s);
-    case 5: return score_page<5, 1, F16>(c, q, page, first, last, s);
-    case 6: return score_page<6, 1, F16>(c, q, page, first, last, s);
+    case 5: return score_page < 5, W == 16 ? 2 : 1, F16 > (c, q, page, first, last, s);
+    case 6: return score_page < 6, W == 16 ? 2 : 1, F16 > (c, q, page, first, last, s);
 #else
     case 2: return score_page<2, 1, F16>(c, q, page, first, last, s);
 #endif
 #if defined(__AVX512F__)
-    case 7: return score_page<7, 1, F16>(c, q, page, first, last, s);
-    case 8: return score_page<8, 1, F16>(c, q, page, first, last, s);
+    case 7: return score_page<7, 2, F16>(c, q, page, first, last, s);
+    case 8: return score_page<8, 2, F16>(c, q, page, first, last, s);
 #endif
     default: break;
     }
@@ -183,7 +183,7 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
                 value[d] = d + 1 == D && n < W ? load_kv_n<F16>(v, at + d * W, n)
                                                : load_kv<F16>(v, at + d * W);
             }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
             for (int r = 0; r < R; ++r) {
                 const vf b = set1(p[r * c.score_stride + j]);
 #pragma GCC unroll 4
@@ -204,16 +204,17 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
     }
 }
 
-// Columns of accumulators: with R = 6 rows, 12 ymm or 24 zmm.
-constexpr int value_cols = W == 16 ? 4 : 2;
-constexpr int value_max_rows = W == 4 ? 4 : 6;
+// R rows x D vectors of accumulators: up to 12 ymm or 16 zmm.
+constexpr int value_max_rows = W == 16 ? 8 : W == 8 ? 6 : 4;
 
 template <int R, bool F16>
 void value_rows(const attend_chunk& c, int64_t row, int64_t begin, int64_t end) {
+    constexpr int wide = W == 16 && R <= 4 ? 4 : 2;
     int64_t d = 0;
-    for (; d + value_cols * W <= c.v_dim; d += value_cols * W) {
-        value_block<R, value_cols, F16>(c, row, d, W, begin, end);
-    }
+    for (; d + wide * W <= c.v_dim; d += wide * W)
+        value_block<R, wide, F16>(c, row, d, W, begin, end);
+    for (; d + 2 * W <= c.v_dim; d += 2 * W)
+        value_block<R, 2, F16>(c, row, d, W, begin, end);
     for (; d < c.v_dim; d += W) {
         value_block<R, 1, F16>(c, row, d, c.v_dim - d < W ? c.v_dim - d : W, begin, end);
     }
@@ -235,6 +236,10 @@ void value_chunk(const attend_chunk& c) {
         case 3: value_rows<3, F16>(c, row, begin, end); break;
         case 4: value_rows<4, F16>(c, row, begin, end); break;
         case 5: value_rows<(W == 4 ? 4 : 5), F16>(c, row, begin, end); break;
+#if defined(__AVX512F__)
+        case 6: value_rows<6, F16>(c, row, begin, end); break;
+        case 7: value_rows<7, F16>(c, row, begin, end); break;
+#endif
         default: value_rows<value_max_rows, F16>(c, row, begin, end); break;
         }
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Products with float activations. A chunk of 128 columns of one or two panels becomes a float tile
-// in L1 [column][16] (F32 weights are one already), the activations are regrouped [column][rows],
-// and a register block of rows x panels runs over it. Each output is the sum of its chunks' sums,
+// Products with float activations. A chunk of 192 columns of one or two panels becomes a float tile
+// in L1 [column][16] (F32 weights are one already), the activations are copied there too ([rows of a
+// register block][192 columns], or [column][rows] when they come as columns), and a register block
+// of rows x panels runs over it. Each output is the sum of its chunks' sums,
 // each chunk one chain of multiply-adds, whatever the number of rows. Included once per tier inside
 // that tier's namespace.
 
@@ -68,8 +69,9 @@ const float* float_tile(const panel_ptr& p, int64_t k0, int64_t n, float* dst) {
     return dst;
 }
 
-// a [n][MR], b[i] [n][16]; c[m] points at NP x 16 floats, replaced (first) or added to.
-template <int MR, int NP>
+// a [n][MR] when COLUMNS, else [MR][f32_chunk_cols]; b[i] [n][16]; c[m] points at NP x 16 floats,
+// replaced (first) or added to.
+template <int MR, int NP, bool COLUMNS>
 void f32_block(const float* const* b, const float* a, int64_t n, float* const* c, bool first) {
     vf acc[NP][MR];
     const float* w[NP];
@@ -90,12 +92,12 @@ void f32_block(const float* const* b, const float* a, int64_t n, float* const* c
         }
 #pragma GCC unroll 16
         for (int m = 0; m < MR; ++m) {
-            const vf x = bcast_f(a + m);
+            const vf x = bcast_f(COLUMNS ? a + m : a + m * f32_chunk_cols);
 #pragma GCC unroll 2
             for (int i = 0; i < NP; ++i)
                 acc[i][m] = fma_f(v[i], x, acc[i][m]);
         }
-        a += MR;
+        a += COLUMNS ? MR : 1;
     }
 #pragma GCC unroll 2
     for (int i = 0; i < NP; ++i) {
@@ -109,12 +111,12 @@ void f32_block(const float* const* b, const float* a, int64_t n, float* const* c
 
 using f32_block_fn = void (*)(const float* const*, const float*, int64_t, float* const*, bool);
 
-template <int NP, int MAX>
+template <int NP, int MAX, bool COLUMNS>
 RLX_MM_FN f32_block_fn f32_block_for(int rows) {
     if constexpr (MAX > 1) {
-        if (rows < MAX) return f32_block_for<NP, MAX - 1>(rows);
+        if (rows < MAX) return f32_block_for<NP, MAX - 1, COLUMNS>(rows);
     }
-    return f32_block<MAX, NP>;
+    return f32_block<MAX, NP, COLUMNS>;
 }
 
 struct f32_space {
@@ -125,16 +127,7 @@ struct f32_space {
 
 static_assert(sizeof(f32_space) <= mm_gemm_space);
 
-// Activations [column][rows] of one register block.
-inline void f32_gather(const float* const* rows, int n, int64_t k0, int64_t nk, float* dst) {
-    for (int m = 0; m < n; ++m) {
-        const float* x = rows[m] + k0;
-        for (int64_t k = 0; k < nk; ++k)
-            dst[k * n + m] = x[k];
-    }
-}
-
-// The same from columns: n floats of each.
+// Activations [column][rows] of one register block: n floats of each column.
 inline void
 f32_gather_columns(const float* const* columns, int64_t r0, int n, int64_t nk, float* dst) {
     if (n == max_rows_f32) {
@@ -147,10 +140,14 @@ f32_gather_columns(const float* const* columns, int64_t r0, int n, int64_t nk, f
             dst[k * n + m] = columns[k][r0 + m];
 }
 
+// next, when not null: the weights of the columns after these, fetched while the rows are computed.
+template <bool COLUMNS>
 inline void f32_rows(
     const mm_tile& t,
     f32_space& s,
     const float* const* tiles,
+    const uint8_t* next,
+    uint64_t panel_bytes,
     int64_t r0,
     int rows,
     int64_t col,
@@ -161,19 +158,41 @@ inline void f32_rows(
     const int64_t n_cols = t.n_cols - col;
     const bool partial = n_cols < wide * panel_rows;
     const float* a = s.a;
+    const int blocks = (rows + max_rows_f32 - 1) / max_rows_f32;
+    const int64_t part = (nk * 64 / blocks + 63) / 64 * 64;
     for (int m0 = 0; m0 < rows; m0 += max_rows_f32) {
         const int mr = rows - m0 < max_rows_f32 ? rows - m0 : max_rows_f32;
+        const int64_t from = m0 / max_rows_f32 * part;
+        for (int64_t at = from; next && at < from + part; at += 64)
+            for (int i = 0; i < wide; ++i)
+                __builtin_prefetch(next + i * panel_bytes + at);
         float* c[max_rows_f32];
         for (int m = 0; m < mr; ++m) {
             float* out = out_row(t, r0 + m0 + m) + col;
             c[m] = partial ? s.tail[m] : out;
             if (partial && !first) memcpy(c[m], out, n_cols * 4);
         }
-        f32_block_for<wide, max_rows_f32>(mr)(tiles, a, nk, c, first);
+        f32_block_for<wide, max_rows_f32, COLUMNS>(mr)(tiles, a, nk, c, first);
         for (int m = 0; partial && m < mr; ++m) {
             memcpy(out_row(t, r0 + m0 + m) + col, c[m], n_cols * 4);
         }
-        a += nk * mr;
+        a += COLUMNS ? nk * mr : mr * f32_chunk_cols;
+    }
+}
+
+// Columns [k0, k0 + nk) of some rows to s.a.
+inline void
+f32_gather(const mm_tile& t, f32_space& s, int64_t r0, int rows, int64_t k0, int64_t nk) {
+    float* a = s.a;
+    if (!t.act_columns) {
+        for (int m = 0; m < rows; ++m, a += f32_chunk_cols)
+            memcpy(a, reinterpret_cast<const float*>(act_row(t, r0 + m)) + k0, nk * 4);
+        return;
+    }
+    for (int m0 = 0; m0 < rows; m0 += max_rows_f32) {
+        const int n = rows - m0 < max_rows_f32 ? rows - m0 : max_rows_f32;
+        f32_gather_columns(t.act_columns + k0, r0 + m0, n, nk, a);
+        a += nk * n;
     }
 }
 
@@ -184,19 +203,7 @@ void f32_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
     const int64_t panels = (p.desc.rows + panel_rows - 1) / panel_rows;
     for (int64_t k0 = 0; k0 < p.desc.cols; k0 += f32_chunk_cols) {
         const int64_t nk = p.desc.cols - k0 < f32_chunk_cols ? p.desc.cols - k0 : f32_chunk_cols;
-        float* a = s.a;
-        for (int m0 = 0; m0 < rows; m0 += max_rows_f32) {
-            const int n = rows - m0 < max_rows_f32 ? rows - m0 : max_rows_f32;
-            if (t.act_columns) {
-                f32_gather_columns(t.act_columns + k0, r0 + m0, n, nk, a);
-            } else {
-                const float* act[max_rows_f32];
-                for (int m = 0; m < n; ++m)
-                    act[m] = reinterpret_cast<const float*>(act_row(t, r0 + m0 + m));
-                f32_gather(act, n, k0, nk, a);
-            }
-            a += nk * n;
-        }
+        f32_gather(t, s, r0, rows, k0, nk);
         for (int64_t col = 0; col < t.n_cols; col += wide * panel_rows) {
             const float* tiles[wide];
             for (int n = 0; n < wide; ++n) {
@@ -204,7 +211,13 @@ void f32_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
                 if (panel >= panels) panel = panels - 1;
                 tiles[n] = float_tile<ID>(panel_at(p, t.group, panel), k0, nk, s.tile[n]);
             }
-            f32_rows(t, s, tiles, r0, rows, col, nk, k0 == 0);
+            const uint8_t* next = nullptr;
+            if (ID == mm_f32 && (t.col0 + col) / panel_rows + 2 * wide <= panels)
+                next = reinterpret_cast<const uint8_t*>(tiles[0]) + wide * p.panel_bytes;
+            if (t.act_columns)
+                f32_rows<true>(t, s, tiles, next, p.panel_bytes, r0, rows, col, nk, k0 == 0);
+            else
+                f32_rows<false>(t, s, tiles, next, p.panel_bytes, r0, rows, col, nk, k0 == 0);
         }
     }
 }

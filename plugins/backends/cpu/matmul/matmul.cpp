@@ -177,14 +177,17 @@ mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
     t.tile_rows = ceil_div(ceil_div(rows, parts), height) * height;
     // Enough tiles that a late thread finds work, few enough that regrouping activations stays
     // cheap.
-    const int64_t wanted = ceil_div(static_cast<int64_t>(threads) * 4, parts);
+    const int64_t team = static_cast<int64_t>(threads > 0 ? threads : 1);
+    const int64_t wanted = ceil_div(team * 8, parts);
     int64_t cols = ceil_div(ceil_div(out, wanted), step) * step;
     constexpr int64_t least = 128;
     constexpr int64_t most = 512;
     cols = cols < least ? least : cols > most ? most : cols;
-    // Small products: rather fewer columns per tile than idle threads.
-    const int64_t share = ceil_div(ceil_div(out, static_cast<int64_t>(threads)), step) * step;
-    if (parts < static_cast<int64_t>(threads) && cols > share) cols = share;
+    // Few tiles: as many for one thread as for the other.
+    if (parts < team * 2) {
+        const int64_t count = ceil_div(ceil_div(out, cols), team) * team;
+        cols = ceil_div(ceil_div(out, count), step) * step;
+    }
     t.tile_cols = cols;
     return t;
 }

@@ -275,6 +275,17 @@ status dense_attention_step::resize(program&) {
 void dense_attention_step::load_queries(worker& w, const tile& t) const {
     const heads_view x(*in[0]);
     float* q = local(w, map_.q);
+    if (x.stride[3] == 1) {
+        constexpr std::int64_t some = 32;
+        const float* rows[some];
+        for (std::int64_t r0 = 0; r0 < t.rows; r0 += some) {
+            const std::int64_t n = std::min(some, t.rows - r0);
+            for (std::int64_t r = r0; r < r0 + n; ++r)
+                rows[r - r0] = x.row(t.b, t.first + r / group_, t.head * group_ + r % group_);
+            w.k().transpose(q + r0, q_pad_, rows, n, kv_.dk);
+        }
+        return w.k().affine(q, q, kv_.dk * q_pad_, scale_, 0.0f);
+    }
     for (std::int64_t r = 0; r < t.rows; ++r) {
         const float* row = x.row(t.b, t.first + r / group_, t.head * group_ + r % group_);
         for (std::int64_t d = 0; d < kv_.dk; ++d)
