@@ -43,6 +43,7 @@ private:
     status plain_inputs(const node& n);
     result<packed_weight*> pack(const node& n);
     activation* activation_of(std::size_t i);
+    activation* result_of(std::size_t i);
     result<product> product_of(std::size_t i, const tensor* out);
     const expert_lists* lists_of(std::size_t i);
     void keep_alive(const activation* a);
@@ -253,7 +254,19 @@ status builder::emit_product(std::size_t i) {
     return {};
 }
 
-// A Glu or a sum with the product(s) before it.
+// The activation that the product(s) of node i leave behind instead of its result.
+activation* builder::result_of(std::size_t i) {
+    const tensor& y = *nodes_[i].out[0];
+    p_.activations.push_back(std::make_unique<activation>());
+    activation* a = p_.activations.back().get();
+    a->x = &y;
+    a->form = act_form::bf16;
+    a->from_product = true;
+    known_.push_back({y.id, a->form, a, p_.steps.size(), p_.steps.size()});
+    return a;
+}
+
+// A Glu, a Unary or a sum with the product(s) before it.
 status builder::emit_fused(std::size_t i) {
     const node& n = nodes_[i];
     const std::uint32_t first = plan_.partner[i];
@@ -263,8 +276,11 @@ status builder::emit_fused(std::size_t i) {
     m.products.push_back(RLX_TRY(product_of(first, n.out[0])));
     if (n.info.op == RLX_OP_Glu) {
         m.after.kind = epilogue::glu;
-        m.after.glu_kind = static_cast<std::uint32_t>(n.i64(RLX_ATTR_kind));
+        m.after.op = static_cast<std::uint32_t>(n.i64(RLX_ATTR_kind));
         m.products.push_back(RLX_TRY(product_of(plan_.second[i], nullptr)));
+    } else if (n.info.op == RLX_OP_Unary) {
+        m.after.kind = epilogue::unary;
+        m.after.op = static_cast<std::uint32_t>(n.i64(RLX_ATTR_kind));
     } else {
         m.after.kind = epilogue::add;
         m.after.residual = n.in[0] == nodes_[first].out[0] ? n.in[1] : n.in[0];
@@ -272,6 +288,7 @@ status builder::emit_fused(std::size_t i) {
     // The product runs later than planned: its input's memory may be someone else's by then.
     if (m.a->in_place && may_be_lost(p_, nodes_, plan_, *m.a->x, first, i)) m.a->in_place = false;
     keep_alive(m.a);
+    if (plan_.packs[i]) m.after.into = result_of(i);
     push(make_matmul(m), n);
     return {};
 }

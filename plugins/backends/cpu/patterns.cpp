@@ -40,6 +40,7 @@ public:
         }
         for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
             if (nodes_[i].info.op == RLX_OP_Glu) gate(i);
+            if (nodes_[i].info.op == RLX_OP_Unary) unary(i);
         }
         for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
             if (nodes_[i].info.op == RLX_OP_Binary &&
@@ -94,6 +95,27 @@ private:
         plan_.roles[a] = plan_.roles[b] = role::absorbed;
         plan_.partner[i] = a;
         plan_.second[i] = b;
+        plan_.packs[i] = g.info.op == RLX_OP_MatMul && packs(*n.out[0]);
+    }
+
+    void unary(std::uint32_t i) {
+        const node& n = nodes_[i];
+        const std::uint32_t at = sole_product(*n.in[0], i);
+        if (at == no_node || nodes_[at].info.op != RLX_OP_MatMul) return;
+        if (!same_shape(*n.in[0], *n.out[0]) || n.in[0]->id != nodes_[at].out[0]->id) return;
+        plan_.roles[at] = role::absorbed;
+        plan_.partner[i] = at;
+        plan_.packs[i] = packs(*n.out[0]);
+    }
+
+    // Nobody wants t but products of bf16 activations, which read it as it is.
+    bool packs(const tensor& t) const {
+        if (p_.roots[t.root].output || uses_[t.root].empty() || !is_whole(t)) return false;
+        return std::all_of(uses_[t.root].begin(), uses_[t.root].end(), [&](const use& u) {
+            const node& to = nodes_[u.node];
+            return u.input == 0 && to.info.op == RLX_OP_MatMul && plan_.products[u.node] &&
+                   plan_.products[u.node]->mm.form == act_form::bf16 && to.in[0]->id == t.id;
+        });
     }
 
     bool same_shape(const tensor& a, const tensor& b) const {
@@ -194,6 +216,7 @@ void find_patterns(const program& p, const std::vector<node>& nodes, plan_of_nod
     plan.roles.assign(nodes.size(), role::plain);
     plan.partner.assign(nodes.size(), no_node);
     plan.second.assign(nodes.size(), no_node);
+    plan.packs.assign(nodes.size(), 0);
     plan.norm_by_root.assign(p.roots.size(), no_node);
     plan.heads.assign(nodes.size(), head_nodes{});
     if (plan.fuse) finder(p, nodes, plan).run();

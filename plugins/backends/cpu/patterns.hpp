@@ -12,7 +12,7 @@ constexpr std::uint32_t no_node = UINT32_MAX;
 enum class role : std::uint8_t {
     plain,
     norm,     // disappears into the activations of its consumers
-    absorbed, // a product that a later Glu or sum computes
+    absorbed, // a product that a later Glu, Unary or sum computes
     head,     // RmsNorm or Rope of keys or queries, applied by KvAppend or AttentionState
 };
 
@@ -30,8 +30,9 @@ struct plan_of_nodes {
     bool fuse = true;
     std::vector<role> roles;              // by node
     std::vector<packed_weight*> products; // by node; null: no product with a packed weight
-    std::vector<std::uint32_t> partner;   // Glu: the gate's product; sum: its product; else no_node
-    std::vector<std::uint32_t> second;    // Glu: the up product
+    std::vector<std::uint32_t> partner; // Glu: the gate's product; sum, Unary: theirs; else no_node
+    std::vector<std::uint32_t> second;  // Glu: the up product
+    std::vector<char> packs;            // Glu, Unary: only products want the result, in bf16
     std::vector<std::uint32_t> norm_by_root;
     std::vector<head_nodes> heads; // KvAppend and AttentionState
 

@@ -123,10 +123,11 @@ struct activation {
     const tensor* x = nullptr; // rows of activations, or of the norm's input
     act_form form = act_form::f32;
     std::int64_t cols = 0;
-    std::int64_t rows = 0;    // current
-    std::uint64_t stride = 0; // bytes between rows
-    bool in_place = false;    // the tensor's own rows serve
-    bool local = false;       // every thread makes its own copy: cheaper than a barrier
+    std::int64_t rows = 0;     // current
+    std::uint64_t stride = 0;  // bytes between rows
+    bool in_place = false;     // the tensor's own rows serve
+    bool local = false;        // every thread makes its own copy: cheaper than a barrier
+    bool from_product = false; // a product's tiles are stored in this form; x is never written
     std::uint32_t slot = 0;
 };
 

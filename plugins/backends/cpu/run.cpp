@@ -213,7 +213,8 @@ status program::resize(const std::int64_t* values, std::uint32_t n) {
         a->rows = a->x->rows();
         a->stride =
             a->in_place ? static_cast<std::uint64_t>(a->cols) * 4 : act_row_bytes(a->form, a->cols);
-        a->local = !a->in_place && a->rows * a->cols <= local_activation_elements &&
+        a->local = !a->in_place && !a->from_product &&
+                   a->rows * a->cols <= local_activation_elements &&
                    a->stride * static_cast<std::uint64_t>(a->rows) <= local_activation_bytes;
     }
     for (const auto& s : steps)

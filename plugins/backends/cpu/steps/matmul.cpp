@@ -164,7 +164,8 @@ private:
         std::int64_t stride,
         const std::int32_t* out_rows
     );
-    void finish_rows(worker& w, const tile& t, const float* a, const float* b);
+    void add_bias(worker& w, const product& p, const tile& t, float* row) const;
+    void finish_rows(worker& w, const tile& t, float* a, float* b);
 
     matmul_args m_;
     std::vector<plan> plans_;
@@ -226,28 +227,36 @@ void matmul_step::product_tile(
     m.n_cols = t.n_cols;
     m.workspace = w.local();
     mm_run(p.w->mm, m);
-    if (!p.bias) return;
-    const float* bias = p.bias->f32() + t.col;
-    for (std::int64_t r = 0; r < t.n_rows; ++r) {
-        float* row = dst + (out_rows ? out_rows[r] : r) * stride;
-        w.k().binary(RLX_BINARY_ADD, row, row, 1, bias, 1, t.n_cols);
-    }
+    if (needs_temp()) return; // finish_rows adds the bias
+    for (std::int64_t r = 0; r < t.n_rows; ++r)
+        add_bias(w, p, t, dst + (out_rows ? out_rows[r] : r) * stride);
 }
 
-// Temporaries a (and b) -> the output's rows.
-void matmul_step::finish_rows(worker& w, const tile& t, const float* a, const float* b) {
+void matmul_step::add_bias(worker& w, const product& p, const tile& t, float* row) const {
+    if (p.bias) w.k().binary(RLX_BINARY_ADD, row, row, 1, p.bias->f32() + t.col, 1, t.n_cols);
+}
+
+// Temporaries a (and b) -> the output's rows, or rows of the activation that is made of it.
+void matmul_step::finish_rows(worker& w, const tile& t, float* a, float* b) {
     const tensor& y = *m_.products[t.product].out;
-    const std::int64_t width = y.last();
-    for (std::int64_t r = 0; r < t.n_rows; ++r) {
-        const std::int64_t at = (t.out_rows ? t.out_rows[r] : t.row + r) * width + t.col;
-        const float* x = a + r * t.n_cols;
-        if (glu()) {
-            w.k().glu(m_.after.glu_kind, y.f32() + at, x, b + r * t.n_cols, t.n_cols);
-        } else {
-            w.k().binary(
-                RLX_BINARY_ADD, y.f32() + at, m_.after.residual->f32() + at, 1, x, 1, t.n_cols
-            );
+    const std::int64_t width = y.last(), n = t.n_cols;
+    const activation* into = m_.after.into;
+    for (std::int64_t r = 0; r < t.n_rows; ++r, a += n, b += n) {
+        const std::int64_t row = t.out_rows ? t.out_rows[r] : t.row + r;
+        const std::int64_t at = row * width + t.col;
+        float* to = into ? a : y.f32() + at;
+        add_bias(w, m_.products[t.product], t, a);
+        switch (m_.after.kind) {
+        case epilogue::glu:
+            add_bias(w, m_.products[1], t, b);
+            w.k().glu(m_.after.op, to, a, b, n);
+            break;
+        case epilogue::unary: w.k().unary(m_.after.op, to, a, n); break;
+        default: w.k().binary(RLX_BINARY_ADD, to, m_.after.residual->f32() + at, 1, a, 1, n);
         }
+        if (!into) continue;
+        char* dst = w.rows(*m_.after.into) + static_cast<std::uint64_t>(row) * into->stride;
+        act_make(w.prog().cfg.mm, into->form, a, n, dst + 2 * t.col);
     }
 }
 
@@ -343,7 +352,13 @@ void matmul_step::touches(const program& p, std::vector<range>& reads, std::vect
     }
     for (const product& q : m_.products) {
         if (q.bias) reads.push_back(whole(p, *q.bias));
-        if (q.out) writes.push_back(whole(p, *q.out));
+        if (q.out && !m_.after.into) writes.push_back(whole(p, *q.out));
+    }
+    if (const activation* a = m_.after.into) {
+        const std::uint64_t lo = p.slot_offset[a->slot];
+        writes.push_back(
+            {space_workspace, lo, lo + a->stride * static_cast<std::uint64_t>(a->rows), 0}
+        );
     }
 }
 

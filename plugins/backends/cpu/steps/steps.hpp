@@ -148,10 +148,11 @@ step_ptr make_activate(activation* a, const norm_args& norm);
 
 // What happens to a product's tile while it is in cache.
 struct epilogue {
-    enum kind_t { none, add, glu } kind = none;
+    enum kind_t { none, add, glu, unary } kind = none;
 
     const tensor* residual = nullptr;
-    std::uint32_t glu_kind = 0;
+    std::uint32_t op = 0;       // RLX_GLU_* or RLX_UNARY_*
+    activation* into = nullptr; // the result in this form (bf16) instead of the output tensor
 };
 
 // One product of a step; several share their activation and are computed without a barrier between
