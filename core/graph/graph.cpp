@@ -82,7 +82,8 @@ graph_impl::find_op(std::string_view name, std::uint32_t version) {
     return known->second;
 }
 
-result<void> graph_impl::finish(const claim_fn& claims, const finish_options& options) {
+result<void>
+graph_impl::finish(const claim_fn& claims, const finish_options& options, const cut_fn& cut_up) {
     RLX_CHECK(writable());
     finished = true;
     if (m.outputs.empty()) return error{RLX_INVALID_ARGUMENT, "the graph has no output"};
@@ -93,6 +94,7 @@ result<void> graph_impl::finish(const claim_fn& claims, const finish_options& op
     const std::size_t dead = before - m.nodes.size();
     RLX_CHECK(ir::verify(m));
     const std::size_t decomposed = RLX_TRY(settle(m, claims, options));
+    if (cut_up) RLX_CHECK(cut(m, RLX_TRY(cut_up())));
     RLX_CHECK(plan(m));
     if (options.verbose)
         log_info(

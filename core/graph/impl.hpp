@@ -19,7 +19,8 @@ public:
     const rlx_graph* handle() const override { return reinterpret_cast<const rlx_graph*>(this); }
 
     using graph::finish;
-    result<void> finish(const claim_fn& claims, const finish_options& options) override;
+    result<void>
+    finish(const claim_fn& claims, const finish_options& options, const cut_fn& cut) override;
     result<void> verify() const override;
     std::string dump() const override;
 

@@ -23,6 +23,10 @@ result<void> verify(const module& m);
 result<std::size_t>
 settle(module& m, const graph::claim_fn& claims, const finish_options& options = {});
 
+// Gives values that another program reads than the one that makes them memory of their own.
+// programs: by node, see graph::cut_fn; RLX_INTERNAL when it is none.
+result<void> cut(module& m, std::span<const std::uint32_t> programs);
+
 // Emits the primitives of a composite; the returned values stand for n's outputs and are no views.
 result<std::vector<rlx_value>> decompose(module& m, std::vector<node>& sink, const node& n);
 

@@ -51,12 +51,75 @@ private:
             settled_[i] = 0;
         std::size_t refused = unasked.size();
         for (std::size_t k = 0; k < open.size(); k++) {
-            if (verdict[k]) continue;
+            if (verdict[k] == graph::claim_elsewhere && !RLX_TRY(parts_are_wanted(open[k])))
+                continue;
+            if (verdict[k] == 1) continue;
             settled_[open[k]] = 0;
             reasons_[open[k]] = std::move(reason[k]);
             refused++;
         }
         return refused;
+    }
+
+    // Whether what replace() would make of the node is claimed to the last part. Asked of nodes at
+    // the end of the list that are taken away again.
+    result<bool> parts_are_wanted(std::size_t i, int depth = 0) {
+        const std::size_t n_values = m_.values.size(), n_nodes = m_.nodes.size();
+        std::vector<node> parts;
+        const bool copied = m_.nodes[i].op != RLX_OP_Copy && strided_inputs(m_.nodes[i]);
+        if (m_.nodes[i].op == RLX_OP_Custom) return false;
+        if (copied)
+            RLX_CHECK(emit_contiguous(i, parts));
+        else if (op_info(m_.nodes[i].op)->kind == op_kind::composite && !options_.assert_whole)
+            RLX_TRY(decompose(m_, parts, m_.nodes[i]));
+        constexpr int deepest = 6; // copies and a decomposition, three times
+        const bool any = !parts.empty() && depth < deepest;
+        for (node& n : parts)
+            m_.nodes.push_back(std::move(n));
+        m_.renumber();
+        auto wanted = any ? all_claimed(n_nodes, depth) : result<bool>(false);
+        m_.nodes.erase(m_.nodes.begin() + static_cast<std::ptrdiff_t>(n_nodes), m_.nodes.end());
+        m_.values.erase(m_.values.begin() + static_cast<std::ptrdiff_t>(n_values), m_.values.end());
+        m_.renumber();
+        return wanted;
+    }
+
+    // All nodes from `first` on, themselves or in parts.
+    result<bool> all_claimed(std::size_t first, int depth) {
+        std::vector<std::uint32_t> open;
+        for (std::size_t i = first; i < m_.nodes.size(); i++)
+            if (op_info(m_.nodes[i].op)->kind != op_kind::view)
+                open.push_back(static_cast<std::uint32_t>(i));
+        std::vector<std::uint8_t> verdict(open.size(), 0);
+        std::vector<std::string> reason(open.size());
+        RLX_CHECK(claims_(open, verdict, reason));
+        for (std::size_t k = 0; k < open.size(); k++)
+            if (verdict[k] != 1 && !RLX_TRY(parts_are_wanted(open[k], depth + 1))) return false;
+        return true;
+    }
+
+    bool strided_input(rlx_value v) {
+        if (v == 0) return false;
+        const value& x = m_.at(v);
+        if (x.kind == RLX_VALUE_STATE || layout_of(x.dtype).packed()) return false;
+        const auto contiguous = is_contiguous(m_.dims, x.dims, x.strides);
+        return contiguous && !*contiguous;
+    }
+
+    bool strided_inputs(const node& n) {
+        return std::any_of(n.in.begin(), n.in.end(), [&](rlx_value v) { return strided_input(v); });
+    }
+
+    // Node i again, with copies of its strided inputs.
+    result<void> emit_contiguous(std::size_t i, std::vector<node>& parts) {
+        std::vector<rlx_value> in = m_.nodes[i].in;
+        const std::string origin = m_.nodes[i].origin;
+        for (rlx_value& v : in)
+            if (strided_input(v))
+                v = RLX_TRY(emit_node(m_, parts, RLX_OP_Copy, {&v, 1}, {}, origin))[0];
+        // Its results are new values; nobody looks at them.
+        RLX_TRY(emit_node(m_, parts, m_.nodes[i].op, in, m_.nodes[i].attrs.items, origin));
+        return {};
     }
 
     result<void> rebuild() {

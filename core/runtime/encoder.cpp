@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/runtime/encoder.hpp"
 
-#include "family_graph.hpp"
+#include "program.hpp"
 
 #include "rlx/base/checked.hpp"
 #include "rlx/base/wall.hpp"
@@ -10,7 +10,6 @@
 #include <array>
 #include <fmt/format.h>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 namespace rlx {
@@ -45,9 +44,7 @@ struct encoder_graph {
     rlx_value output = 0;
     std::array<std::uint32_t, 2> symbols{}; // places of T and B among the extents
     std::vector<std::int64_t> extents;
-    std::vector<std::uint32_t> nodes;
-    rlx::options compile_options;
-    std::uint64_t backend_scratch = 0;
+    program_plan program;
     encoder_plan plan;
     std::vector<std::string> warnings;
 
@@ -55,16 +52,6 @@ struct encoder_graph {
 
     std::int64_t max_rows() const {
         return head().per_text ? options.max_texts : options.max_tokens;
-    }
-
-    rlx_compile_args compile_args() const {
-        rlx_compile_args args{};
-        args.size = sizeof args;
-        args.graph = g->handle();
-        args.nodes = nodes.data();
-        args.n_nodes = nodes.size();
-        args.options = compile_options.handle();
-        return args;
     }
 };
 
@@ -105,8 +92,6 @@ result<void> settle(encoder_graph& e) {
     // A step holds at least one text of full length.
     o.max_tokens = std::max(o.max_tokens, o.max_length);
     o.max_texts = std::min(o.max_texts, o.max_tokens);
-    e.compile_options.set_string("compute", o.compute).set_string("kv", "f32");
-    if (!o.fuse) e.compile_options.set_int("fuse", 0);
     return {};
 }
 
@@ -153,21 +138,22 @@ result<void> check_output(encoder_graph& e) {
     return {};
 }
 
-result<void> measure(encoder_graph& e, const model_parts& p) {
-    const rlx_compile_args args = e.compile_args();
-    rlx_memory m{};
-    m.size = sizeof m;
-    RLX_CHECK(check_wall(p.backend->measure(p.device, &args, &m)));
-    e.backend_scratch = m.scratch;
+result<void> measure(encoder_graph& e) {
     const auto results = checked_mul(
         static_cast<std::uint64_t>(e.max_rows()),
         static_cast<std::uint64_t>(e.width) * sizeof(float)
     );
-    const auto arena = checked_add(e.g->scratch_bytes(), m.scratch);
-    const auto scratch = arena && results ? checked_add(*arena, *results) : std::nullopt;
+    e.plan.devices = e.program.memory();
+    // The rows are in host memory: where the second device computes, or the only one.
+    device_memory& host_side = e.plan.devices.back();
+    const auto scratch = results ? checked_add(host_side.scratch, *results) : std::nullopt;
     if (!scratch)
         return invalid("the size of the scratch arena does not fit 64 bits; lower max_tokens");
-    e.plan = {m.weights, m.mapped, *scratch};
+    host_side.scratch = *scratch;
+    const device_memory all = together(e.plan.devices);
+    e.plan.weights = all.weights;
+    e.plan.mapped = all.mapped;
+    e.plan.scratch = all.scratch;
     return {};
 }
 
@@ -183,13 +169,17 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
     RLX_CHECK(settle(e));
     RLX_CHECK(declare(e));
     RLX_CHECK(model.build(e.head().graph, e.g->handle()));
-    RLX_CHECK(finish_graph(*e.g, parts, options.finish));
-    e.nodes.resize(graph_table()->node_count(e.g->handle()));
-    std::iota(e.nodes.begin(), e.nodes.end(), 0U);
+    program_options how;
+    how.compute = e.options.compute;
+    how.fuse = e.options.fuse;
+    how.finish = e.options.finish;
+    e.program = RLX_TRY(program_plan::make(*e.g, parts, how));
     RLX_CHECK(check_output(e));
     constexpr std::string_view symbols[] = {"T", "B"};
     RLX_CHECK(find_symbols(*e.g, symbols, e.symbols, e.extents));
-    RLX_CHECK(measure(e, parts));
+    RLX_CHECK(measure(e));
+    if (std::string away = away_warning(e.program, parts); !away.empty())
+        e.warnings.push_back(std::move(away));
     if (parts.w)
         if (std::string unused = unused_tensors(*parts.w); !unused.empty())
             e.warnings.push_back(std::move(unused));
@@ -197,33 +187,33 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
 }
 
 result<void> check_memory(const encoder_graph& e, const model_parts& p) {
-    const memory_limit limit = limit_of(p, e.options.max_memory_gb);
-    if (e.plan.total() <= limit.bytes) return {};
     const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    return error{
-        RLX_OUT_OF_MEMORY,
-        fmt::format(
-            "the plan needs {:.1f} MB (weights {:.1f}, read from the file in place {:.1f}, "
-            "scratch {:.1f} for {} tokens) but {} {:.1f} MB; lower max_tokens",
-            mb(e.plan.total()),
-            mb(e.plan.weights),
-            mb(e.plan.mapped),
-            mb(e.plan.scratch),
-            e.options.max_tokens,
-            limit.what,
-            mb(limit.bytes)
-        )};
+    for (const memory_limit& limit : memory_limits(p, e.plan.devices, e.options.max_memory_gb)) {
+        if (!limit.exceeded()) continue;
+        const device_memory& need = limit.need;
+        return error{
+            RLX_OUT_OF_MEMORY,
+            fmt::format(
+                "the plan needs {:.1f} MB{} (weights {:.1f}, read from the file in place {:.1f}, "
+                "scratch {:.1f} for {} tokens) but {} {:.1f} MB; lower max_tokens",
+                mb(need.total()),
+                e.plan.devices.size() > 1 ? " on " + need.device : "",
+                mb(need.weights),
+                mb(need.mapped),
+                mb(need.scratch),
+                e.options.max_tokens,
+                limit.what,
+                mb(limit.bytes)
+            )};
+    }
+    return {};
 }
 
 class loaded_encoder final : public encoder_model {
 public:
-    loaded_encoder(encoder_graph&& built, const model_parts& p) : e_(std::move(built)), parts_(p) {}
+    explicit loaded_encoder(encoder_graph&& built) : e_(std::move(built)) {}
 
-    ~loaded_encoder() override {
-        if (program_) parts_.backend->program_free(parts_.device, program_);
-    }
-
-    result<void> load();
+    result<void> load(const model_parts& p);
 
     encoder_head head() const override { return e_.options.head; }
 
@@ -241,13 +231,13 @@ public:
 
     const encoder_plan& memory() const override { return e_.plan; }
 
-    std::string tier() const override {
-        return std::string(facts_.get_string("tier").value_or(""));
-    }
+    std::string tier() const override { return program_.fact("tier"); }
 
-    std::string compute() const override {
-        return std::string(facts_.get_string("compute").value_or(e_.options.compute));
-    }
+    std::string compute() const override { return program_.fact_or("compute", e_.options.compute); }
+
+    const partition_report& partition() const override { return e_.program.report(); }
+
+    std::vector<device_facts> devices() const override { return program_.facts(); }
 
     std::span<const std::string> warnings() const override { return e_.warnings; }
 
@@ -259,25 +249,14 @@ private:
     void append(const encoder_text& text);
 
     encoder_graph e_;
-    model_parts parts_;
-    void* program_ = nullptr;
-    options facts_;
-    device_buffer scratch_;
+    graph_program program_;
     std::array<std::vector<std::int32_t>, n_inputs> in_;
     std::vector<rlx_binding> bindings_; // inputs, output
     std::vector<float> rows_;
 };
 
-result<void> loaded_encoder::load() {
-    rlx_compile_args args = e_.compile_args();
-    args.progress = report_progress;
-    args.progress_ctx = &e_.options.progress;
-    args.cancel = plain(e_.options.cancel);
-    RLX_CHECK(check_wall(parts_.backend->compile(parts_.device, &args, &program_)));
-    if (RLX_HAS(parts_.backend, program_info))
-        RLX_CHECK(check_wall(parts_.backend->program_info(parts_.device, program_, facts_.handle()))
-        );
-    scratch_ = RLX_TRY(device_buffer::make(parts_, e_.g->scratch_bytes() + e_.backend_scratch));
+result<void> loaded_encoder::load(const model_parts& p) {
+    program_ = RLX_TRY(graph_program::load(e_.program, p, e_.options.progress, e_.options.cancel));
     for (std::size_t i = 0; i < n_inputs; ++i) {
         const std::int64_t most =
             i == in_cu_seqlens ? e_.options.max_texts + 1 : e_.options.max_tokens;
@@ -359,32 +338,24 @@ result<std::span<const float>> loaded_encoder::encode(std::span<const encoder_te
     bindings_[n_inputs].bytes = rows_.size() * sizeof(float);
     e_.extents[e_.symbols[0]] = static_cast<std::int64_t>(tokens);
     e_.extents[e_.symbols[1]] = static_cast<std::int64_t>(texts.size());
-    RLX_CHECK(e_.g->check_extents(e_.extents));
-    rlx_run_args args{};
-    args.size = sizeof args;
-    args.n_extents = static_cast<std::uint32_t>(e_.extents.size());
-    args.extents = e_.extents.data();
-    args.bind = bindings_.data();
-    args.n_bind = bindings_.size();
-    args.bind_stride = sizeof(rlx_binding);
-    args.scratch = scratch_.get();
-    args.cancel = plain(e_.options.cancel);
-    RLX_CHECK(check_wall(parts_.backend->run(parts_.device, program_, &args)));
+    RLX_CHECK(program_.run(bindings_, e_.extents, e_.options.cancel));
     return std::span<const float>(rows_);
 }
 
 } // namespace
 
 result<encoder_plan> encoder_model::plan(const model_parts& p, const encoder_options& options) {
-    return RLX_TRY(build(p, options)).plan;
+    encoder_graph e = RLX_TRY(build(p, options));
+    e.plan.partition = e.program.report();
+    return std::move(e.plan);
 }
 
 result<std::unique_ptr<encoder_model>>
 encoder_model::open(const model_parts& p, const encoder_options& options) {
     encoder_graph e = RLX_TRY(build(p, options));
     RLX_CHECK(check_memory(e, p));
-    auto out = std::make_unique<loaded_encoder>(std::move(e), p);
-    RLX_CHECK(out->load());
+    auto out = std::make_unique<loaded_encoder>(std::move(e));
+    RLX_CHECK(out->load(p));
     return std::unique_ptr<encoder_model>(std::move(out));
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "family_graph.hpp"
 
+#include "partition.hpp"
+
 #include "rlx/base/wall.hpp"
 #include "rlx/runtime/memory.hpp"
 
@@ -13,28 +15,80 @@ namespace rlx {
 
 namespace {
 
-// A device with memory of its own says so ("discrete" = 1 beside "memory").
-memory_limit hardware_limit(const model_parts& p) {
-    if (RLX_HAS(p.backend, device_info)) {
-        options info;
-        rlx_error* failed = p.backend->device_info(p.backend_self, p.device_index, info.handle());
-        if (failed) host()->error_free(failed);
-        const auto memory = info.get_int("memory");
-        if (!failed && info.get_int("discrete").value_or(0) == 1 && memory.value_or(0) > 0)
-            return {static_cast<std::uint64_t>(*memory), "the device has"};
+// A device with memory of its own says so ("discrete" = 1 beside "memory"); 0 for others.
+std::uint64_t own_memory(const compute_device& d) {
+    if (!RLX_HAS(d.backend, device_info)) return 0;
+    options info;
+    rlx_error* failed = d.backend->device_info(d.backend_self, d.device_index, info.handle());
+    if (failed) {
+        host()->error_free(failed);
+        return 0;
     }
-    const available_memory machine = memory_available();
-    return {machine.bytes, fmt::format("the machine has available (by {})", machine.limited_by)};
+    const auto memory = info.get_int("memory").value_or(0);
+    return info.get_int("discrete").value_or(0) == 1 && memory > 0
+               ? static_cast<std::uint64_t>(memory)
+               : 0;
+}
+
+std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
+    std::uint64_t out = 0;
+    return __builtin_add_overflow(a, b, &out) ? UINT64_MAX : out;
 }
 
 } // namespace
 
-memory_limit limit_of(const model_parts& p, double max_memory_gb) {
-    memory_limit limit = hardware_limit(p);
-    const double own = max_memory_gb * 1e9;
-    if (own > 0 && own < static_cast<double>(limit.bytes))
-        limit = {static_cast<std::uint64_t>(own), "max_memory_gb allows"};
-    return limit;
+device_memory together(std::span<const device_memory> devices) {
+    device_memory out;
+    for (const device_memory& d : devices) {
+        out.device += (out.device.empty() ? "" : " and ") + d.device;
+        out.weights = saturating_sum(out.weights, d.weights);
+        out.mapped = saturating_sum(out.mapped, d.mapped);
+        out.state = saturating_sum(out.state, d.state);
+        out.scratch = saturating_sum(out.scratch, d.scratch);
+    }
+    return out;
+}
+
+bool memory_limit::exceeded() const {
+    std::uint64_t total = 0;
+    for (const std::uint64_t part : {need.weights, need.mapped, need.state, need.scratch})
+        if (__builtin_add_overflow(total, part, &total)) return true;
+    return total > bytes;
+}
+
+std::vector<memory_limit>
+memory_limits(const model_parts& p, std::span<const device_memory> devices, double max_memory_gb) {
+    std::vector<memory_limit> out;
+    std::vector<device_memory> shared;
+    const auto known = devices_of(p);
+    for (const device_memory& need : devices) {
+        const auto d = std::ranges::find(known, need.device, &compute_device::name);
+        const std::uint64_t own = d == known.end() ? 0 : own_memory(*d);
+        if (own > 0)
+            out.push_back(
+                {need,
+                 own,
+                 devices.size() > 1 ? "device " + need.device + " has" : "the device has"}
+            );
+        else
+            shared.push_back(need);
+    }
+    if (!shared.empty()) {
+        const available_memory machine = memory_available();
+        out.push_back(
+            {together(shared),
+             machine.bytes,
+             fmt::format("the machine has available (by {})", machine.limited_by)}
+        );
+    }
+    const double asked = max_memory_gb * 1e9;
+    if (asked > 0)
+        out.insert(
+            out.begin(),
+            {together(devices), static_cast<std::uint64_t>(asked), "max_memory_gb allows"}
+        );
+    std::ranges::stable_sort(out, {}, &memory_limit::bytes);
+    return out;
 }
 
 error lacks_member(std::string_view table, std::string_view member) {
@@ -48,13 +102,16 @@ result<void> check_tables(const model_parts& p) {
     if (!RLX_HAS(p.family, close)) return lacks_member("family", "close");
     if (!RLX_HAS(p.family, info)) return lacks_member("family", "info");
     if (!RLX_HAS(p.family, build)) return lacks_member("family", "build");
-    if (!RLX_HAS(p.backend, supports)) return lacks_member("backend", "supports");
-    if (!RLX_HAS(p.backend, measure)) return lacks_member("backend", "measure");
-    if (!RLX_HAS(p.backend, compile)) return lacks_member("backend", "compile");
-    if (!RLX_HAS(p.backend, program_free)) return lacks_member("backend", "program_free");
-    if (!RLX_HAS(p.backend, run)) return lacks_member("backend", "run");
-    if (!RLX_HAS(p.backend, alloc)) return lacks_member("backend", "alloc");
-    if (!RLX_HAS(p.backend, free)) return lacks_member("backend", "free");
+    for (const rlx_backend_v1* b : {p.backend, p.second.backend}) {
+        if (!b && b == p.second.backend && p.backend) continue; // there need not be a second one
+        if (!RLX_HAS(b, supports)) return lacks_member("backend", "supports");
+        if (!RLX_HAS(b, measure)) return lacks_member("backend", "measure");
+        if (!RLX_HAS(b, compile)) return lacks_member("backend", "compile");
+        if (!RLX_HAS(b, program_free)) return lacks_member("backend", "program_free");
+        if (!RLX_HAS(b, run)) return lacks_member("backend", "run");
+        if (!RLX_HAS(b, alloc)) return lacks_member("backend", "alloc");
+        if (!RLX_HAS(b, free)) return lacks_member("backend", "free");
+    }
     return {};
 }
 
@@ -84,21 +141,6 @@ result<void> family_model::build(std::string_view name, rlx_graph* g) const {
     return check_wall(parts_->family->build(parts_->family_self, model_, str(name), g));
 }
 
-result<void> finish_graph(graph& g, const model_parts& p, const finish_options& options) {
-    const graph::claim_fn claims = [&](std::span<const std::uint32_t> nodes,
-                                       std::span<std::uint8_t> verdict,
-                                       std::span<std::string> reason) -> result<void> {
-        std::vector<rlx_str> why(nodes.size());
-        RLX_CHECK(check_wall(p.backend->supports(
-            p.device, g.handle(), nodes.data(), nodes.size(), verdict.data(), why.data()
-        )));
-        for (std::size_t i = 0; i < why.size(); ++i)
-            if (verdict[i] == RLX_NO) reason[i] = view(why[i]);
-        return {};
-    };
-    return g.finish(claims, options);
-}
-
 result<void> find_symbols(
     const graph& g,
     std::span<const std::string_view> names,
@@ -126,12 +168,12 @@ result<void> find_symbols(
     return {};
 }
 
-result<device_buffer> device_buffer::make(const model_parts& p, std::uint64_t bytes) {
+result<device_buffer> device_buffer::make(const compute_device& d, std::uint64_t bytes) {
     device_buffer out;
-    RLX_CHECK(check_wall(p.backend->alloc(p.device, std::max<std::uint64_t>(bytes, 1), &out.buffer_)
+    RLX_CHECK(check_wall(d.backend->alloc(d.device, std::max<std::uint64_t>(bytes, 1), &out.buffer_)
     ));
-    out.backend_ = p.backend;
-    out.device_ = p.device;
+    out.backend_ = d.backend;
+    out.device_ = d.device;
     return out;
 }
 

@@ -41,9 +41,6 @@ private:
     bool open_;
 };
 
-// graph::finish() with the backend's claims.
-result<void> finish_graph(graph& g, const model_parts& p, const finish_options& options);
-
 // Where the host's symbols (names) stand among the graph's: places[i] is the place of names[i].
 // extents gets one number per symbol of the graph; another symbol must have a single value, which
 // is filled in.
@@ -54,20 +51,28 @@ result<void> find_symbols(
     std::vector<std::int64_t>& extents
 );
 
-// What a model may use: of the device's own memory, or of what the machine has available, or the
-// user's smaller limit (0: none).
+// A limit and what is under it.
 struct memory_limit {
-    std::uint64_t bytes;
+    device_memory need; // of one device, or of those that share the limit
+    std::uint64_t bytes = 0;
     std::string what; // "max_memory_gb allows"
+
+    bool exceeded() const; // also when the sum of need overflows
 };
 
-memory_limit limit_of(const model_parts& p, double max_memory_gb);
+// A device with memory of its own has that; all others share what the machine has available; the
+// user's own limit (0: none) is for all together.
+std::vector<memory_limit>
+memory_limits(const model_parts& p, std::span<const device_memory> devices, double max_memory_gb);
+
+// Sums that stay at 2^64 - 1.
+device_memory together(std::span<const device_memory> devices);
 
 // Device memory of one model.
 class device_buffer {
 public:
     device_buffer() = default;
-    static result<device_buffer> make(const model_parts& p, std::uint64_t bytes);
+    static result<device_buffer> make(const compute_device& d, std::uint64_t bytes);
     device_buffer(device_buffer&& other) noexcept;
     device_buffer& operator=(device_buffer&& other) noexcept;
     ~device_buffer();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/runtime/image_encoder.hpp"
 
-#include "family_graph.hpp"
+#include "program.hpp"
 
 #include "rlx/base/checked.hpp"
 #include "rlx/base/wall.hpp"
@@ -9,7 +9,6 @@
 #include <array>
 #include <fmt/format.h>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 namespace rlx {
@@ -46,21 +45,9 @@ struct image_graph {
     std::int64_t width = 0;
     std::array<std::uint32_t, n_symbols> symbols{}; // places among the extents
     std::vector<std::int64_t> extents;
-    std::vector<std::uint32_t> nodes;
-    rlx::options compile_options;
-    std::uint64_t backend_scratch = 0;
+    program_plan program;
     encoder_plan plan;
     std::vector<std::string> warnings;
-
-    rlx_compile_args compile_args() const {
-        rlx_compile_args args{};
-        args.size = sizeof args;
-        args.graph = g->handle();
-        args.nodes = nodes.data();
-        args.n_nodes = nodes.size();
-        args.options = compile_options.handle();
-        return args;
-    }
 };
 
 result<image_encoder_facts> read_facts(const family_model& model) {
@@ -117,8 +104,6 @@ result<void> settle(image_graph& e) {
     RLX_CHECK(check_range("max_width", o.max_width, largest_side));
     for (std::int64_t* side : {&o.max_height, &o.max_width})
         *side = std::max(*side / f.size_multiple, std::int64_t{1}) * f.size_multiple;
-    e.compile_options.set_string("compute", o.compute).set_string("kv", "f32");
-    if (!o.fuse) e.compile_options.set_int("fuse", 0);
     return {};
 }
 
@@ -187,12 +172,7 @@ output_dims(const image_graph& e, std::span<const std::int64_t> extents) {
     return out;
 }
 
-result<void> measure(image_graph& e, const model_parts& p) {
-    const rlx_compile_args args = e.compile_args();
-    rlx_memory m{};
-    m.size = sizeof m;
-    RLX_CHECK(check_wall(p.backend->measure(p.device, &args, &m)));
-    e.backend_scratch = m.scratch;
+result<void> measure(image_graph& e) {
     std::vector<std::int64_t> most = e.extents;
     most[e.symbols[s_images]] = e.options.max_images;
     most[e.symbols[s_height]] = e.options.max_height;
@@ -200,11 +180,17 @@ result<void> measure(image_graph& e, const model_parts& p) {
     std::optional<std::uint64_t> results = sizeof(float);
     for (const std::int64_t n : RLX_TRY(output_dims(e, most)))
         results = results ? checked_mul(*results, static_cast<std::uint64_t>(n)) : results;
-    const auto arena = checked_add(e.g->scratch_bytes(), m.scratch);
-    const auto scratch = arena && results ? checked_add(*arena, *results) : std::nullopt;
+    e.plan.devices = e.program.memory();
+    // The rows are in host memory: where the second device computes, or the only one.
+    device_memory& host_side = e.plan.devices.back();
+    const auto scratch = results ? checked_add(host_side.scratch, *results) : std::nullopt;
     if (!scratch)
         return invalid("the size of the scratch arena does not fit 64 bits; lower max_images");
-    e.plan = {m.weights, m.mapped, *scratch};
+    host_side.scratch = *scratch;
+    const device_memory all = together(e.plan.devices);
+    e.plan.weights = all.weights;
+    e.plan.mapped = all.mapped;
+    e.plan.scratch = all.scratch;
     return {};
 }
 
@@ -220,13 +206,17 @@ result<image_graph> build(const model_parts& parts, const image_encoder_options&
     RLX_CHECK(settle(e));
     RLX_CHECK(declare(e));
     RLX_CHECK(model.build(names_of(options.head).graph, e.g->handle()));
-    RLX_CHECK(finish_graph(*e.g, parts, options.finish));
-    e.nodes.resize(graph_table()->node_count(e.g->handle()));
-    std::iota(e.nodes.begin(), e.nodes.end(), 0U);
+    program_options how;
+    how.compute = e.options.compute;
+    how.fuse = e.options.fuse;
+    how.finish = e.options.finish;
+    e.program = RLX_TRY(program_plan::make(*e.g, parts, how));
     RLX_CHECK(check_output(e));
     constexpr std::string_view symbols[] = {"B", "H", "W"};
     RLX_CHECK(find_symbols(*e.g, symbols, e.symbols, e.extents));
-    RLX_CHECK(measure(e, parts));
+    RLX_CHECK(measure(e));
+    if (std::string away = away_warning(e.program, parts); !away.empty())
+        e.warnings.push_back(std::move(away));
     if (parts.w)
         if (std::string unused = unused_tensors(*parts.w); !unused.empty())
             e.warnings.push_back(std::move(unused));
@@ -234,37 +224,36 @@ result<image_graph> build(const model_parts& parts, const image_encoder_options&
 }
 
 result<void> check_memory(const image_graph& e, const model_parts& p) {
-    const memory_limit limit = limit_of(p, e.options.max_memory_gb);
-    if (e.plan.total() <= limit.bytes) return {};
     const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    return error{
-        RLX_OUT_OF_MEMORY,
-        fmt::format(
-            "the plan needs {:.1f} MB (weights {:.1f}, read from the file in place {:.1f}, "
-            "scratch {:.1f} for {} images of {} x {}) but {} {:.1f} MB; lower max_images or the "
-            "image size",
-            mb(e.plan.total()),
-            mb(e.plan.weights),
-            mb(e.plan.mapped),
-            mb(e.plan.scratch),
-            e.options.max_images,
-            e.options.max_height,
-            e.options.max_width,
-            limit.what,
-            mb(limit.bytes)
-        )};
+    for (const memory_limit& limit : memory_limits(p, e.plan.devices, e.options.max_memory_gb)) {
+        if (!limit.exceeded()) continue;
+        const device_memory& need = limit.need;
+        return error{
+            RLX_OUT_OF_MEMORY,
+            fmt::format(
+                "the plan needs {:.1f} MB{} (weights {:.1f}, read from the file in place {:.1f}, "
+                "scratch {:.1f} for {} images of {} x {}) but {} {:.1f} MB; lower max_images or "
+                "the image size",
+                mb(need.total()),
+                e.plan.devices.size() > 1 ? " on " + need.device : "",
+                mb(need.weights),
+                mb(need.mapped),
+                mb(need.scratch),
+                e.options.max_images,
+                e.options.max_height,
+                e.options.max_width,
+                limit.what,
+                mb(limit.bytes)
+            )};
+    }
+    return {};
 }
 
 class loaded_image_encoder final : public image_encoder_model {
 public:
-    loaded_image_encoder(image_graph&& built, const model_parts& p)
-        : e_(std::move(built)), parts_(p) {}
+    explicit loaded_image_encoder(image_graph&& built) : e_(std::move(built)) {}
 
-    ~loaded_image_encoder() override {
-        if (program_) parts_.backend->program_free(parts_.device, program_);
-    }
-
-    result<void> load();
+    result<void> load(const model_parts& p);
 
     image_head head() const override { return e_.options.head; }
 
@@ -280,13 +269,13 @@ public:
 
     const encoder_plan& memory() const override { return e_.plan; }
 
-    std::string tier() const override {
-        return std::string(program_facts_.get_string("tier").value_or(""));
-    }
+    std::string tier() const override { return program_.fact("tier"); }
 
-    std::string compute() const override {
-        return std::string(program_facts_.get_string("compute").value_or(e_.options.compute));
-    }
+    std::string compute() const override { return program_.fact_or("compute", e_.options.compute); }
+
+    const partition_report& partition() const override { return e_.program.report(); }
+
+    std::vector<device_facts> devices() const override { return program_.facts(); }
 
     std::span<const std::string> warnings() const override { return e_.warnings; }
 
@@ -297,24 +286,12 @@ private:
     result<void> check(const image_batch& batch) const;
 
     image_graph e_;
-    model_parts parts_;
-    void* program_ = nullptr;
-    options program_facts_;
-    device_buffer scratch_;
+    graph_program program_;
     std::vector<float> rows_;
 };
 
-result<void> loaded_image_encoder::load() {
-    rlx_compile_args args = e_.compile_args();
-    args.progress = report_progress;
-    args.progress_ctx = &e_.options.progress;
-    args.cancel = plain(e_.options.cancel);
-    RLX_CHECK(check_wall(parts_.backend->compile(parts_.device, &args, &program_)));
-    if (RLX_HAS(parts_.backend, program_info))
-        RLX_CHECK(check_wall(
-            parts_.backend->program_info(parts_.device, program_, program_facts_.handle())
-        ));
-    scratch_ = RLX_TRY(device_buffer::make(parts_, e_.g->scratch_bytes() + e_.backend_scratch));
+result<void> loaded_image_encoder::load(const model_parts& p) {
+    program_ = RLX_TRY(graph_program::load(e_.program, p, e_.options.progress, e_.options.cancel));
     return {};
 }
 
@@ -393,16 +370,7 @@ result<image_rows> loaded_image_encoder::encode(const image_batch& batch) {
     const rlx_binding bindings[] = {
         {e_.input, 0, pixels, nullptr, batch.pixels.size_bytes()},
         {e_.output, 0, rows_.data(), nullptr, rows_.size() * sizeof(float)}};
-    rlx_run_args args{};
-    args.size = sizeof args;
-    args.n_extents = static_cast<std::uint32_t>(e_.extents.size());
-    args.extents = e_.extents.data();
-    args.bind = bindings;
-    args.n_bind = std::size(bindings);
-    args.bind_stride = sizeof(rlx_binding);
-    args.scratch = scratch_.get();
-    args.cancel = plain(e_.options.cancel);
-    RLX_CHECK(check_wall(parts_.backend->run(parts_.device, program_, &args)));
+    RLX_CHECK(program_.run(bindings, e_.extents, e_.options.cancel));
     out.values = rows_;
     return out;
 }
@@ -411,7 +379,9 @@ result<image_rows> loaded_image_encoder::encode(const image_batch& batch) {
 
 result<encoder_plan>
 image_encoder_model::plan(const model_parts& p, const image_encoder_options& options) {
-    return RLX_TRY(build(p, options)).plan;
+    image_graph e = RLX_TRY(build(p, options));
+    e.plan.partition = e.program.report();
+    return std::move(e.plan);
 }
 
 result<image_encoder_facts> image_encoder_model::describe(const model_parts& p) {
@@ -424,8 +394,8 @@ result<std::unique_ptr<image_encoder_model>>
 image_encoder_model::open(const model_parts& p, const image_encoder_options& options) {
     image_graph e = RLX_TRY(build(p, options));
     RLX_CHECK(check_memory(e, p));
-    auto out = std::make_unique<loaded_image_encoder>(std::move(e), p);
-    RLX_CHECK(out->load());
+    auto out = std::make_unique<loaded_image_encoder>(std::move(e));
+    RLX_CHECK(out->load(p));
     return std::unique_ptr<image_encoder_model>(std::move(out));
 }
 

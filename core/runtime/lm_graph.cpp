@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 namespace rlx {
 namespace {
@@ -27,8 +26,11 @@ error out_of_range(std::string_view name, std::int64_t value, std::int64_t low, 
 
 // What language models need besides check_tables().
 result<void> check_state_members(const model_parts& p) {
-    if (!RLX_HAS(p.backend, page_bytes)) return lacks_member("backend", "page_bytes");
-    if (!RLX_HAS(p.backend, copy)) return lacks_member("backend", "copy");
+    for (const rlx_backend_v1* b : {p.backend, p.second.backend}) {
+        if (!b) continue;
+        if (!RLX_HAS(b, page_bytes)) return lacks_member("backend", "page_bytes");
+        if (!RLX_HAS(b, copy)) return lacks_member("backend", "copy");
+    }
     return {};
 }
 
@@ -91,8 +93,6 @@ result<void> settle(lm_graph& lm) {
             o.max_seq,
             lm.context_length
         ));
-    lm.compile_options.set_string("compute", o.compute).set_string("kv", o.kv);
-    if (!o.fuse) lm.compile_options.set_int("fuse", 0);
     return {};
 }
 
@@ -139,11 +139,15 @@ result<void> declare(lm_graph& lm) {
 }
 
 result<void> finish(lm_graph& lm, const lm_model::parts& p) {
-    RLX_CHECK(finish_graph(*lm.g, p, lm.options.finish));
+    program_options how;
+    how.compute = lm.options.compute;
+    how.kv = lm.options.kv;
+    how.fuse = lm.options.fuse;
+    how.page_tokens = page_tokens;
+    how.finish = lm.options.finish;
+    lm.program = RLX_TRY(program_plan::make(*lm.g, p, how));
     lm.output = lm.g->find_output(output_name(lm));
     lm.states = lm.g->states();
-    lm.nodes.resize(graph_table()->node_count(lm.g->handle()));
-    std::iota(lm.nodes.begin(), lm.nodes.end(), 0U);
     return {};
 }
 
@@ -179,28 +183,21 @@ error too_large(std::string_view what) {
 }
 
 result<void> measure(lm_graph& lm, const lm_model::parts& p) {
-    const rlx_compile_args args = lm.compile_args();
-    rlx_memory m{};
-    m.size = sizeof(m);
-    RLX_CHECK(check_wall(p.backend->measure(p.device, &args, &m)));
-    lm.plan = {
-        .weights = m.weights,
-        .mapped = m.mapped,
-        .max_seq = lm.options.max_seq,
-        .max_sequences = lm.options.max_sequences};
-    lm.backend_scratch = m.scratch;
+    lm.plan.devices = lm.program.memory();
+    lm.plan.max_seq = lm.options.max_seq;
+    lm.plan.max_sequences = lm.options.max_sequences;
     std::uint64_t pool_page = 0; // bytes of one page in all slots
     for (const rlx_value state : lm.states) {
-        std::uint64_t bytes = 0;
-        RLX_CHECK(check_wall(p.backend->page_bytes(p.device, &args, state, &bytes)));
+        const std::uint64_t bytes = RLX_TRY(lm.program.page_bytes(p, state));
         lm.page_bytes.push_back(bytes);
         const auto sum = checked_add(pool_page, bytes);
-        if (!sum) return too_large("KV cache");
+        if (!sum || !checked_mul(*sum, static_cast<std::uint64_t>(lm.n_pages)))
+            return too_large("KV cache");
         pool_page = *sum;
+        const std::string& home = devices_of(p)[lm.program.side_of(state)].name;
+        for (device_memory& d : lm.plan.devices)
+            if (d.device == home) d.state += bytes * static_cast<std::uint64_t>(lm.n_pages);
     }
-    const auto state = checked_mul(pool_page, static_cast<std::uint64_t>(lm.n_pages));
-    if (!state) return too_large("KV cache");
-    lm.plan.state = *state;
     lm.plan.state_per_token = pool_page / page_tokens;
     // What eval() returns; an embedding may ask for the rows of a whole sequence.
     const std::int64_t n_rows =
@@ -209,10 +206,15 @@ result<void> measure(lm_graph& lm, const lm_model::parts& p) {
         static_cast<std::uint64_t>(n_rows), static_cast<std::uint64_t>(lm.row_size) * sizeof(float)
     );
     if (!rows) return too_large("rows of results");
-    const auto arena = checked_add(lm.g->scratch_bytes(), m.scratch);
-    const auto scratch = arena ? checked_add(*arena, *rows) : std::nullopt;
+    // The rows are in host memory: where the second device computes, or the only one.
+    const auto scratch = checked_add(lm.plan.devices.back().scratch, *rows);
     if (!scratch) return too_large("scratch arena");
-    lm.plan.scratch = *scratch;
+    lm.plan.devices.back().scratch = *scratch;
+    const device_memory all = together(lm.plan.devices);
+    lm.plan.weights = all.weights;
+    lm.plan.mapped = all.mapped;
+    lm.plan.state = all.state;
+    lm.plan.scratch = all.scratch;
     return {};
 }
 
@@ -233,17 +235,6 @@ result<void> read_info(lm_graph& lm, const family_model& model) {
 }
 
 } // namespace
-
-rlx_compile_args lm_graph::compile_args() const {
-    rlx_compile_args args{};
-    args.size = sizeof(args);
-    args.page_tokens = page_tokens;
-    args.graph = g->handle();
-    args.nodes = nodes.data();
-    args.n_nodes = nodes.size();
-    args.options = compile_options.handle();
-    return args;
-}
 
 result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& options) {
     RLX_CHECK(check_state_members(parts));
@@ -267,6 +258,8 @@ result<lm_graph> build_lm_graph(const lm_model::parts& parts, const lm_options& 
     constexpr std::string_view symbols[n_symbols] = {"T", "B", "P", "R"};
     RLX_CHECK(find_symbols(*lm.g, symbols, lm.symbols, lm.extents));
     RLX_CHECK(measure(lm, parts));
+    if (std::string away = away_warning(lm.program, parts); !away.empty())
+        lm.warnings.push_back(std::move(away));
     if (!parts.w) return lm;
     // An embedding has no use for the head; that is no news.
     std::string unused = embeds(lm) ? unused_tensors(*parts.w, {"lm_head.weight", "output.weight"})

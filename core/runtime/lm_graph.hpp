@@ -2,6 +2,8 @@
 // The "lm" or "embed" graph of a family, declared, built, finished and sized; nothing loaded yet.
 #pragma once
 
+#include "program.hpp"
+
 #include "rlx/base/options.hpp"
 #include "rlx/graph/graph.hpp"
 #include "rlx/runtime/lm.hpp"
@@ -37,17 +39,12 @@ struct lm_graph {
     std::vector<rlx_value> states;
     std::vector<std::int64_t> extents;              // [graph symbols] fixed ones filled in
     std::array<std::uint32_t, n_symbols> symbols{}; // places of T, B, P, R in extents
-    std::vector<std::uint32_t> nodes;
-    rlx::options compile_options;
+    program_plan program;
     std::vector<std::string> warnings;
 
     // Sizes, from the backend.
     std::vector<std::uint64_t> page_bytes; // [states]
-    std::uint64_t backend_scratch = 0;
     lm_plan plan;
-
-    // Borrows from this object.
-    rlx_compile_args compile_args() const;
 };
 
 // RLX_INVALID_ARGUMENT for options out of range; errors of the family, the graph or the backend as

@@ -14,6 +14,7 @@ namespace rlx {
 result<lm_plan> lm_model::plan(const parts& p, const lm_options& options) {
     lm_graph lm = RLX_TRY(build_lm_graph(p, options));
     if (auto fits = check_memory(lm, p); !fits) lm.plan.refused = fits.error().message;
+    lm.plan.partition = lm.program.report();
     return std::move(lm.plan);
 }
 
@@ -29,32 +30,20 @@ lm_sequence_impl::~lm_sequence_impl() {
     if (model) model->forget(*this);
 }
 
-loaded_lm::loaded_lm(lm_graph&& built, const parts& p)
-    : lm_(std::move(built)), parts_(p), pool_(static_cast<std::uint32_t>(lm_.n_pages)) {}
+loaded_lm::loaded_lm(lm_graph&& built)
+    : lm_(std::move(built)), pool_(static_cast<std::uint32_t>(lm_.n_pages)) {}
 
 loaded_lm::~loaded_lm() {
     for (lm_sequence_impl* s : sequences_)
         s->model = nullptr;
-    if (program_) parts_.backend->program_free(parts_.device, program_);
 }
 
 result<std::unique_ptr<lm_model>> loaded_lm::load(lm_graph&& built, const parts& p) {
-    std::unique_ptr<loaded_lm> out(new loaded_lm(std::move(built), p));
-    RLX_CHECK(out->compile());
+    std::unique_ptr<loaded_lm> out(new loaded_lm(std::move(built)));
+    const lm_options& o = out->lm_.options;
+    out->program_ = RLX_TRY(graph_program::load(out->lm_.program, p, o.progress, o.cancel));
     RLX_CHECK(out->allocate());
     return std::unique_ptr<lm_model>(std::move(out));
-}
-
-result<void> loaded_lm::compile() {
-    rlx_compile_args args = lm_.compile_args();
-    args.progress = report_progress;
-    args.progress_ctx = &lm_.options.progress;
-    args.cancel = plain(lm_.options.cancel);
-    RLX_CHECK(check_wall(parts_.backend->compile(parts_.device, &args, &program_)));
-    if (RLX_HAS(parts_.backend, program_info))
-        RLX_CHECK(check_wall(parts_.backend->program_info(parts_.device, program_, facts_.handle()))
-        );
-    return {};
 }
 
 // Everything a step needs, at its largest.
@@ -80,15 +69,10 @@ result<void> loaded_lm::allocate() {
     bindings_.push_back({lm_.output, 0, nullptr, nullptr, 0});
     for (std::size_t i = 0; i < lm_.states.size(); ++i) {
         const std::uint64_t bytes = lm_.page_bytes[i] * static_cast<std::uint64_t>(lm_.n_pages);
-        states_.push_back(RLX_TRY(device_buffer::make(parts_, bytes)));
+        states_.push_back(RLX_TRY(program_.make_state(lm_.states[i], bytes)));
         bindings_.push_back({lm_.states[i], 0, nullptr, states_.back().get(), bytes});
     }
-    scratch_ = RLX_TRY(device_buffer::make(parts_, lm_.g->scratch_bytes() + lm_.backend_scratch));
     return {};
-}
-
-std::string loaded_lm::fact(std::string_view key, std::string_view otherwise) const {
-    return std::string(facts_.get_string(key).value_or(otherwise));
 }
 
 result<std::unique_ptr<lm_sequence_impl>> loaded_lm::add_sequence() {
@@ -158,12 +142,11 @@ result<void> loaded_lm::own_page(std::uint32_t& page) {
     if (!own) return error{RLX_INTERNAL, "the page pool is empty"};
     for (std::size_t i = 0; i < states_.size(); ++i) {
         const std::uint64_t bytes = lm_.page_bytes[i];
-        rlx_error* failed = parts_.backend->copy(
-            parts_.device, states_[i].get(), *own * bytes, states_[i].get(), page * bytes, bytes
-        );
-        if (failed) {
+        result<void> copied =
+            program_.copy_state(lm_.states[i], states_[i].get(), *own * bytes, page * bytes, bytes);
+        if (!copied) {
             pool_.drop(*own);
-            return from_wall(failed);
+            return copied;
         }
     }
     pool_.drop(page);
@@ -204,17 +187,7 @@ result<void> loaded_lm::run(float* rows, const std::atomic<std::uint32_t>* cance
     lm_.extents[lm_.symbols[symbol_b]] = step_.n_sequences;
     lm_.extents[lm_.symbols[symbol_p]] = step_.n_pages;
     lm_.extents[lm_.symbols[symbol_r]] = step_.n_rows;
-    RLX_CHECK(lm_.g->check_extents(lm_.extents));
-    rlx_run_args args{};
-    args.size = sizeof(args);
-    args.n_extents = static_cast<std::uint32_t>(lm_.extents.size());
-    args.extents = lm_.extents.data();
-    args.bind = bindings_.data();
-    args.n_bind = bindings_.size();
-    args.bind_stride = sizeof(rlx_binding);
-    args.scratch = scratch_.get();
-    args.cancel = plain(cancel);
-    return check_wall(parts_.backend->run(parts_.device, program_, &args));
+    return program_.run(bindings_, lm_.extents, cancel);
 }
 
 } // namespace rlx

@@ -52,11 +52,19 @@ public:
 
     const lm_plan& memory() const override { return lm_.plan; }
 
-    std::string tier() const override { return fact("tier", ""); }
+    std::string tier() const override { return program_.fact("tier"); }
 
-    std::string compute() const override { return fact("compute", lm_.options.compute); }
+    std::string compute() const override {
+        return program_.fact_or("compute", lm_.options.compute);
+    }
 
-    std::string kv() const override { return fact("kv", lm_.options.kv); }
+    std::string kv() const override {
+        return program_.fact_or("kv", lm_.options.kv, lm_.states.empty() ? 0 : lm_.states[0]);
+    }
+
+    const partition_report& partition() const override { return lm_.program.report(); }
+
+    std::vector<device_facts> devices() const override { return program_.facts(); }
 
     std::span<const std::string> warnings() const override { return lm_.warnings; }
 
@@ -75,10 +83,8 @@ private:
         std::int64_t offset = 0; // tokens of the item that were fed
     };
 
-    loaded_lm(lm_graph&& built, const parts& p);
-    result<void> compile();
+    explicit loaded_lm(lm_graph&& built);
     result<void> allocate();
-    std::string fact(std::string_view key, std::string_view otherwise) const;
     result<std::unique_ptr<lm_sequence_impl>> add_sequence();
 
     result<void> check_items(std::span<const lm_batch_item> items) const;
@@ -95,13 +101,10 @@ private:
     void truncate(lm_sequence_impl& sequence, std::int64_t tokens);
 
     lm_graph lm_;
-    parts parts_;
-    void* program_ = nullptr;
-    options facts_;
+    graph_program program_;
     page_pool pool_;
     std::vector<lm_sequence_impl*> sequences_; // alive
     std::vector<device_buffer> states_;        // [lm_.states]
-    device_buffer scratch_;
     step_arrays step_;
     std::vector<rlx_binding> bindings_; // inputs, output, states
     std::vector<float> rows_;           // [rows of the last call, row_size]

@@ -84,14 +84,28 @@ public:
     // offered again with contiguous copies first; a primitive refused then is RLX_UNSUPPORTED
     // naming op, module, inputs and reason. An empty function claims everything. Value ids never
     // change, node indices do. After an error the graph is of no use.
+    // A verdict may also be claim_elsewhere: the node is taken, but not by the device that is
+    // wanted. It is left whole only when contiguous copies of its inputs and its decomposition
+    // would not get 1 for every part.
+    static constexpr std::uint8_t claim_elsewhere = 2;
     using claim_fn = std::function<result<void>(
         std::span<const std::uint32_t> nodes,
         std::span<std::uint8_t> verdict,
         std::span<std::string> reason
     )>;
-    virtual result<void> finish(const claim_fn& claims, const finish_options& options) = 0;
+    // Cuts the settled nodes into programs: the number of the program of each node, never falling
+    // in execution order (views, which no program runs, count as of any). A value that another
+    // program reads than the one that makes it becomes an output named "%<id>": it has memory of
+    // its own, bound by the caller, and does not appear under outputs.
+    using cut_fn = std::function<result<std::vector<std::uint32_t>>()>;
+    virtual result<void>
+    finish(const claim_fn& claims, const finish_options& options, const cut_fn& cut) = 0;
 
-    result<void> finish(const claim_fn& claims) { return finish(claims, {}); }
+    result<void> finish(const claim_fn& claims, const finish_options& options) {
+        return finish(claims, options, {});
+    }
+
+    result<void> finish(const claim_fn& claims) { return finish(claims, {}, {}); }
 
     // Checks the whole graph; finish() calls it, tests call it alone. [any thread]
     virtual result<void> verify() const = 0;

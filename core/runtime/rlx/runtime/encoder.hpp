@@ -43,9 +43,11 @@ struct encoder_options {
 
 // Exact bytes, known before anything is loaded.
 struct encoder_plan {
-    std::uint64_t weights = 0; // resident after loading
-    std::uint64_t mapped = 0;  // read in place from the file
-    std::uint64_t scratch = 0; // activations, workspaces, results
+    std::uint64_t weights = 0;               // resident after loading
+    std::uint64_t mapped = 0;                // read in place from the file
+    std::uint64_t scratch = 0;               // activations, workspaces, results
+    std::vector<device_memory> devices = {}; // the same bytes, device by device
+    partition_report partition = {};         // plan() only
 
     std::uint64_t total() const { return weights + mapped + scratch; }
 };
@@ -74,6 +76,9 @@ public:
     virtual const encoder_plan& memory() const = 0;
     virtual std::string tier() const = 0;
     virtual std::string compute() const = 0; // what actually ran
+    // Which device runs which node, and what each device runs.
+    virtual const partition_report& partition() const = 0;
+    virtual std::vector<device_facts> devices() const = 0;
     virtual std::span<const std::string> warnings() const = 0;
 
     // How many of the texts, from the first on, fit one step: at least 1 when there is one.

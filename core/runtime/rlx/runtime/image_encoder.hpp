@@ -86,6 +86,9 @@ public:
     virtual const encoder_plan& memory() const = 0;
     virtual std::string tier() const = 0;
     virtual std::string compute() const = 0; // what actually ran
+    // Which device runs which node, and what each device runs.
+    virtual const partition_report& partition() const = 0;
+    virtual std::vector<device_facts> devices() const = 0;
     virtual std::span<const std::string> warnings() const = 0;
 
     // RLX_INVALID_ARGUMENT, naming numbers and limits, for a size the model cannot read.

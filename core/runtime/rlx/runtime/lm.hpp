@@ -53,7 +53,9 @@ struct lm_plan {
     std::uint64_t state_per_token = 0;
     std::string refused =
         {}; // plan() only: why open() would say RLX_OUT_OF_MEMORY; empty = it fits
-    std::string profile = {}; // the compile profile it is for
+    std::string profile = {};                // the compile profile it is for
+    std::vector<device_memory> devices = {}; // the same bytes, device by device
+    partition_report partition = {};         // plan() only
 
     std::uint64_t total() const { return weights + mapped + state + scratch; }
 };
@@ -96,6 +98,9 @@ public:
     virtual std::string tier() const = 0;    // e.g. "avx512_vnni"
     virtual std::string compute() const = 0; // what actually ran: "f32", "int8 activations", ...
     virtual std::string kv() const = 0;      // element type of the cache: "f16", "f32"
+    // Which device runs which node, and what each device runs.
+    virtual const partition_report& partition() const = 0;
+    virtual std::vector<device_facts> devices() const = 0;
     // What a person should know about this model ("3 tensors of the file are not used: ...");
     // logged as well.
     virtual std::span<const std::string> warnings() const = 0;
