@@ -142,7 +142,7 @@ result<check_report> check_weights(const weights& w, const plugin_catalog& catal
             "give the path of one";
         return report;
     }
-    const auto family = catalog.find_family(w.format(), w.architecture());
+    const auto family = find_family_of(catalog, w);
     if (!family) {
         if (family.error().code != RLX_UNSUPPORTED) return family.error();
         report.reason = family.error().message;

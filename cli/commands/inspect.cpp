@@ -53,7 +53,7 @@ summary summarise(const weights& w, const plugin_catalog& catalog) {
                            ));
         s.dtypes[dtype_name(t.dtype)]++;
     }
-    auto found = catalog.find_family(w.format(), w.architecture());
+    auto found = find_family_of(catalog, w);
     if (found.ok())
         s.runner = found->entry->name;
     else

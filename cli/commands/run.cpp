@@ -203,7 +203,7 @@ int cmd_auto(arg_span args) {
             auto catalog = RLX_TRY(open_catalog(a));
             const weights_choice choice = RLX_TRY(weights_of(a));
             auto w = RLX_TRY(weights::open(choice.path, with_plugins(choice.options, *catalog)));
-            const auto match = RLX_TRY(catalog->find_family(w->format(), w->architecture()));
+            const auto match = RLX_TRY(find_family_of(*catalog, *w));
             if (!a.has("quiet"))
                 say("{}: architecture {}, family {} ({})\n",
                     w->path().string(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "load.hpp"
+#include "rlx/formats/weights.hpp"
 #include "rlx/loader/loader.hpp"
 #include "scan.hpp"
 
@@ -55,6 +56,16 @@ result<match> preferred(std::vector<match> found, std::string_view what) {
             )};
     }
     return found[0];
+}
+
+result<match> find_family_of(const plugin_catalog& catalog, const weights& w) {
+    const auto classes = w.meta_strings("architectures");
+    if (w.format() != "gguf" && classes && !classes->empty()) {
+        const std::string pair = fmt::format("{}/{}", w.architecture(), classes->front());
+        auto found = catalog.find_family(w.format(), pair);
+        if (found || found.error().code != RLX_UNSUPPORTED) return found;
+    }
+    return catalog.find_family(w.format(), w.architecture());
 }
 
 namespace {

@@ -26,6 +26,7 @@ load(plugin_catalog& catalog, const plugin_catalog::match& m, std::string_view i
 chain::~chain() {
     model_.reset();
     encoder_.reset();
+    images_.reset();
     if (parts_.device != nullptr) parts_.backend->close(parts_.backend_self, parts_.device);
 }
 
@@ -36,8 +37,8 @@ chain::open_parts(const std::filesystem::path& checkpoint, const chain_options& 
         {.plugin_dirs = {RLX_PLUGIN_DIR}, .use_environment = false, .use_index = false}
     ));
     c->weights_ = RLX_TRY(weights::open(checkpoint, o.files));
-    const auto found =
-        RLX_TRY(c->catalog_->find_family(c->weights_->format(), c->weights_->architecture()));
+    const auto found = o.family_name.empty() ? RLX_TRY(find_family_of(*c->catalog_, *c->weights_))
+                                             : RLX_TRY(c->catalog_->find("family", o.family_name));
     const loaded family = RLX_TRY(load(*c->catalog_, found, "rlx.family/1"));
     const auto cpu = RLX_TRY(c->catalog_->find("backend", "cpu"));
     const loaded backend = RLX_TRY(load(*c->catalog_, cpu, "rlx.backend/1"));
@@ -73,6 +74,14 @@ result<std::unique_ptr<chain>> chain::open_encoder(
 ) {
     auto c = RLX_TRY(open_parts(checkpoint, o));
     c->encoder_ = RLX_TRY(encoder_model::open(c->parts_, e));
+    return c;
+}
+
+result<std::unique_ptr<chain>> chain::open_image_encoder(
+    const std::filesystem::path& checkpoint, const image_encoder_options& e, const chain_options& o
+) {
+    auto c = RLX_TRY(open_parts(checkpoint, o));
+    c->images_ = RLX_TRY(image_encoder_model::open(c->parts_, e));
     return c;
 }
 

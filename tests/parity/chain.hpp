@@ -6,6 +6,7 @@
 #include "rlx/formats/weights.hpp"
 #include "rlx/loader/loader.hpp"
 #include "rlx/runtime/encoder.hpp"
+#include "rlx/runtime/image_encoder.hpp"
 #include "rlx/runtime/lm.hpp"
 
 #include <filesystem>
@@ -20,6 +21,7 @@ struct chain_options {
     // max_rows: logits of that many tokens per step, else the whole prompt is fed one by one.
     lm_options lm{.max_seq = 128, .max_rows = 64, .compute = "f32"};
     open_options files = {};
+    std::string family_name = {};          // for checkpoints that do not say what they are
     const rlx_family_v1* family = nullptr; // instead of the catalog's plugin; self is NULL
 };
 
@@ -31,6 +33,12 @@ public:
     static result<std::unique_ptr<chain>> open_encoder(
         const std::filesystem::path& checkpoint, const encoder_options&, const chain_options& o = {}
     );
+    // An image encoder; o.lm is not used.
+    static result<std::unique_ptr<chain>> open_image_encoder(
+        const std::filesystem::path& checkpoint,
+        const image_encoder_options&,
+        const chain_options& o = {}
+    );
     chain(const chain&) = delete;
     chain& operator=(const chain&) = delete;
     ~chain();
@@ -38,6 +46,8 @@ public:
     lm_model& model() { return *model_; }
 
     encoder_model& encoder() { return *encoder_; }
+
+    image_encoder_model& images() { return *images_; }
 
     const weights& checkpoint() const { return *weights_; }
 
@@ -51,6 +61,7 @@ private:
     lm_model::parts parts_{};
     std::unique_ptr<lm_model> model_;
     std::unique_ptr<encoder_model> encoder_;
+    std::unique_ptr<image_encoder_model> images_;
 };
 
 // Logits [ids, vocab] of a new sequence that is fed `chunk` tokens at a time (0: all at once).

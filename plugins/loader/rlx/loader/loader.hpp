@@ -63,6 +63,7 @@ struct candidate {
 };
 
 class plugin; // a loaded plugin; never unloaded
+class weights;
 
 // [any thread] after open().
 class RLX_API plugin_catalog {
@@ -92,6 +93,12 @@ public:
     virtual result<plugin*> load(const manifest& m) = 0;
     virtual std::vector<const manifest*> loaded() const = 0;
 };
+
+// The family that reads a checkpoint: by "model_type/Class", Class being the first of config.json's
+// architectures, where a manifest has that pair among its hf_model_types (one model_type may stand
+// for several families), else by the architecture alone. Errors of find_family().
+RLX_API result<plugin_catalog::match>
+find_family_of(const plugin_catalog& catalog, const weights& w);
 
 // The match of highest priority; two with the same are RLX_INVALID_ARGUMENT naming both. found is
 // not empty; what says what they are matches for.
