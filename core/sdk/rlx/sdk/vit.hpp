@@ -50,6 +50,84 @@ inline tensor prefix_tokens(scope m, tensor patches, const prefix_options& o = {
     );
 }
 
+// ---- positions of another grid ----
+
+// How a trained position table becomes that of another grid, in f32. The trained grid itself is
+// left as it is, to the last bit.
+enum class position_resizing {
+    bicubic,        // to the size: transformers' DINOv2
+    bicubic_offset, // by the factor (size + 0.1) / trained size: DINO, Meta's DINOv2
+    antialias,      // to the size, the kernel widened where it shrinks: DINOv2 with registers
+};
+
+namespace detail {
+
+// A number of elements as f32 [1].
+inline tensor count_of(scope m, dim n) {
+    const std::array<dim, 1> dims{n};
+    const tensor ones = m.op(
+        RLX_OP_Fill,
+        {},
+        {attr_list(RLX_ATTR_dims, dims),
+         attr(RLX_ATTR_dtype, RLX_F32),
+         attr_real(RLX_ATTR_value, 1)}
+    );
+    return m.op(
+        RLX_OP_Reduce,
+        {ones},
+        {attr(RLX_ATTR_kind, RLX_REDUCE_SUM), attr(RLX_ATTR_axis, 0), attr(RLX_ATTR_keep, 1)}
+    );
+}
+
+// factor x + shift
+inline tensor affine(scope m, tensor x, double factor, double shift) {
+    return m.op(
+        RLX_OP_Affine, {x}, {attr_real(RLX_ATTR_scale, factor), attr_real(RLX_ATTR_shift, shift)}
+    );
+}
+
+// Resize's steps f32 [2] for bicubic_offset: grid / (n + 0.1), and 1 for the trained grid.
+inline tensor offset_steps(scope m, std::int64_t grid, dim rows, dim columns) {
+    constexpr double offset = 0.1;
+    const tensor n = concat(m, {count_of(m, rows), count_of(m, columns)}, 0);
+    const tensor trained = affine(m, n, 0, static_cast<double>(grid));
+    const tensor steps = binary(m, RLX_BINARY_DIV, trained, affine(m, n, 1, offset));
+    const tensor apart = m.op(
+        RLX_OP_Reduce,
+        {unary(m, RLX_UNARY_ABS, sub(m, n, trained))},
+        {attr(RLX_ATTR_kind, RLX_REDUCE_MAX), attr(RLX_ATTR_axis, 0), attr(RLX_ATTR_keep, 1)}
+    );
+    const tensor other = m.op(
+        RLX_OP_Compare, {apart, affine(m, apart, 0, 0)}, {attr(RLX_ATTR_kind, RLX_COMPARE_GT)}
+    );
+    return m.op(RLX_OP_Select, {other, steps, affine(m, n, 0, 1)});
+}
+
+} // namespace detail
+
+// A table [1, grid * grid, D] of trained positions, row by row -> [1, rows * columns, D]. It is
+// done in every run, so that one plan serves all sizes: 16 multiplications per number of the
+// result.
+inline tensor resize_positions(
+    scope m, tensor table, std::int64_t grid, dim rows, dim columns, position_resizing how
+) {
+    const dim width = detail::width_of(m, table);
+    tensor x = permute(m, reshape(m, table, {1, grid, grid, width}), {0, 3, 1, 2});
+    tensor steps;
+    if (how == position_resizing::bicubic_offset)
+        steps = detail::offset_steps(m, grid, rows, columns);
+    const std::array<dim, 2> to{rows, columns};
+    x = m.op(
+        RLX_OP_Resize,
+        {x, steps},
+        {attr(RLX_ATTR_kind, RLX_RESIZE_CUBIC),
+         attr_list(RLX_ATTR_dims, to),
+         attr(RLX_ATTR_antialias, how == position_resizing::antialias ? 1 : 0)}
+    );
+    const dim patches = m.graph().combine(RLX_DIM_MUL, rows, columns);
+    return reshape(m, permute(m, x, {0, 2, 3, 1}), {1, patches, width});
+}
+
 // ---- the block ----
 
 // Names below an attention module. qkv non-empty: one projection of three equal parts.
