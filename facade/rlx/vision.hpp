@@ -87,7 +87,7 @@ public:
     // An image as the model reads it: [3, H, W], normalised. Errors of media_library::open() and
     // preprocess(); a picture too small or of a size the model cannot read is RLX_INVALID_ARGUMENT.
     result<planes> prepare(const std::filesystem::path& file) const;
-    result<planes> prepare(const image& picture) const; // 1 or 3 channels; name of a copy in memory
+    result<planes> prepare(const image& picture) const; // 1 or 3 channels
     result<planes> prepare(std::span<const std::byte> file, std::string_view name) const;
 
     // Any number of prepared images of one size, in order. RLX_INVALID_ARGUMENT when the sizes

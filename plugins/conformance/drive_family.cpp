@@ -11,8 +11,22 @@ namespace {
 
 using rlx::str;
 
+// Of an image encoder: images of 16 x 16 pixels, as the built-in checkpoints have them.
+std::unique_ptr<rlx::graph> image_graph(rlx::weights* w) {
+    auto g = rlx::graph::create(w);
+    const rlx_graph_v1* t = rlx::graph_table();
+    std::int64_t dims[] = {0, 3, 0, 0};
+    rlx_value v = 0;
+    of_host(t->symbol(g->handle(), str("B"), 1, 2, 1, &dims[0]));
+    of_host(t->symbol(g->handle(), str("H"), 16, 16, 1, &dims[2]));
+    of_host(t->symbol(g->handle(), str("W"), 16, 16, 1, &dims[3]));
+    of_host(t->input(g->handle(), str("pixels"), RLX_F32, 4, dims, &v));
+    return g;
+}
+
 // The host's part of a graph: symbols and inputs of rlx/abi/family.h.
 std::unique_ptr<rlx::graph> declared_graph(rlx::weights* w, std::string_view name) {
+    if (name.starts_with(RLX_GRAPH_ENCODE_IMAGE)) return image_graph(w);
     const bool encode = name == RLX_GRAPH_ENCODE;
     auto g = rlx::graph::create(w);
     const rlx_graph_v1* t = rlx::graph_table();
@@ -58,7 +72,12 @@ struct known_graph {
 };
 
 constexpr known_graph known_graphs[] = {
-    {RLX_GRAPH_LM, "logits"}, {RLX_GRAPH_EMBED, "hidden"}, {RLX_GRAPH_ENCODE, "hidden"}};
+    {RLX_GRAPH_LM, "logits"},
+    {RLX_GRAPH_EMBED, "hidden"},
+    {RLX_GRAPH_ENCODE, "hidden"},
+    {RLX_GRAPH_ENCODE_IMAGE, "hidden"},
+    {RLX_GRAPH_ENCODE_IMAGE_POOLED, "pooled"},
+    {RLX_GRAPH_ENCODE_IMAGE_CLASSES, "scores"}};
 
 class family_driver final : public driver {
 public:

@@ -109,6 +109,92 @@ tensors bert_tensors(const std::string& prefix) {
     return out;
 }
 
+// Image encoders of 16 x 16 pixels, patches of 8.
+constexpr std::int64_t image = 16, patch = 8, patches = 4;
+
+bool is_image(const std::string& type) {
+    return type.find("dinov2") != type.npos || type.find("Vision") != type.npos;
+}
+
+// type: a model_type, or "model_type/Class".
+json image_config_of(const std::string& type) {
+    const std::size_t slash = type.find('/');
+    json c = config_of(type.substr(0, slash));
+    if (slash != type.npos) c["architectures"] = {type.substr(slash + 1)};
+    c.update(
+        {{"hidden_act", slash == type.npos ? "gelu" : "swiglu"},
+         {"image_size", image},
+         {"img_size", image},
+         {"patch_size", patch},
+         {"prenorm", true},
+         {"attention_bias", nullptr}}
+    );
+    return c;
+}
+
+void add_linear(tensors& out, const std::string& name, std::int64_t rows, std::int64_t columns) {
+    out.emplace_back(name + ".weight", std::vector<std::int64_t>{rows, columns});
+    out.emplace_back(name + ".bias", std::vector<std::int64_t>{rows});
+}
+
+void add_norm(tensors& out, const std::string& name, std::int64_t width = hidden) {
+    out.emplace_back(name + ".weight", std::vector<std::int64_t>{width});
+    out.emplace_back(name + ".bias", std::vector<std::int64_t>{width});
+}
+
+tensors dinov2_tensors(bool registers) {
+    tensors out = {
+        {"embeddings.cls_token", {1, 1, hidden}},
+        {"embeddings.position_embeddings", {1, 1 + patches, hidden}},
+        {"embeddings.patch_embeddings.projection.weight", {hidden, 3, patch, patch}},
+        {"embeddings.patch_embeddings.projection.bias", {hidden}}};
+    if (registers)
+        out.emplace_back("embeddings.register_tokens", std::vector<std::int64_t>{1, 2, hidden});
+    for (std::int64_t i = 0; i < layers; i++) {
+        const std::string at = "encoder.layer." + std::to_string(i) + ".";
+        add_norm(out, at + "norm1");
+        add_norm(out, at + "norm2");
+        for (const char* part : {"query", "key", "value"})
+            add_linear(out, at + "attention.attention." + part, hidden, hidden);
+        add_linear(out, at + "attention.output.dense", hidden, hidden);
+        add_linear(out, at + "mlp.fc1", inner, hidden);
+        add_linear(out, at + "mlp.fc2", hidden, inner);
+        for (const char* n : {"1", "2"})
+            out.emplace_back(
+                at + "layer_scale" + n + ".lambda1", std::vector<std::int64_t>{hidden}
+            );
+    }
+    add_norm(out, "layernorm");
+    return out;
+}
+
+tensors nomic_vision_tensors() {
+    tensors out = {
+        {"embeddings.cls_token", {1, 1, hidden}},
+        {"embeddings.pos_embed", {1, 1 + patches, hidden}},
+        {"selector.attn.latent", {1, 1, hidden}}};
+    add_linear(out, "embeddings.proj", hidden, 3 * patch * patch);
+    const auto mlp = [&](const std::string& at) {
+        add_linear(out, at + "fc11", inner, hidden);
+        add_linear(out, at + "fc12", inner, hidden);
+        add_linear(out, at + "fc2", hidden, inner);
+    };
+    for (std::int64_t i = 0; i < layers; i++) {
+        const std::string at = "layers." + std::to_string(i) + ".";
+        add_norm(out, at + "norm1");
+        add_norm(out, at + "norm2");
+        add_linear(out, at + "attn.Wqkv", 3 * hidden, hidden);
+        add_linear(out, at + "attn.out_proj", hidden, hidden);
+        mlp(at + "mlp.");
+    }
+    add_linear(out, "selector.attn.Wq", hidden, hidden);
+    add_linear(out, "selector.attn.Wkv", 2 * hidden, hidden);
+    add_linear(out, "selector.attn.out_proj", hidden, hidden);
+    add_norm(out, "selector.norm1");
+    mlp("selector.mlp.");
+    return out;
+}
+
 // Small numbers of both signs, the same in every run.
 float number(std::uint64_t i) {
     return static_cast<float>(static_cast<std::int64_t>(i * 2654435761U % 201) - 100) / 400.0F;
@@ -139,6 +225,15 @@ void write_safetensors(const std::filesystem::path& file, const tensors& list) {
 
 void write_sample(const std::filesystem::path& folder, const std::string& type) {
     std::filesystem::create_directories(folder);
+    if (is_image(type)) {
+        std::ofstream(folder / "config.json") << image_config_of(type).dump(2);
+        const bool nomic = type.find("Vision") != type.npos;
+        write_safetensors(
+            folder / "model.safetensors",
+            nomic ? nomic_vision_tensors() : dinov2_tensors(type.find("registers") != type.npos)
+        );
+        return;
+    }
     std::ofstream(folder / "config.json") << config_of(type).dump(2);
     const std::string prefix = type.find("roberta") == type.npos ? "bert." : "roberta.";
     write_safetensors(
