@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "config.hpp"
+
+namespace {
+
+namespace sdk = rlx::sdk;
+namespace nomic = rlx::nomic;
+
+class model {
+public:
+    static sdk::result<std::unique_ptr<model>> open(rlx_weights* w, sdk::options_view) {
+        sdk::sticky errors;
+        const sdk::checkpoint c(w, errors);
+        nomic::add_names(c);
+        auto m = std::make_unique<model>();
+        m->config_ = nomic::read_config(c);
+        RLX_CHECK(errors.done());
+        return m;
+    }
+
+    sdk::status info(sdk::options_writer out) const {
+        return out.set("vocab_size", config_.vocab)
+            .set("context_length", config_.context)
+            .set("n_layers", config_.n_layers)
+            .set("hidden_size", config_.hidden)
+            .set("token_types", config_.types)
+            .set("name", "nomic")
+            .done();
+    }
+
+    sdk::status build(std::string_view graph, rlx_graph* g) const {
+        const auto head = nomic::head_of(graph);
+        if (!head)
+            return sdk::fail(
+                RLX_UNSUPPORTED,
+                "nomic has no graph '{}' (known: encode, encode_pooled, encode_classes, "
+                "encode_vocab)",
+                graph
+            );
+        sdk::sticky errors;
+        sdk::graph_builder builder(g, errors);
+        nomic::build(builder, config_, *head);
+        return errors.done();
+    }
+
+private:
+    nomic::config config_;
+};
+
+struct plugin {
+    using family = model;
+    static constexpr std::uint16_t min_minor = 1; // RaggedAttention
+};
+
+} // namespace
+
+RLX_PLUGIN(plugin)
