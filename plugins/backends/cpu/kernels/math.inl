@@ -54,7 +54,8 @@ RLX_FN vf one_plus_erf(vf x) {
     p = fma(p, z, set1(0.11283600176256627f));
     p = fma(p, z, set1(-0.3761262713596573f));
     p = fma(p, z, set1(1.1283791659137519f));
-    const vf t = set1(1.0f) / fma(a, set1(0.5f), set1(1.0f));
+    // Beyond 1e4 the tail is zero whatever t is; infinity would make it NaN.
+    const vf t = vrecip(fma(vmin(set1(1e4f), a), set1(0.5f), set1(1.0f)));
     vf q = set1(0.07643203471050598f);
     q = fma(q, t, set1(-0.16995861952606428f));
     q = fma(q, t, set1(0.0032536124661743937f));

@@ -43,6 +43,13 @@ RLX_FN vf fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
 
+// 1 / x for x of normal size: one Newton step gives the division's accuracy within an ulp or two,
+// at a quarter of its cost.
+RLX_FN vf vrecip(vf x) {
+    const vf r = _mm512_rcp14_ps(x);
+    return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(x, r, _mm512_set1_ps(1.0f)), r);
+}
+
 RLX_FN vf vmax(vf a, vf b) {
     return _mm512_max_ps(a, b);
 }
@@ -143,6 +150,10 @@ RLX_FN void store_n(float* p, vf x, int64_t n) {
 
 RLX_FN vf fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
+}
+
+RLX_FN vf vrecip(vf x) {
+    return set1(1.0f) / x;
 }
 
 RLX_FN vf vmax(vf a, vf b) {
@@ -246,6 +257,10 @@ RLX_FN void store_n(float* p, vf x, int64_t n) {
 
 RLX_FN vf fma(vf a, vf b, vf c) {
     return _mm_add_ps(_mm_mul_ps(a, b), c);
+}
+
+RLX_FN vf vrecip(vf x) {
+    return set1(1.0f) / x;
 }
 
 RLX_FN vf vmax(vf a, vf b) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // BF16 weights with BF16 activations on AMX tiles: tdpbf16ps, 16 rows x 16 columns x 32 products
-// each, sums in float. A panel [column pair][16][2] is the right operand as it lies; activations
-// are regrouped [32 columns][16 rows][64 bytes]. A block is 32 rows x 32 columns: registers 0..3
+// each, sums in float. A panel [column pair][16][2] is the right operand as it lies, and so are 16
+// activation rows at a fixed distance; others (scattered rows, a last group, columns that are no
+// multiple of 32) are regrouped [32 columns][16 rows][64 bytes]. A block is 32 rows x 32 columns: registers 0..3
 // sums, 4 and 5 activations, 6 and 7 weights; 64 cycles of the tile unit for 4 KB of loads. An
 // output is one chain over its columns, 32 at a time, whatever the number of rows, so batches and
 // single rows give the same bits. Included once per tier inside that tier's namespace.
@@ -54,28 +55,37 @@ RLX_MM_FN void sums_store(float* p, int64_t step) {
                  : "memory");
 }
 
-// n > 0 tiles of two row groups and two panels; neighbouring tiles lie behind each other.
+// Two groups of 16 rows: bytes from row to row, and from one tile to the next.
+struct bf16_amx_rows {
+    const uint8_t* group[2];
+    int64_t row;
+    int64_t tile;
+};
+
+// n > 0 tiles of the groups, from tile `at`, and as many of two panels.
 RLX_MM_FN void sums_add(
-    const uint8_t* a0, const uint8_t* a1, const uint8_t* b0, const uint8_t* b1, int64_t n
+    const bf16_amx_rows& a, int64_t at, const uint8_t* b0, const uint8_t* b1, int64_t n
 ) {
     const int64_t step = 64;
+    const uint8_t* a0 = a.group[0] + at * a.tile;
+    const uint8_t* a1 = a.group[1] + at * a.tile;
     asm volatile("1:\n\t"
                  "tileloadd (%2,%5,1), %%tmm6\n\t"
-                 "tileloadd (%0,%5,1), %%tmm4\n\t"
+                 "tileloadd (%0,%6,1), %%tmm4\n\t"
                  "tdpbf16ps %%tmm6, %%tmm4, %%tmm0\n\t"
                  "tileloadd (%3,%5,1), %%tmm7\n\t"
                  "tdpbf16ps %%tmm7, %%tmm4, %%tmm1\n\t"
-                 "tileloadd (%1,%5,1), %%tmm5\n\t"
+                 "tileloadd (%1,%6,1), %%tmm5\n\t"
                  "tdpbf16ps %%tmm6, %%tmm5, %%tmm2\n\t"
                  "tdpbf16ps %%tmm7, %%tmm5, %%tmm3\n\t"
-                 "add $1024, %0\n\t"
-                 "add $1024, %1\n\t"
+                 "add %7, %0\n\t"
+                 "add %7, %1\n\t"
                  "add $1024, %2\n\t"
                  "add $1024, %3\n\t"
                  "dec %4\n\t"
                  "jnz 1b"
                  : "+r"(a0), "+r"(a1), "+r"(b0), "+r"(b1), "+r"(n)
-                 : "r"(step)
+                 : "r"(step), "r"(a.row), "r"(a.tile)
                  : "memory", "cc");
 }
 
@@ -139,15 +149,13 @@ inline void bf16_amx_block(
     const mm_tile& t,
     bf16_amx_space& s,
     const bf16_amx_weights& w,
-    const uint8_t* a,
-    int64_t a_step,
+    const bf16_amx_rows& a,
     int64_t r,
     int64_t rows,
     int64_t col,
     bool first
 ) {
     const int64_t n = rows - r < 32 ? rows - r : 32;
-    const uint8_t* a1 = n > 16 ? a + a_step : a;
     const bool direct = n == 32 && w.n_cols == 32 && !t.out_rows;
     float* out = direct ? out_row(t, r) + col : s.sums;
     const int64_t step = direct ? t.out_stride * 4 : 128;
@@ -158,9 +166,8 @@ inline void bf16_amx_block(
         sums_zero();
     else
         sums_load(out, step);
-    if (w.tiles > 0) sums_add(a, a1, w.panel[0], w.panel[1], w.tiles);
-    const int64_t done = w.tiles * tile_bytes;
-    if (w.rest) sums_add(a + done, a1 + done, s.last[0], s.last[1], 1);
+    if (w.tiles > 0) sums_add(a, 0, w.panel[0], w.panel[1], w.tiles);
+    if (w.rest) sums_add(a, w.tiles, s.last[0], s.last[1], 1);
     sums_store(out, step);
     if (!direct)
         for (int64_t m = 0; m < n; ++m)
@@ -174,16 +181,24 @@ inline void bf16_amx_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0,
     const int64_t chunk = ((cols + parts - 1) / parts + tile_cols - 1) / tile_cols * tile_cols;
     for (int64_t k0 = 0; k0 < cols; k0 += chunk) {
         const int64_t nk = cols - k0 < chunk ? cols - k0 : chunk;
-        const int64_t a_step = (nk + tile_cols - 1) / tile_cols * tile_bytes; // of 16 rows
-        for (int64_t m = 0; m < rows; m += 16)
-            bf16_amx_gather(t, r0 + m, r0 + rows, k0, nk, s.a + m / 16 * a_step);
+        const int64_t group = (nk + tile_cols - 1) / tile_cols * tile_bytes; // of 16 rows
+        const bool straight = !t.act_rows && nk % tile_cols == 0;
+        const int64_t in_place = straight ? rows / 32 * 32 : 0; // rows
+        for (int64_t m = in_place; m < rows; m += 16)
+            bf16_amx_gather(t, r0 + m, r0 + rows, k0, nk, s.a + m / 16 * group);
         for (int64_t col = 0; col < t.n_cols; col += 32) {
             const bf16_amx_weights w = bf16_amx_panels(p, t, s, col, k0, nk);
             if (col + 64 <= t.n_cols) bf16_amx_ahead(p, w);
-            for (int64_t m = 0; m < rows; m += 32)
-                bf16_amx_block(
-                    t, s, w, s.a + m / 16 * a_step, a_step, r0 + m, r0 + rows, col, k0 == 0
-                );
+            for (int64_t m = 0; m < rows; m += 32) {
+                const uint8_t* x = s.a + m / 16 * group;
+                bf16_amx_rows a = {{x, m + 16 < rows ? x + group : x}, 64, tile_bytes};
+                const auto step = static_cast<int64_t>(t.act_stride);
+                if (m < in_place) {
+                    x = act_row(t, r0 + m) + 2 * k0;
+                    a = {{x, x + 16 * step}, step, 64};
+                }
+                bf16_amx_block(t, s, w, a, r0 + m, r0 + rows, col, k0 == 0);
+            }
         }
     }
 }

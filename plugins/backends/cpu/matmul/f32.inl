@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Products with float activations. A chunk of 192 columns of one or two panels becomes a float tile
+// Products with float activations. A chunk of 128 columns of one or two panels becomes a float tile
 // in L1 [column][16] (F32 weights are one already), the activations are copied there too ([rows of a
-// register block][192 columns], or [column][rows] when they come as columns), and a register block
+// register block][128 columns], or [column][rows] when they come as columns), and a register block
 // of rows x panels runs over it. Each output is the sum of its chunks' sums,
 // each chunk one chain of multiply-adds, whatever the number of rows. Included once per tier inside
 // that tier's namespace.
@@ -196,6 +196,13 @@ f32_gather(const mm_tile& t, f32_space& s, int64_t r0, int rows, int64_t k0, int
     }
 }
 
+// What the next chunk needs of row r, while this one is computed.
+RLX_MM_FN void f32_ahead(const mm_tile& t, int64_t r, int64_t k0, int64_t nk) {
+    const float* x = reinterpret_cast<const float*>(act_row(t, r)) + k0;
+    for (int64_t k = 0; k < nk; k += 16)
+        __builtin_prefetch(x + k, 0, 2);
+}
+
 template <int ID>
 void f32_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
     constexpr int wide = n_panels_wide;
@@ -204,7 +211,13 @@ void f32_some_rows(const mm_packed& p, const mm_tile& t, int64_t r0, int rows) {
     for (int64_t k0 = 0; k0 < p.desc.cols; k0 += f32_chunk_cols) {
         const int64_t nk = p.desc.cols - k0 < f32_chunk_cols ? p.desc.cols - k0 : f32_chunk_cols;
         f32_gather(t, s, r0, rows, k0, nk);
+        const int64_t later = p.desc.cols - k0 - nk < nk ? p.desc.cols - k0 - nk : nk;
+        const int64_t passes = (t.n_cols + wide * panel_rows - 1) / (wide * panel_rows);
+        int64_t ahead = 0; // rows of the next chunk that were asked for
         for (int64_t col = 0; col < t.n_cols; col += wide * panel_rows) {
+            const int64_t until = rows * (col / (wide * panel_rows) + 1) / passes;
+            for (; later > 0 && !t.act_columns && ahead < until; ++ahead)
+                f32_ahead(t, r0 + ahead, k0 + nk, later);
             const float* tiles[wide];
             for (int n = 0; n < wide; ++n) {
                 int64_t panel = (t.col0 + col) / panel_rows + n;

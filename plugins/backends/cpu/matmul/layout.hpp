@@ -97,7 +97,7 @@ constexpr uint64_t q8_block_bytes = block_cols + 4 + 8;
 constexpr int max_tile_rows = 144;
 constexpr int max_gemv_rows = 4;
 constexpr int q8_chunk_blocks = 24;
-constexpr int f32_chunk_cols = 192;
+constexpr int f32_chunk_cols = 128;
 // Workspace for a tile with many rows, whatever the form.
 constexpr uint64_t mm_gemm_space = 256 * 1024;
 // BF16 on tiles: rows of one pass over the weights and columns of one pass over the activations

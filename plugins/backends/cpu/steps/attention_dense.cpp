@@ -443,10 +443,13 @@ dense_attention_step::tile dense_attention_step::find_tile(std::int64_t index) c
 
 void dense_attention_step::run(worker& w) {
     const std::int64_t tiles = count_tiles(w);
+    // Several tiles to a ticket: taking one waits until all stores before it are done.
+    const std::int64_t some = std::clamp<std::int64_t>(tiles / (16 * std::int64_t{w.n}), 1, 16);
     for (;;) {
-        const std::int64_t i = w.take(ticket[0]);
-        if (i >= tiles) return;
-        run_tile(w, find_tile(i));
+        const std::int64_t first = w.take(ticket[0]);
+        if (first >= (tiles + some - 1) / some) return;
+        for (std::int64_t i = first * some; i < std::min(tiles, (first + 1) * some); ++i)
+            run_tile(w, find_tile(i));
     }
 }
 
