@@ -39,6 +39,13 @@ struct config {
 // First part of the names in files with a head.
 std::string_view prefix_of(kind k);
 
+// -- what differs in the plugins made of these sources: variant.cpp here and in ../clinicalbert
+std::string_view family_name();
+// What the plugin does not take although the forward could; before anything else is read.
+void check_checkpoint(const sdk::checkpoint& c);
+// Name of a known checkpoint, or empty.
+std::string_view variant_of(const sdk::checkpoint& c, const config& m);
+
 // Maps GGUF names; before anything else looks at a tensor.
 void add_names(const sdk::checkpoint& c);
 

@@ -11,9 +11,11 @@ public:
     static sdk::result<std::unique_ptr<model>> open(rlx_weights* w, sdk::options_view) {
         sdk::sticky errors;
         const sdk::checkpoint c(w, errors);
+        bert::check_checkpoint(c);
         bert::add_names(c);
         auto m = std::make_unique<model>();
         m->config_ = bert::read_config(c);
+        m->variant_ = bert::variant_of(c, m->config_);
         RLX_CHECK(errors.done());
         return m;
     }
@@ -24,7 +26,8 @@ public:
             .set("n_layers", config_.n_layers)
             .set("hidden_size", config_.hidden)
             .set("token_types", config_.types)
-            .set("name", "bert")
+            .set("name", bert::family_name())
+            .set("variant", variant_)
             .done();
     }
 
@@ -33,8 +36,9 @@ public:
         if (!head)
             return sdk::fail(
                 RLX_UNSUPPORTED,
-                "bert has no graph '{}' (known: encode, encode_pooled, encode_classes, "
+                "{} has no graph '{}' (known: encode, encode_pooled, encode_classes, "
                 "encode_vocab)",
+                bert::family_name(),
                 graph
             );
         sdk::sticky errors;
@@ -45,6 +49,7 @@ public:
 
 private:
     bert::config config_;
+    std::string_view variant_;
 };
 
 struct plugin {

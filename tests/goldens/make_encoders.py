@@ -7,7 +7,8 @@ One folder per case: config.json and model.safetensors as save_pretrained writes
 text i, ids.i (i32 [n]), types.i (i32 [n], where the model has segments) and hidden.i (f32 [n, hidden]): each text alone,
 float32, eager attention; where the class has them pooled.i [hidden], scores.i [classes], logits.i [n, vocab]. Every
 parameter is random, norms and biases too; sizes differ from each other. gguf/model.gguf: the same weights as converters
-write them, in F32. Cases with the hub's config keys of NomicBERT come from nomic_reference.py.
+write them, in F32. Cases with the hub's config keys of NomicBERT come from nomic_reference.py,
+in double precision but for the angles.
 """
 import json, pathlib, shutil, sys
 
@@ -61,7 +62,7 @@ HUB_CASES = {
                             mlp_fc1_bias=True, mlp_fc2_bias=True, layer_norm_epsilon=1e-5, num_experts=4, moe_top_k=2, moe_every_n_layers=2,
                             num_shared_experts=0, expert_choice_router=False, moe_normalize_expert_weights=False),
 }
-GGUF_CASES = ("bert", "roberta", "roberta-classes", "distilbert", "nomic", "nomic-hub", "nomic-moe")
+GGUF_CASES = ("bert", "bert-classes", "roberta", "roberta-classes", "distilbert", "nomic", "nomic-hub", "nomic-moe")
 GGUF_NAMES = {  # what converters rename, in this order
     "embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd",
     "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm", "emb_ln": "token_embd_norm",
@@ -73,6 +74,7 @@ GGUF_NAMES = {  # what converters rename, in this order
     "norm2": "layer_output_norm", "mlp.fc11": "ffn_up", "mlp.fc12": "ffn_gate", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down",
     "mlp.router.layer": "ffn_gate_inp", "mlp.experts.mlp.w1": "ffn_up_exps.weight", "mlp.experts.mlp.w2": "ffn_down_exps.weight",
     "encoder.layers": "blk", "encoder.layer": "blk", "transformer.layer": "blk", "classifier.dense": "cls", "classifier.out_proj": "cls.output",
+    "classifier": "cls.output",
 }
 
 
@@ -113,12 +115,17 @@ def outputs(model, config, ids, types):
 def hub_case(folder, c, seed):
     """config.json, model.safetensors and what is expected, for a config with the hub's keys."""
     g = torch.Generator().manual_seed(seed)
+
     def draw(name, shape):
-        return torch.randn(shape, generator=g) * (0.2 if "norm" in name or "_ln" in name else 0.3) + (1.0 if shape == (24,) and name.endswith("weight") else 0)
+        if len(shape) == 1:
+            return torch.randn(shape, generator=g) * 0.2 + (1.0 if name.endswith("weight") else 0.0)
+        return torch.randn(shape, generator=g) * 1.5 / shape[1] ** 0.5  # wide layers are no louder than narrow ones
+
     weights = {name: draw(name, shape) for name, shape in nomic_reference.shapes(c).items()}
     body = nomic_reference.Body(c, weights)
     if folder.name == "nomic-hub":
         check_reference(c, weights, body)
+    exact = nomic_reference.Body(c, {k: v.double() for k, v in weights.items()})
     head = {}
     if c.get("architectures") == ["NomicBertForPreTraining"]:
         t = "cls.predictions.transform."
@@ -133,10 +140,10 @@ def hub_case(folder, c, seed):
     for k, n in enumerate(LENGTHS):
         ids = torch.randint(2, c["vocab_size"], (n,), generator=g)
         types = torch.randint(0, c["type_vocab_size"], (n,), generator=g)
-        hidden = body(ids, types)
-        expected |= {f"ids.{k}": ids.int(), f"types.{k}": types.int(), f"hidden.{k}": hidden}
+        hidden = exact(ids, types)
+        expected |= {f"ids.{k}": ids.int(), f"types.{k}": types.int(), f"hidden.{k}": hidden.float()}
         if head:
-            x = head_of.norm(t + "layer_norm", torch.nn.functional.gelu(head_of.linear(t + "dense", hidden)))
+            x = head_of.norm(t + "layer_norm", torch.nn.functional.gelu(head_of.linear(t + "dense", hidden.float())))
             expected[f"logits.{k}"] = x @ weights["embeddings.word_embeddings.weight"].T + head["cls.predictions.decoder.bias"]
     return expected
 
@@ -207,10 +214,10 @@ def write_gguf(folder):
 def without_bias(folder):
     """Converters leave the experts' bias out: the GGUF file has expected values of its own."""
     weights = load_file(folder / "model.safetensors")
-    body = nomic_reference.Body(HUB_CASES[folder.name], {k: v * (0 if k.endswith("experts.bias") else 1) for k, v in weights.items()})
+    body = nomic_reference.Body(HUB_CASES[folder.name], {k: v.double() * (0 if k.endswith("experts.bias") else 1) for k, v in weights.items()})
     expected = load_file(folder / "expected.safetensors")
     for k in range(len(LENGTHS)):
-        expected[f"hidden.{k}"] = body(expected[f"ids.{k}"].long(), expected[f"types.{k}"].long())
+        expected[f"hidden.{k}"] = body(expected[f"ids.{k}"].long(), expected[f"types.{k}"].long()).float()
     save_file(expected, folder / "gguf" / "expected.safetensors")
 
 
