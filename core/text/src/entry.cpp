@@ -4,6 +4,7 @@
 #include "jinja/chat_template.hpp"
 #include "tokenizer/gguf.hpp"
 #include "tokenizer/hf.hpp"
+#include "tokenizer/vocab_txt.hpp"
 
 #include <fstream>
 #include <new>
@@ -48,14 +49,16 @@ result<std::unique_ptr<pipeline>> load_tokenizer(const weights& w, const std::st
         files.special_tokens_map = beside("special_tokens_map.json");
         files.generation_config = beside("generation_config.json");
     } else {
+        files.config = RLX_TRY(w.sidecar("tokenizer_config.json"));
         auto text = RLX_TRY(w.sidecar("tokenizer.json"));
+        const auto vocab = text ? std::nullopt : RLX_TRY(w.sidecar("vocab.txt"));
+        if (vocab) text = RLX_TRY(tokenizer_of_vocab(*vocab, files.config));
         if (!text)
             return error{
                 RLX_MISSING_METADATA,
                 w.path().string() +
                     " holds no vocabulary, and there is no tokenizer.json beside it"};
         files.tokenizer = std::move(*text);
-        files.config = RLX_TRY(w.sidecar("tokenizer_config.json"));
         files.special_tokens_map = RLX_TRY(w.sidecar("special_tokens_map.json"));
         files.generation_config = RLX_TRY(w.sidecar("generation_config.json"));
     }
