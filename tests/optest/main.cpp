@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// rlx-optest: judges a backend op by op against an oracle that is written from the text of the op set.
+#include "modes/modes.hpp"
+
+#include "optest.hpp"
+
+#include "rlx/base/environment.hpp"
+#include "rlx/base/threads.hpp"
+
+#include <fmt/core.h>
+
+namespace optest {
+namespace {
+
+enum : int { all_good = 0, some_failed = 1, usage_error = 2, no_backend = 4 };
+
+struct mode {
+    std::string_view name;
+    void (*run)(const context&);
+};
+
+constexpr mode modes[] = {
+    {"test", mode_test},
+    {"fuse", mode_fuse},
+    {"det", mode_det},
+};
+
+const mode& mode_named(std::string_view name) {
+    for (const mode& m : modes)
+        if (m.name == name) return m;
+    throw usage{fmt::format("no mode is called '{}', expected test, support, perf, fuse, split, state, det, mutate or fuzz", name)};
+}
+
+std::string help() {
+    return help_text("rlx-optest", rlx::cli::optest_spec());
+}
+
+std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> out;
+    for (std::size_t at = 0, end; at <= text.size(); at = end + 1) {
+        end = std::min(text.find(',', at), text.size());
+        if (end > at) out.push_back(text.substr(at, end - at));
+    }
+    return out;
+}
+
+options read(const rlx::cli::arguments& a) {
+    options o;
+    if (!a.positional().empty()) o.mode = a.positional()[0];
+    (void)mode_named(o.mode);
+    o.device.backend = a.text("backend", "cpu");
+    o.device.tier = a.text("tier");
+    if (o.device.tier.empty() && o.device.backend == "cpu")
+        o.device.tier = rlx::env_string("RLX_CPU").value_or("");
+    o.device.plugin_dir = a.text("plugin-dir");
+    o.how.compute = a.text("compute", "f32");
+    o.how.kv = a.text("kv", "f32");
+    for (const std::string& names : a.all("op"))
+        for (const std::string& name : split(names))
+            o.ops.emplace_back(cases_of(name).name);
+    for (const std::string& line : a.all("case")) {
+        o.replay = line;
+        if (!line.starts_with("Fuzz(") && !line.starts_with("Split(") && !line.starts_with("State(")) {
+            o.cases.push_back(parse_case(line));
+            (void)cases_of(o.cases.back().op);
+        }
+    }
+    o.docs = a.text("docs");
+    o.model = a.text("model");
+    o.other = a.text("other", "cpu");
+    o.seed = static_cast<std::uint64_t>(a.integer("seed", 1));
+    o.count = a.integer("count", 0);
+    o.full = a.has("full");
+    o.as_json = a.has("json");
+    o.verbose = a.has("verbose");
+    o.write = a.has("write");
+    return o;
+}
+
+int list(const options& o) {
+    for (const op_cases& of : all_cases())
+        if (o.ops.empty() || std::find(o.ops.begin(), o.ops.end(), of.name) != o.ops.end())
+            for (const test_case& t : list_cases(of, o.full))
+                fmt::print("{}\n", t.line());
+    return all_good;
+}
+
+int run_main(const std::vector<std::string>& words) {
+    try {
+        const auto parsed = rlx::cli::arguments::parse(rlx::cli::optest_spec(), words);
+        if (!parsed.ok()) throw usage{parsed.error().message};
+        if (parsed->has("help")) {
+            fmt::print("{}", help());
+            return all_good;
+        }
+        const options o = read(*parsed);
+        if (parsed->has("list")) return list(o);
+        if (parsed->has("threads")) {
+            const auto set = rlx::set_threads(static_cast<std::uint32_t>(parsed->integer("threads", 0)));
+            if (!set.ok()) throw usage{set.error().message};
+        }
+        offer_weights();
+        device d(o.device);
+        report r(o);
+        mode_named(o.mode).run({o, d, r});
+        return r.end();
+    } catch (const usage& u) {
+        fmt::print(stderr, "rlx-optest: {}\nrlx-optest --help lists what it takes\n", u.why);
+        return usage_error;
+    } catch (const no_device& n) {
+        fmt::print(stderr, "rlx-optest: {}\n", n.why);
+        return n.code == RLX_INVALID_ARGUMENT ? usage_error : no_backend;
+    } catch (const std::exception& e) {
+        fmt::print(stderr, "rlx-optest: {}\n", e.what());
+        return some_failed;
+    }
+}
+
+} // namespace
+} // namespace optest
+
+int main(int argc, char** argv) {
+    return optest::run_main({argv + 1, argv + argc});
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// What the program does: one function per mode, all of which report case by case.
+#pragma once
+
+#include "../cases/cases.hpp"
+#include "../engine/judge.hpp"
+#include "../engine/session.hpp"
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace optest {
+
+enum class verdict { passed, failed, skipped };
+
+struct outcome {
+    verdict what = verdict::passed;
+    std::string why;
+};
+
+struct options {
+    std::string mode = "test";
+    device_options device;
+    setup how;
+    std::vector<std::string> ops;   // empty: all
+    std::vector<test_case> cases;   // --case
+    std::string docs, other, model; // --docs, --other, --model
+    std::string replay;             // --case as written
+    std::uint64_t seed = 1;
+    std::int64_t count = 0; // of random graphs; 0: the mode's choice
+    bool full = false, as_json = false, verbose = false, write = false;
+};
+
+// Prints and counts.
+class report {
+public:
+    explicit report(const options& o);
+
+    void add(const std::string& line, const outcome& o, nlohmann::json more = {});
+    // A line for people, and its data.
+    void note(const std::string& line, nlohmann::json data = {});
+    // The last line (or the document); the exit status.
+    int end();
+
+    int failed() const { return failed_; }
+
+private:
+    const options& options_;
+    int passed_ = 0, failed_ = 0, skipped_ = 0;
+    nlohmann::json cases_ = nlohmann::json::array(), notes_ = nlohmann::json::array();
+};
+
+// Everything a mode needs.
+struct context {
+    const options& opt;
+    device& dev;
+    report& out;
+
+    // f(case) for the cases asked for: those of --case, or the lists of --op.
+    void each_case(const std::function<outcome(const test_case&)>& f) const;
+};
+
+// What the oracle says for a feed; states carry on from step to step.
+class oracle {
+public:
+    explicit oracle(const model& m);
+
+    outputs run(const feed& f, const ref::node_function& node = ref::compute);
+
+private:
+    const model& m_;
+    std::map<rlx_value, ref::kv_rows> states_;
+};
+
+// Runs f and turns what the engine throws into an outcome.
+outcome guarded(const std::function<outcome()>& f);
+outcome compare(const model& m, const outputs& got, const outputs& want, const std::string& compute);
+// A case on the device against the oracle.
+outcome run_case(const context& c, const test_case& t, const setup& how);
+
+void mode_test(const context& c);
+void mode_support(const context& c);
+void mode_perf(const context& c);
+void mode_fuse(const context& c);
+void mode_split(const context& c);
+void mode_state(const context& c);
+void mode_det(const context& c);
+void mode_mutate(const context& c);
+void mode_fuzz(const context& c);
+
+} // namespace optest

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "modes.hpp"
+
+#include <fmt/core.h>
+
+namespace optest {
+namespace {
+
+const char* word(verdict v) {
+    return v == verdict::passed ? "passed" : v == verdict::failed ? "FAILED" : "skipped";
+}
+
+} // namespace
+
+report::report(const options& o) : options_(o) {}
+
+void report::add(const std::string& line, const outcome& o, nlohmann::json more) {
+    (o.what == verdict::passed ? passed_ : o.what == verdict::failed ? failed_ : skipped_)++;
+    if (options_.as_json) {
+        nlohmann::json j = {
+            {"case", line},
+            {"status", o.what == verdict::failed ? "failed" : word(o.what)},
+            {"reason", o.why}};
+        if (!more.is_null()) j.update(more);
+        cases_.push_back(std::move(j));
+        return;
+    }
+    // Skips are many where a backend is young: their reasons on request, their number always.
+    if (o.what == verdict::failed || options_.verbose)
+        fmt::print("{:<7}  {}{}{}\n", word(o.what), line, o.why.empty() ? "" : ": ", o.why);
+    std::fflush(stdout);
+}
+
+void report::note(const std::string& line, nlohmann::json data) {
+    if (options_.as_json) {
+        notes_.push_back(data.is_null() ? nlohmann::json(line) : std::move(data));
+        return;
+    }
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+}
+
+int report::end() {
+    const std::string sum = fmt::format(
+        "{} passed, {} failed{}", passed_, failed_, skipped_ ? fmt::format(", {} skipped", skipped_) : ""
+    );
+    if (options_.as_json) {
+        const nlohmann::json doc = {
+            {"mode", options_.mode},
+            {"backend", options_.device.backend},
+            {"compute", options_.how.compute},
+            {"cases", cases_},
+            {"notes", notes_},
+            {"passed", passed_},
+            {"failed", failed_},
+            {"skipped", skipped_}};
+        fmt::print("{}\n", doc.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    } else {
+        fmt::print("{}\n", sum);
+    }
+    return failed_ ? 1 : 0;
+}
+
+void context::each_case(const std::function<outcome(const test_case&)>& f) const {
+    if (!opt.cases.empty()) {
+        for (const test_case& t : opt.cases)
+            out.add(t.line(), f(t));
+        return;
+    }
+    for (const op_cases& of : all_cases()) {
+        if (!opt.ops.empty() && std::find(opt.ops.begin(), opt.ops.end(), of.name) == opt.ops.end()) continue;
+        for (const test_case& t : list_cases(of, opt.full))
+            out.add(t.line(), f(t));
+    }
+}
+
+} // namespace optest
