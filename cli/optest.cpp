@@ -26,7 +26,12 @@ constexpr flag which[] = {
     {"full", 0, flag_kind::toggle, "", "", "many more sizes; minutes instead of seconds"},
     {"seed", 0, flag_kind::integer, "N", "1", "modes fuzz and split: where random graphs begin"},
     {"count", 0, flag_kind::integer, "N", "", "modes fuzz and split: how many graphs"},
-    {"model", 0, flag_kind::text, "PATH", "", "modes split and state: a checkpoint instead of the built-in graphs"},
+    {"model",
+     0,
+     flag_kind::text,
+     "PATH",
+     "",
+     "modes split and state: a checkpoint instead of the built-in graphs"},
     {"list", 0, flag_kind::toggle, "", "", "the cases, one line each"},
 };
 
@@ -62,10 +67,12 @@ command_spec optest_spec() {
         "  mutate   broken kernels, each of which the cases must catch\n"
         "  fuzz     random graphs; what fails is made smaller and printed\n"
         "\n"
-        "A node the backend refuses is skipped, never passed. The last line is 'N passed, N failed[, N\n"
+        "A node the backend refuses is skipped, never passed. The last line is 'N passed, N "
+        "failed[, N\n"
         "skipped]'.\n"
         "\n"
-        "Exit status: 0 nothing failed, 1 a case failed or a broken kernel was not noticed, 2 wrong usage,\n"
+        "Exit status: 0 nothing failed, 1 a case failed or a broken kernel was not noticed, 2 "
+        "wrong usage,\n"
         "4 the backend, its device or the tier is not there."};
 }
 

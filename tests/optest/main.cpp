@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// rlx-optest: judges a backend op by op against an oracle that is written from the text of the op set.
+// rlx-optest: judges a backend op by op against an oracle that is written from the text of the op
+// set.
 #include "modes/modes.hpp"
 
 #include "optest.hpp"
@@ -21,14 +22,20 @@ struct mode {
 
 constexpr mode modes[] = {
     {"test", mode_test},
+    {"perf", mode_perf},
     {"fuse", mode_fuse},
+    {"state", mode_state},
     {"det", mode_det},
 };
 
 const mode& mode_named(std::string_view name) {
     for (const mode& m : modes)
         if (m.name == name) return m;
-    throw usage{fmt::format("no mode is called '{}', expected test, support, perf, fuse, split, state, det, mutate or fuzz", name)};
+    throw usage{fmt::format(
+        "no mode is called '{}', expected test, support, perf, fuse, split, state, det, mutate or "
+        "fuzz",
+        name
+    )};
 }
 
 std::string help() {
@@ -60,7 +67,8 @@ options read(const rlx::cli::arguments& a) {
             o.ops.emplace_back(cases_of(name).name);
     for (const std::string& line : a.all("case")) {
         o.replay = line;
-        if (!line.starts_with("Fuzz(") && !line.starts_with("Split(") && !line.starts_with("State(")) {
+        if (!line.starts_with("Fuzz(") && !line.starts_with("Split(") &&
+            !line.starts_with("State(")) {
             o.cases.push_back(parse_case(line));
             (void)cases_of(o.cases.back().op);
         }
@@ -96,7 +104,8 @@ int run_main(const std::vector<std::string>& words) {
         const options o = read(*parsed);
         if (parsed->has("list")) return list(o);
         if (parsed->has("threads")) {
-            const auto set = rlx::set_threads(static_cast<std::uint32_t>(parsed->integer("threads", 0)));
+            const auto set =
+                rlx::set_threads(static_cast<std::uint32_t>(parsed->integer("threads", 0)));
             if (!set.ok()) throw usage{set.error().message};
         }
         offer_weights();

@@ -28,12 +28,13 @@ const std::pair<list, list> pairs[] = {
 };
 
 void list_unary(sink& s) {
-    for (int kind = RLX_UNARY_NEG; kind <= RLX_UNARY_RELU; ++kind) {
+    for (int kind = RLX_UNARY_NEG; kind <= RLX_UNARY_LOG1P; ++kind) {
         s.add({{"kind", kind}, {"d", list{5, 67}}});
         for (const char* x : {"wide", "huge", "infinite", "extreme", "nan"}) {
             const bool wave = kind == RLX_UNARY_SIN || kind == RLX_UNARY_COS;
             const bool gate = kind >= RLX_UNARY_SILU && kind <= RLX_UNARY_GELU_TANH;
-            // Far arguments of waves, and infinities of gates (0 times infinity), are nobody's business.
+            // Far arguments of waves, and infinities of gates (0 times infinity), are nobody's
+            // business.
             if (wave && *x != 'w' && *x != 'h' && *x != 'n') continue;
             if (gate && *x == 'i') continue;
             s.add({{"kind", kind}, {"d", list{3, 43}}, {"x", x}});
@@ -50,23 +51,27 @@ void list_unary(sink& s) {
 void build_unary(model& m) {
     const std::int64_t kind = m.given().num("kind");
     const bool root = kind >= RLX_UNARY_LOG && kind <= RLX_UNARY_RECIPROCAL;
-    m.limit_name = kind == RLX_UNARY_NEG || kind == RLX_UNARY_ABS || kind == RLX_UNARY_RELU ? "Unary.sign"
-                   : kind == RLX_UNARY_SIN || kind == RLX_UNARY_COS                          ? "Unary.wave"
-                   : kind >= RLX_UNARY_SILU                                                  ? "Unary.gate"
-                                                                                             : "Unary";
-    const rlx_value x = m.operand("a", shape_of(m), root ? numbers::positive : numbers::usual);
+    const bool exact = kind == RLX_UNARY_NEG || kind == RLX_UNARY_ABS || kind == RLX_UNARY_RELU ||
+                       (kind >= RLX_UNARY_FLOOR && kind <= RLX_UNARY_SIGN);
+    m.limit_name = exact                                            ? "Unary.sign"
+                   : kind == RLX_UNARY_SIN || kind == RLX_UNARY_COS ? "Unary.wave"
+                   : kind >= RLX_UNARY_SILU                         ? "Unary.gate"
+                                                                    : "Unary";
+    const bool near_one = kind == RLX_UNARY_LOG1P;
+    const rlx_value x =
+        m.operand("a", shape_of(m), root || near_one ? numbers::positive : numbers::usual);
     m.output(m.add(RLX_OP_Unary, {x}, {{RLX_ATTR_kind, kind}}));
 }
 
 void list_pairs(sink& s, int first, int last, bool special) {
     for (int kind = first; kind <= last; ++kind)
         for (const char* t : {"f32", "i32"}) {
-            if (kind == RLX_BINARY_POW && special && *t == 'i') continue;
+            if (kind >= RLX_BINARY_POW && special && *t == 'i') continue;
             s.add({t}, {{"kind", kind}, {"a", list{5, 67}}, {"b", list{5, 67}}});
             s.add({t}, {{"kind", kind}, {"a", list{5, 67}}, {"b", list{67}}, {"x", "ties"}});
             if (*t == 'i') continue;
             for (const char* x : {"extreme", "infinite", "nan"})
-                if (!(special && kind >= RLX_BINARY_MAX && (*x == 'n' || kind == RLX_BINARY_POW)))
+                if (!(special && kind >= RLX_BINARY_MAX && (*x == 'n' || kind >= RLX_BINARY_POW)))
                     s.add({t}, {{"kind", kind}, {"a", list{7, 43}}, {"b", list{7, 43}}, {"x", x}});
         }
     for (const auto& [a, b] : pairs)
@@ -80,7 +85,7 @@ void list_pairs(sink& s, int first, int last, bool special) {
 }
 
 void list_binary(sink& s) {
-    list_pairs(s, RLX_BINARY_ADD, RLX_BINARY_POW, true);
+    list_pairs(s, RLX_BINARY_ADD, RLX_BINARY_ATAN2, true);
     s.add({"i32"}, {{"kind", RLX_BINARY_MUL}, {"a", list{64}}, {"b", list{64}}, {"big", 1}});
     s.add({"i32"}, {{"kind", RLX_BINARY_ADD}, {"a", list{64}}, {"b", list{64}}, {"big", 1}});
     s.add({"i32"}, {{"kind", RLX_BINARY_DIV}, {"a", list{64}}, {"b", list{64}}, {"big", 1}});
@@ -112,7 +117,9 @@ std::pair<rlx_value, rlx_value> two(model& m, numbers how) {
 void build_binary(model& m) {
     const std::int64_t kind = m.given().num("kind");
     if (kind == RLX_BINARY_MAX || kind == RLX_BINARY_MIN) m.limit_name = "Binary.pick";
-    const auto [a, b] = two(m, kind == RLX_BINARY_POW || kind == RLX_BINARY_DIV ? numbers::positive : numbers::usual);
+    const auto [a, b] =
+        two(m,
+            kind == RLX_BINARY_POW || kind == RLX_BINARY_DIV ? numbers::positive : numbers::usual);
     m.output(m.add(RLX_OP_Binary, {a, b}, {{RLX_ATTR_kind, kind}}));
 }
 
@@ -131,7 +138,9 @@ void list_select(sink& s) {
             for (const auto& cond : {a, b})
                 s.add({t}, {{"c", cond}, {"a", a}, {"b", b}});
     for (const char* v : views)
-        s.add({"f32"}, {{"c", list{3, 5, 17}}, {"a", list{3, 5, 17}}, {"b", list{5, 1}}, {"view", v}});
+        s.add(
+            {"f32"}, {{"c", list{3, 5, 17}}, {"a", list{3, 5, 17}}, {"b", list{5, 1}}, {"view", v}}
+        );
     s.add({"f32"}, {{"c", list{9, 33}}, {"a", list{9, 33}}, {"b", list{9, 33}}, {"nan", 1}});
 }
 
@@ -139,7 +148,8 @@ void build_select(model& m) {
     const test_case& c = m.given();
     const std::uint16_t t = c.type(0, RLX_F32);
     const rlx_value cond = m.typed("c", RLX_BOOL, plain(c.list("c")));
-    const rlx_value a = m.typed("a", t, plain(c.list("a")), c.num("nan") ? numbers::nan : numbers::usual);
+    const rlx_value a =
+        m.typed("a", t, plain(c.list("a")), c.num("nan") ? numbers::nan : numbers::usual);
     const rlx_value b = m.typed("b", t, plain(c.list("b")));
     m.output(m.add(RLX_OP_Select, {cond, a, b}));
 }
@@ -163,7 +173,9 @@ void list_clamp(sink& s) {
 void build_clamp(model& m) {
     const test_case& c = m.given();
     const rlx_value x = m.operand("a", shape_of(m));
-    m.output(m.add(RLX_OP_Clamp, {x}, {{RLX_ATTR_lo, c.real("lo", -0.3)}, {RLX_ATTR_hi, c.real("hi", 0.7)}}));
+    m.output(m.add(
+        RLX_OP_Clamp, {x}, {{RLX_ATTR_lo, c.real("lo", -0.3)}, {RLX_ATTR_hi, c.real("hi", 0.7)}}
+    ));
 }
 
 void build_affine(model& m) {
@@ -192,7 +204,8 @@ void build_glu(model& m) {
 void list_snake(sink& s) {
     for (const int log : {0, 1})
         for (const int beta : {0, 1})
-            for (const auto& d : {list{2, 5, 67}, list{1, 17}, list{2, 3, 4, 9}, list{2, 3, 0}, list{0, 3, 4}})
+            for (const auto& d :
+                 {list{2, 5, 67}, list{1, 17}, list{2, 3, 4, 9}, list{2, 3, 0}, list{0, 3, 4}})
                 s.add({{"d", d}, {"log", log}, {"beta", beta}});
     for (const char* v : {"perm", "slice"})
         s.add({{"d", list{2, 5, 17}}, {"beta", 1}, {"view", v}});
@@ -211,7 +224,8 @@ void build_snake(model& m) {
 void list_modulate(sink& s) {
     for (int which = 0; which < 16; ++which)
         s.add({{"d", list{3, 5, 17}}, {"which", which}, {"p", list{3, 1, 17}}});
-    for (const auto& p : {list{17}, list{1, 1, 17}, list{3, 5, 17}, list{5, 17}, list{3, 1, 1}, list{1}})
+    for (const auto& p :
+         {list{17}, list{1, 1, 17}, list{3, 5, 17}, list{5, 17}, list{3, 1, 1}, list{1}})
         s.add({{"d", list{3, 5, 17}}, {"which", 15}, {"p", p}});
     for (const char* v : views)
         s.add({{"d", list{3, 5, 17}}, {"which", 15}, {"p", list{3, 5, 17}}, {"view", v}});
@@ -226,7 +240,11 @@ void build_modulate(model& m) {
     for (int i = 0; i < 4; ++i) {
         const bool given = c.num("which") >> i & 1;
         const std::string name = "p" + std::to_string(i);
-        in.push_back(!given ? 0 : i == 3 ? m.operand(name, d) : m.operand(name, plain(c.list("p"))));
+        in.push_back(
+            !given   ? 0
+            : i == 3 ? m.operand(name, d)
+                     : m.operand(name, plain(c.list("p")))
+        );
     }
     m.output(m.add(RLX_OP_Modulate, in));
 }

@@ -11,7 +11,9 @@ void list_table(sink& s) {
     for (int scaling = RLX_ROPE_NONE; scaling <= RLX_ROPE_DYNAMIC; ++scaling)
         for (const int factors : {0, 1})
             for (const std::int64_t dim : {4, 64, 66})
-                s.add({{"t", 7}, {"dim", dim}, {"scaling", scaling}, {"factors", factors}, {"sym", 1}});
+                s.add(
+                    {{"t", 7}, {"dim", dim}, {"scaling", scaling}, {"factors", factors}, {"sym", 1}}
+                );
     for (const std::int64_t t : {0, 1, 33})
         s.add({{"t", t}, {"dim", 32}});
     s.add({{"t", 5}, {"dim", 2}});
@@ -29,11 +31,13 @@ void build_table(model& m) {
         at[i] = c.num("far") ? m.rng().below(100000) : static_cast<std::int64_t>(i) * 37 % 101;
         lengths[i] = i % 2 ? 20 : 5000;
     }
+    if (c.num("far")) m.limit_name = "RopeTable.far";
     const std::int64_t dim = c.num("dim"), scaling = c.num("scaling");
     std::vector<rlx_value> in{m.ints("positions", {t}, at), 0, 0};
     if (c.num("factors")) in[1] = m.weight("factors", RLX_F32, {dim / 2}, numbers::positive);
     if (scaling == RLX_ROPE_DYNAMIC) in[2] = m.ints("lengths", {t}, lengths);
-    std::vector<attr> attrs{{RLX_ATTR_dim, dim}, {RLX_ATTR_base, 10000.0}, {RLX_ATTR_scaling, scaling}};
+    std::vector<attr> attrs{
+        {RLX_ATTR_dim, dim}, {RLX_ATTR_base, 10000.0}, {RLX_ATTR_scaling, scaling}};
     if (scaling != RLX_ROPE_NONE) {
         attrs.emplace_back(RLX_ATTR_factor, 4.0);
         attrs.emplace_back(RLX_ATTR_original_max, 64);
@@ -49,7 +53,8 @@ void build_table(model& m) {
 
 void list_rope(sink& s) {
     for (const int pairing : {0, 1}) {
-        for (const auto& [hd, dim] : {std::pair{64, 64}, {66, 64}, {128, 32}, {6, 2}, {34, 34}, {10, 6}})
+        for (const auto& [hd, dim] :
+             {std::pair{64, 64}, {66, 64}, {128, 32}, {6, 2}, {34, 34}, {10, 6}})
             s.add({{"t", 5}, {"h", 3}, {"hd", hd}, {"dim", dim}, {"pairing", pairing}, {"sym", 1}});
         for (const char* v : {"perm", "slice", "bcast", "mixed"})
             s.add({{"t", 5}, {"h", 3}, {"hd", 32}, {"dim", 16}, {"pairing", pairing}, {"view", v}});

@@ -5,8 +5,8 @@
 namespace optest {
 namespace {
 
-// Reduced compute modes round both factors of a product, to 8 bits of mantissa (bf16) or to int8 blocks ("auto" with
-// packed weights): 2^-9 relative per factor, averaged over the sum.
+// Reduced compute modes round both factors of a product, to 8 bits of mantissa (bf16) or to int8
+// blocks ("auto" with packed weights): 2^-9 relative per factor, averaged over the sum.
 constexpr limit table[] = {
     // Nothing is computed: bits move.
     {"Copy", "*", "*", 0, 0, 0, true},
@@ -28,7 +28,8 @@ constexpr limit table[] = {
     {"Binary.pick", "*", "*", 0, 0, 0, true},
     {"Unary.sign", "*", "*", 0, 0, 0, true},
     {"Reduce.pick", "*", "*", 0, 0, 0, true},
-    // Far from 0 the argument is reduced with few digits left; near a zero the result has none of its own.
+    // Far from 0 the argument is reduced with few digits left; near a zero the result has none of
+    // its own.
     {"Unary.wave", "*", "*", 1e-11, 4e-6, 1, true},
     {"Unary.gate", "*", "*", 1e-11, 4e-6, 1e-2, true},
     {"Binary", "*", "*", 1e-11, 2e-6, 1e-6, true},
@@ -37,6 +38,8 @@ constexpr limit table[] = {
     {"Glu", "*", "*", 1e-11, 4e-6, 1e-6, true},
     {"Snake", "*", "*", 1e-11, 4e-6, 1e-1, true},
     {"Modulate", "*", "*", 1e-11, 4e-6, 1e-1, true},
+    // The same far out: the position is 1e5.
+    {"RopeTable.far", "*", "*", 1e-5, 2e-2, 1, true},
     // An inverse frequency may be off by a unit in its last place, which the position multiplies.
     {"RopeTable", "*", "*", 1e-11, 4e-5, 1, true},
     {"Rope", "*", "*", 1e-11, 2e-6, 1e-1, false},
@@ -46,13 +49,14 @@ constexpr limit table[] = {
     {"MoeCombine", "*", "*", 1e-11, 1e-5, 1e-1, false},
     {"RmsNorm", "*", "*", 1e-11, 1e-5, 1e-3, false},
     // Mean and variance of rows that are nearly constant keep few digits.
-    {"LayerNorm", "*", "*", 1e-9, 2e-4, 1e-2, false},
-    {"GroupNorm", "*", "*", 1e-9, 2e-4, 1e-2, false},
+    {"LayerNorm", "*", "*", 1e-7, 2e-3, 1e-2, false},
+    {"GroupNorm", "*", "*", 1e-7, 2e-3, 1e-2, false},
     // Sums of products.
     {"MatMul", "*", "f32", 1e-10, 5e-5, 1e-1, false},
     {"GroupedMatMul", "*", "f32", 1e-10, 5e-5, 1e-1, false},
-    {"MatMul", "*", "*", 4e-4, 1e-1, 3e-1, false},
-    {"GroupedMatMul", "*", "*", 4e-4, 1e-1, 3e-1, false},
+    // One sum of 32 terms has nothing to average with.
+    {"MatMul", "*", "*", 2e-3, 1e-1, 3e-1, false},
+    {"GroupedMatMul", "*", "*", 2e-3, 1e-1, 3e-1, false},
     {"BatchMatMul", "*", "*", 1e-10, 5e-5, 1e-1, false},
     {"Conv", "*", "f32", 1e-10, 5e-5, 1e-1, false},
     {"Conv", "*", "*", 4e-4, 1e-1, 3e-1, false},
@@ -82,7 +86,8 @@ std::span<const limit> limits() {
 
 const limit& limit_for(std::string_view op, bool packed, std::string_view compute) {
     for (const limit& l : table)
-        if (fits(l.op, op) && fits(l.weights, packed ? "packed" : "plain") && fits(l.compute, compute))
+        if (fits(l.op, op) && fits(l.weights, packed ? "packed" : "plain") &&
+            fits(l.compute, compute))
             return l;
     return table[0]; // not reached: the last row fits everything
 }

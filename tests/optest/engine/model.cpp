@@ -29,9 +29,16 @@ ref::dims numbers_of(const axes& dims) {
 
 numbers named(const std::string& name, numbers otherwise) {
     constexpr std::pair<std::string_view, numbers> all[] = {
-        {"usual", numbers::usual},       {"positive", numbers::positive}, {"wide", numbers::wide},
-        {"ties", numbers::ties},         {"extreme", numbers::extreme},   {"masked", numbers::masked},
-        {"huge", numbers::huge},         {"far", numbers::far},         {"infinite", numbers::infinite}, {"nan", numbers::nan}};
+        {"usual", numbers::usual},
+        {"positive", numbers::positive},
+        {"wide", numbers::wide},
+        {"ties", numbers::ties},
+        {"extreme", numbers::extreme},
+        {"masked", numbers::masked},
+        {"huge", numbers::huge},
+        {"far", numbers::far},
+        {"infinite", numbers::infinite},
+        {"nan", numbers::nan}};
     if (name.empty()) return otherwise;
     for (const auto& [text, how] : all)
         if (text == name) return how;
@@ -39,7 +46,8 @@ numbers named(const std::string& name, numbers otherwise) {
 }
 
 double extreme(random_numbers& rng) {
-    constexpr double some[] = {0.0, -0.0, 1e-42, -3e-40, 1.2e-38, -1e-30, 1e-20, 1e30, -1e30, 1, -1, 1e-3};
+    constexpr double some[] = {
+        0.0, -0.0, 1e-42, -3e-40, 1.2e-38, -1e-30, 1e-20, 1e30, -1e30, 1, -1, 1e-3};
     return some[rng.below(std::size(some))];
 }
 
@@ -58,11 +66,12 @@ std::vector<std::size_t> halves_of(std::uint16_t dtype) {
 }
 
 std::vector<char> random_blocks(random_numbers& rng, std::uint16_t dtype, std::size_t n) {
-    const std::size_t block = ref::bytes_of(dtype, 32) ? 32 : 256, size = ref::bytes_of(dtype, block);
+    const std::size_t block = ref::bytes_of(dtype, 32) ? 32 : 256,
+                      size = ref::bytes_of(dtype, block);
     if (n % block != 0) throw bad_case{"a packed row must be whole blocks"};
     std::vector<char> out(n / block * size);
-    // Weights of about 1, whatever the scales of super-blocks multiply by.
-    const double size_of = block == 32 ? 0.02 : 0.0005;
+    // Weights well below 1, whatever the scales of super-blocks multiply by.
+    const double size_of = block == 32 ? 0.004 : 0.0001;
     for (char& b : out)
         b = static_cast<char>(rng.bits());
     for (std::size_t i = 0; i < n / block; ++i)
@@ -72,6 +81,17 @@ std::vector<char> random_blocks(random_numbers& rng, std::uint16_t dtype, std::s
             out[i * size + at + 1] = half[1];
         }
     return out;
+}
+
+// Small numbers, and now and then one of the type's whole range.
+double whole_number(random_numbers& rng, std::uint16_t dtype) {
+    if (dtype == RLX_BOOL) return static_cast<double>(rng.below(2));
+    if (dtype == RLX_U8) return static_cast<double>(rng.below(256));
+    if (rng.below(4)) return static_cast<double>(rng.below(100) - 50);
+    const int bits = dtype == RLX_I8 ? 8 : dtype == RLX_I16 ? 16 : dtype == RLX_I32 ? 32 : 50;
+    return static_cast<double>(
+        rng.below(std::int64_t{1} << bits) - (std::int64_t{1} << (bits - 1))
+    );
 }
 
 } // namespace
@@ -102,11 +122,17 @@ axis model::dim_op(std::uint32_t op, axis a, axis b) {
     std::int64_t d = 0;
     must(api().dim_op(graph_->handle(), op, a.handle, b.handle, &d));
     const std::int64_t extents[] = {
-        a.n + b.n, a.n - b.n, a.n * b.n, b.n ? a.n / b.n : 0, b.n ? (a.n + b.n - 1) / b.n : 0, std::min(a.n, b.n), std::max(a.n, b.n)};
+        a.n + b.n,
+        a.n - b.n,
+        a.n * b.n,
+        b.n ? a.n / b.n : 0,
+        b.n ? (a.n + b.n - 1) / b.n : 0,
+        std::min(a.n, b.n),
+        std::max(a.n, b.n)};
     return {d, extents[op - RLX_DIM_ADD]};
 }
 
-std::vector<double> model::draw(std::size_t n, std::size_t row, numbers how) {
+std::vector<double> model::draw(std::size_t n, std::size_t row, numbers how, bool exact) {
     std::vector<double> out(n);
     for (std::size_t i = 0; i < n; ++i) {
         double v = rng_.in(-1, 1);
@@ -130,7 +156,7 @@ std::vector<double> model::draw(std::size_t n, std::size_t row, numbers how) {
             if (rare) v = std::numeric_limits<double>::quiet_NaN();
             break;
         }
-        out[i] = static_cast<float>(v);
+        out[i] = exact ? v : static_cast<float>(v);
     }
     return out;
 }
@@ -143,7 +169,8 @@ model::input(const std::string& name, std::uint16_t dtype, axes dims, std::vecto
         graph_->handle(), rlx::str(name), dtype, static_cast<std::uint32_t>(h.size()), h.data(), &v
     ));
     ref::tensor t(dtype, numbers_of(dims));
-    if (data.size() != t.size()) throw bad_case{"input " + name + " has other sizes than its numbers"};
+    if (data.size() != t.size())
+        throw bad_case{"input " + name + " has other sizes than its numbers"};
     for (std::size_t i = 0; i < data.size(); ++i)
         t.data[i] = ref::is_integer(dtype) ? data[i] : ref::round_to(dtype, data[i]);
     inputs.inputs[v] = std::move(t);
@@ -165,14 +192,18 @@ model::viewed(const std::string& name, std::uint16_t dtype, const axes& dims, nu
     const auto whole = [&](std::size_t n) {
         std::vector<double> out(n);
         for (double& v : out)
-            v = static_cast<double>(dtype == RLX_BOOL ? rng_.below(2) : rng_.below(100) - (dtype == RLX_U8 ? 0 : 50));
+            v = whole_number(rng_, dtype);
         return out;
     };
     const auto source = [&](const axes& d) {
         const ref::dims n = numbers_of(d);
         const std::size_t row = n.empty() ? 0 : static_cast<std::size_t>(n.back());
         return input(
-            name, dtype, d, ref::is_integer(dtype) ? whole(ref::count(n)) : draw(ref::count(n), row, how)
+            name,
+            dtype,
+            d,
+            ref::is_integer(dtype) ? whole(ref::count(n))
+                                   : draw(ref::count(n), row, how, dtype == RLX_F64)
         );
     };
     if (dims.empty() || kind == "none") return source(dims);
@@ -197,7 +228,9 @@ model::viewed(const std::string& name, std::uint16_t dtype, const axes& dims, nu
     return add(
         RLX_OP_Slice,
         {source(larger)},
-        {{RLX_ATTR_axis, static_cast<std::int64_t>(axis_cut)}, {RLX_ATTR_start, 1}, {RLX_ATTR_stop, stop.handle}}
+        {{RLX_ATTR_axis, static_cast<std::int64_t>(axis_cut)},
+         {RLX_ATTR_start, 1},
+         {RLX_ATTR_stop, stop.handle}}
     );
 }
 
@@ -205,29 +238,34 @@ rlx_value model::operand(const std::string& name, axes dims, numbers how) {
     return typed(name, RLX_F32, std::move(dims), how);
 }
 
-rlx_value
-model::typed(const std::string& name, std::uint16_t dtype, axes dims, numbers how) {
+rlx_value model::typed(const std::string& name, std::uint16_t dtype, axes dims, numbers how) {
     const bool first = inputs.inputs.empty();
     return viewed(name, dtype, dims, first ? named(case_.text("x"), how) : how);
 }
 
-rlx_value model::weight(
-    const std::string& name, std::uint16_t dtype, const ref::dims& dims, numbers how
-) {
+rlx_value
+model::weight(const std::string& name, std::uint16_t dtype, const ref::dims& dims, numbers how) {
     stored_tensor t{dtype, dims, {}};
     const std::size_t n = ref::count(dims);
     if (ref::is_packed(dtype)) {
         packed = true;
         t.bytes = random_blocks(rng_, dtype, n);
     } else {
-        t.bytes = ref::encode(dtype, draw(n, dims.empty() ? 0 : static_cast<std::size_t>(dims.back()), how));
+        t.bytes = ref::encode(
+            dtype, draw(n, dims.empty() ? 0 : static_cast<std::size_t>(dims.back()), how)
+        );
     }
     ref::tensor exact(dtype, dims);
     exact.data = ref::decode(dtype, t.bytes.data(), n);
     checkpoint_.stored[name] = std::move(t);
     rlx_value v = 0;
     must(api().weight(
-        graph_->handle(), rlx::str(name), static_cast<std::uint32_t>(dims.size()), dims.data(), 0, &v
+        graph_->handle(),
+        rlx::str(name),
+        static_cast<std::uint32_t>(dims.size()),
+        dims.data(),
+        0,
+        &v
     ));
     weights[v] = std::move(exact);
     return v;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// A graph under construction together with the numbers of one run: what a case's builder writes into.
+// A graph under construction together with the numbers of one run: what a case's builder writes
+// into.
 #pragma once
 
 #include "case.hpp"
@@ -47,7 +48,8 @@ struct feed {
     std::map<rlx_value, ref::tensor> inputs;
 };
 
-// How the numbers of an operand are drawn. Argument `x` of a case names another way for its first operand.
+// How the numbers of an operand are drawn. Argument `x` of a case names another way for its first
+// operand.
 enum class numbers {
     usual,    // [-1, 1)
     positive, // [0.1, 2)
@@ -72,19 +74,29 @@ public:
     // a op b for RLX_DIM_*.
     axis dim_op(std::uint32_t op, axis a, axis b);
 
-    // A floating-point operand. Argument `view` of the case makes each of them another kind of view.
+    // A floating-point operand. Argument `view` of the case makes each of them another kind of
+    // view.
     rlx_value operand(const std::string& name, axes dims, numbers how = numbers::usual);
     // An operand of any plain type, small whole numbers (or `how` for floats), views as above.
-    rlx_value typed(const std::string& name, std::uint16_t dtype, axes dims, numbers how = numbers::usual);
+    rlx_value
+    typed(const std::string& name, std::uint16_t dtype, axes dims, numbers how = numbers::usual);
     // An input with these numbers, in their order.
-    rlx_value input(const std::string& name, std::uint16_t dtype, axes dims, std::vector<double> data);
+    rlx_value
+    input(const std::string& name, std::uint16_t dtype, axes dims, std::vector<double> data);
     rlx_value ints(const std::string& name, axes dims, const std::vector<std::int64_t>& data);
     // A checkpoint's tensor, any type; packed ones hold random blocks.
-    rlx_value weight(const std::string& name, std::uint16_t dtype, const ref::dims& dims, numbers how = numbers::usual);
+    rlx_value weight(
+        const std::string& name,
+        std::uint16_t dtype,
+        const ref::dims& dims,
+        numbers how = numbers::usual
+    );
     rlx_value state(const std::string& name, std::int64_t heads, std::int64_t k, std::int64_t v);
 
     rlx_value add(std::uint32_t op, std::vector<rlx_value> in, std::vector<attr> attrs = {});
-    std::vector<rlx_value> add_many(std::uint32_t op, std::vector<rlx_value> in, std::vector<attr> attrs, std::size_t n_out);
+    std::vector<rlx_value> add_many(
+        std::uint32_t op, std::vector<rlx_value> in, std::vector<attr> attrs, std::size_t n_out
+    );
     rlx_value reshape(rlx_value x, const axes& dims);
     void output(rlx_value v);
 
@@ -101,14 +113,14 @@ public:
     std::vector<rlx_value> outputs; // in the order of output()
     std::vector<rlx_value> states;
     std::int64_t page_tokens = 16, pages = 0;
-    bool must_fail = false;           // the inputs are an error; a run that succeeds is wrong
+    bool must_fail = false;            // the inputs are an error; a run that succeeds is wrong
     std::vector<std::uint16_t> tested; // ops the case is about: refused ones make it skipped
     bool packed = false;               // a packed weight takes part
     std::string limit_name;            // row of the table of limits; the case's op unless set
     std::map<rlx_value, ref::tensor> weights;
 
 private:
-    std::vector<double> draw(std::size_t n, std::size_t row, numbers how);
+    std::vector<double> draw(std::size_t n, std::size_t row, numbers how, bool exact = false);
     rlx_value viewed(const std::string& name, std::uint16_t dtype, const axes& dims, numbers how);
 
     test_case case_;

@@ -26,8 +26,8 @@ double silu(double x) {
     return x * sigmoid(x);
 }
 
-// x times a factor that falls to 0 faster than x grows: the limit at -inf is 0, as text and PyTorch differ
-// (NaN) cases leave infinities out.
+// x times a factor that falls to 0 faster than x grows: the limit at -inf is 0, as text and PyTorch
+// differ (NaN) cases leave infinities out.
 double unary_of(std::int64_t kind, double x) {
     switch (kind) {
     case RLX_UNARY_NEG: return -x;
@@ -45,6 +45,14 @@ double unary_of(std::int64_t kind, double x) {
     case RLX_UNARY_GELU: return gelu(x);
     case RLX_UNARY_GELU_TANH: return gelu_tanh(x);
     case RLX_UNARY_RELU: return x > 0 ? x : std::isnan(x) ? x : 0;
+    case RLX_UNARY_ERF: return std::erf(x);
+    case RLX_UNARY_SOFTPLUS: return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+    case RLX_UNARY_FLOOR: return std::floor(x);
+    case RLX_UNARY_CEIL: return std::ceil(x);
+    case RLX_UNARY_ROUND: return std::nearbyint(x);
+    case RLX_UNARY_SIGN: return x > 0 ? 1 : x < 0 ? -1 : x;
+    case RLX_UNARY_EXPM1: return std::expm1(x);
+    case RLX_UNARY_LOG1P: return std::log1p(x);
     default: throw no_answer("Unary kind " + std::to_string(kind));
     }
 }
@@ -82,6 +90,7 @@ double binary_of(std::int64_t kind, double a, double b) {
     case RLX_BINARY_MAX: return std::max(a, b);
     case RLX_BINARY_MIN: return std::min(a, b);
     case RLX_BINARY_POW: return std::pow(a, b);
+    case RLX_BINARY_ATAN2: return std::atan2(a, b);
     default: throw no_answer("Binary kind " + std::to_string(kind));
     }
 }

@@ -23,7 +23,12 @@ const std::map<std::uint16_t, op_function>& functions() {
               linear_ops(),
               rope_ops(),
               attention_ops(),
-              conv_ops()})
+              conv_ops(),
+              arrange_ops(),
+              image_ops(),
+              resample_ops(),
+              signal_ops(),
+              recurrent_ops()})
             for (const entry& e : group)
                 m.emplace(e.op, e.run);
         return m;
@@ -140,7 +145,8 @@ private:
             // The shape rule and the oracle were written apart; they must agree.
             if (out.at(i).shape != numbers(what.dims, what.rank) || out[i].dtype != what.dtype)
                 throw no_answer(
-                    std::string(rlx::op_info(n.op)->name) + ": the graph's shape or type differs from the oracle's"
+                    std::string(rlx::op_info(n.op)->name) +
+                    ": the graph's shape or type differs from the oracle's"
                 );
             env_.values[n.out[i]] = std::move(out[i]);
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The oracle: every op of rlx/abi/ops.def, scalar and in double precision, written from its text. Slow on purpose:
-// the plainest loops that say what the text says. Nothing here is shared with a backend.
+// The oracle: every op of rlx/abi/ops.def, scalar and in double precision, written from its text.
+// Slow on purpose: the plainest loops that say what the text says. Nothing here is shared with a
+// backend.
 #pragma once
 
 #include "tensor.hpp"
@@ -31,8 +32,14 @@ std::vector<entry> linear_ops();
 std::vector<entry> rope_ops();
 std::vector<entry> attention_ops();
 std::vector<entry> conv_ops();
+std::vector<entry> arrange_ops();
+std::vector<entry> image_ops();
+std::vector<entry> resample_ops();
+std::vector<entry> signal_ops();
+std::vector<entry> recurrent_ops();
 
-// ---- element types ---------------------------------------------------------------------------------
+// ---- element types
+// ---------------------------------------------------------------------------------
 bool is_integer(std::uint16_t dtype);
 bool is_packed(std::uint16_t dtype);
 // Bytes of n elements (whole blocks for packed types).
@@ -45,9 +52,10 @@ std::vector<char> encode(std::uint16_t dtype, const std::vector<double>& numbers
 double round_to(std::uint16_t dtype, double x);
 std::vector<double> decode_packed(std::uint16_t dtype, const std::uint8_t* bytes, std::size_t n);
 
-// ---- whole graphs ----------------------------------------------------------------------------------
-// Values of a graph at the extents of one run: sources are given, the rest is computed node by node.
-// Works before finish() and after it.
+// ---- whole graphs
+// ---------------------------------------------------------------------------------- Values of a
+// graph at the extents of one run: sources are given, the rest is computed node by node. Works
+// before finish() and after it.
 struct environment {
     std::map<rlx_value, tensor> values;
     std::map<rlx_value, kv_rows> states;

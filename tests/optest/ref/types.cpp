@@ -11,14 +11,15 @@
 namespace optest::ref {
 namespace {
 
-// Binary floating point by its fields: bits of exponent and mantissa, bias; `finite` = the all-ones exponent holds
-// numbers, with NaN in the very last code only (E4M3 of OCP).
+// Binary floating point by its fields: bits of exponent and mantissa, bias; `finite` = the all-ones
+// exponent holds numbers, with NaN in the very last code only (E4M3 of OCP).
 struct layout {
     int exponent, mantissa, bias;
     bool finite;
 };
 
-constexpr layout half{5, 10, 15, false}, brain{8, 7, 127, false}, e4m3{4, 3, 7, true}, e5m2{5, 2, 15, false};
+constexpr layout half{5, 10, 15, false}, brain{8, 7, 127, false}, e4m3{4, 3, 7, true},
+    e5m2{5, 2, 15, false};
 
 double number_of(const layout& l, std::uint32_t bits) {
     const std::uint32_t m = bits & ((1u << l.mantissa) - 1);
@@ -26,7 +27,8 @@ double number_of(const layout& l, std::uint32_t bits) {
     const std::uint32_t e = (bits >> l.mantissa) & all;
     const double sign = (bits >> (l.exponent + l.mantissa)) & 1 ? -1 : 1;
     if (e == all && !l.finite)
-        return m ? std::numeric_limits<double>::quiet_NaN() : sign * std::numeric_limits<double>::infinity();
+        return m ? std::numeric_limits<double>::quiet_NaN()
+                 : sign * std::numeric_limits<double>::infinity();
     if (e == all && m == (1u << l.mantissa) - 1) return std::numeric_limits<double>::quiet_NaN();
     const int exponent = (e ? static_cast<int>(e) : 1) - l.bias - l.mantissa;
     return sign * std::ldexp(static_cast<double>(m + (e ? 1u << l.mantissa : 0)), exponent);
@@ -136,8 +138,8 @@ double round_to(std::uint16_t dtype, double x) {
     case RLX_U8: return to_integer(x, 0, 255);
     case RLX_I16: return to_integer(x, -32768, 32767);
     case RLX_I32: return to_integer(x, -2147483648.0, 2147483647.0);
-    // The largest double below 2^63.
-    case RLX_I64: return to_integer(x, -9223372036854775808.0, 9223372036854774784.0);
+    // 2^63 - 1 as a double, which is how it is read back too.
+    case RLX_I64: return to_integer(x, -9223372036854775808.0, 9223372036854775808.0);
     default: throw no_answer("type " + std::to_string(dtype));
     }
 }

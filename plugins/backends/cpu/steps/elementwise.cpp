@@ -263,16 +263,12 @@ number read_number(const kernels& k, std::uint16_t dtype, const char* p, std::in
     }
 }
 
-// Toward zero, saturating; NaN -> 0.
+// Floats toward zero, saturating, NaN -> 0; integers wrap.
 template <class T>
-T saturate(const number& v) {
+T to_whole(const number& v) {
     constexpr auto lo = std::numeric_limits<T>::min();
     constexpr auto hi = std::numeric_limits<T>::max();
-    if (v.whole) {
-        if (v.i < static_cast<std::int64_t>(lo)) return lo;
-        if (v.i > static_cast<std::int64_t>(hi)) return hi;
-        return static_cast<T>(v.i);
-    }
+    if (v.whole) return static_cast<T>(static_cast<std::uint64_t>(v.i));
     if (std::isnan(v.f)) return 0;
     if (v.f <= static_cast<double>(lo)) return lo;
     if (v.f >= static_cast<double>(hi)) return hi;
@@ -291,20 +287,34 @@ std::uint16_t to_bf16(float f) {
     return static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
+// A float from which a shorter one can be made with the one rounding that its type has: what does
+// not fit is kept as an odd last bit.
+float sticky(double d) {
+    const auto f = static_cast<float>(d);
+    if (static_cast<double>(f) == d || !(std::fabs(f) < INFINITY)) return f;
+    std::uint32_t u;
+    std::memcpy(&u, &f, 4);
+    if (std::fabs(static_cast<double>(f)) > std::fabs(d)) --u; // toward zero
+    u |= 1u;
+    float odd;
+    std::memcpy(&odd, &u, 4);
+    return odd;
+}
+
 void write_number(const kernels& k, std::uint16_t dtype, char* p, std::int64_t i, const number& v) {
-    const auto f = static_cast<float>(v.f);
+    const float f = dtype == RLX_F32 ? static_cast<float>(v.f) : sticky(v.f);
     std::uint16_t h = 0;
     switch (dtype) {
     case RLX_F32: return put(p, i, v.whole ? static_cast<float>(v.i) : f);
     case RLX_F64: return put(p, i, v.f);
     case RLX_F16: k.f32_to_f16(&h, &f, 1); return put(p, i, h);
     case RLX_BF16: return put(p, i, to_bf16(f));
-    case RLX_I64: return put(p, i, saturate<std::int64_t>(v));
-    case RLX_I32: return put(p, i, saturate<std::int32_t>(v));
-    case RLX_I16: return put(p, i, saturate<std::int16_t>(v));
-    case RLX_I8: return put(p, i, saturate<std::int8_t>(v));
+    case RLX_I64: return put(p, i, to_whole<std::int64_t>(v));
+    case RLX_I32: return put(p, i, to_whole<std::int32_t>(v));
+    case RLX_I16: return put(p, i, to_whole<std::int16_t>(v));
+    case RLX_I8: return put(p, i, to_whole<std::int8_t>(v));
     case RLX_BOOL: return put<std::uint8_t>(p, i, v.f != 0 ? 1 : 0);
-    default: return put(p, i, saturate<std::uint8_t>(v));
+    default: return put(p, i, to_whole<std::uint8_t>(v));
     }
 }
 

@@ -220,7 +220,7 @@ public:
                 p[best] = -1.0f; // below every probability
             }
             for (std::int64_t j = 0; j < k; ++j)
-                share[j] = (normalise ? share[j] / sum : share[j]) * scale;
+                share[j] = (normalise && sum > 0 ? share[j] / sum : share[j]) * scale;
         }
     }
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace rlx::cpu {
 
@@ -131,9 +132,6 @@ public:
     status resize(program&) override {
         const lines l = lines_of(*in[0], axis);
         local_bytes = align64(static_cast<std::uint64_t>(l.n) * 4);
-        if (l.n == 0 && l.count > 0 && (kind == RLX_REDUCE_MAX || kind == RLX_REDUCE_MIN)) {
-            return sdk::fail(RLX_INVALID_ARGUMENT, "max or min over an empty axis");
-        }
         return {};
     }
 
@@ -142,7 +140,7 @@ public:
         auto* temp = reinterpret_cast<float*>(w.local());
         const worker::share mine = w.split(l.count);
         for (std::int64_t i = mine.begin; i < mine.end; ++i) {
-            float v = kind == RLX_REDUCE_PROD ? 1.0f : 0.0f;
+            float v = of_nothing();
             if (l.n > 0) {
                 const float* x = line_floats(in[0]->f32() + line_offset(*in[0], axis, i), l, temp);
                 v = w.k().reduce(kind, x, l.n);
@@ -150,6 +148,17 @@ public:
                 if (kind == RLX_REDUCE_L2) v = std::sqrt(v);
             }
             out[0]->f32()[i] = v;
+        }
+    }
+
+private:
+    float of_nothing() const {
+        constexpr float inf = std::numeric_limits<float>::infinity();
+        switch (kind) {
+        case RLX_REDUCE_PROD: return 1;
+        case RLX_REDUCE_MAX: return -inf;
+        case RLX_REDUCE_MIN: return inf;
+        default: return 0;
         }
     }
 };
@@ -166,6 +175,7 @@ public:
         const tensor& x = *in[0];
         const lines l{x.last(), x.rank ? x.stride[x.rank - 1] : 1, row_units};
         const std::int64_t k = out[0]->last();
+        if (k == 0) return;
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
             const float* row =

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The list of deliberately broken kernels.
+#pragma once
+
+#include "../ref/ref.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace optest {
+
+struct mutant {
+    std::string cases; // whose cases must catch it
+    std::uint16_t op;  // the op that is broken
+    std::string what;
+    std::function<ref::results(const ref::call&)> run;
+    bool ignores_errors = false; // runs where the text says error
+};
+
+const std::vector<mutant>& mutants();
+
+// Those of the ops of images, signals, recurrent models and index arithmetic.
+void more_mutants(std::vector<mutant>& out);
+
+} // namespace optest
