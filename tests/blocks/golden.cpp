@@ -31,10 +31,11 @@ golden_file read(const std::string& name) {
         const std::size_t n = t.n_bytes / 4;
         if (t.dtype == RLX_F32) {
             a.v.resize(n);
-            std::memcpy(a.v.data(), from, t.n_bytes);
+            if (n > 0) std::memcpy(a.v.data(), from, t.n_bytes);
         } else {
+            a.whole = true;
             a.ids.resize(n);
-            std::memcpy(a.ids.data(), from, t.n_bytes);
+            if (n > 0) std::memcpy(a.ids.data(), from, t.n_bytes);
         }
     }
     return g;

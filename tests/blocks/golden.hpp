@@ -14,6 +14,7 @@ struct array {
     std::vector<std::int64_t> dims;
     std::vector<float> v;
     std::vector<std::int32_t> ids; // instead of v in tensors of whole numbers
+    bool whole = false;
 };
 
 struct golden_file {

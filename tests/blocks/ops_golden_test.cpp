@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Every op case of ops.safetensors on every tier: weights packed at load time and made at run time,
-// composites claimed and decomposed, larger upper bounds than the run's sizes.
+// Every op case of the golden files on every tier: weights packed at load time and made at run
+// time, composites claimed and decomposed, larger upper bounds than the run's sizes.
 #include "golden.hpp"
 #include "rlx/graph/ops.hpp"
 
@@ -11,6 +11,7 @@ using namespace rlx::cpu_test;
 using rlx::block_test::array;
 using rlx::block_test::error_of;
 using rlx::block_test::golden;
+using rlx::block_test::golden_file;
 using json = nlohmann::json;
 
 namespace {
@@ -24,8 +25,19 @@ struct variant {
 
 constexpr double limit = 1e-5;
 
-const std::vector<std::uint16_t> composites = {
-    RLX_OP_LayerNorm, RLX_OP_GroupNorm, RLX_OP_Snake, RLX_OP_Modulate, RLX_OP_Attention};
+// make_blocks.py, make_ops.py
+constexpr const char* files[] = {
+    "ops.safetensors",
+    "index_ops.safetensors",
+    "image_ops.safetensors",
+    "sequence_ops.safetensors"};
+
+std::vector<std::uint16_t> composites() {
+    std::vector<std::uint16_t> list;
+    for (const op_desc& op : op_list())
+        if (op.kind == op_kind::composite) list.push_back(op.id);
+    return list;
+}
 
 std::vector<attr> attributes(const op_desc& op, const json& list) {
     std::vector<attr> out;
@@ -45,14 +57,18 @@ std::vector<attr> attributes(const op_desc& op, const json& list) {
 // One case as a graph of one node.
 class op_case {
 public:
-    op_case(const std::string& name, const json& c, const variant& v)
-        : name_(name), case_(c), variant_(v), net_(&weights_) {}
+    op_case(const golden_file& file, const std::string& name, const json& c, const variant& v)
+        : file_(file), name_(name), case_(c), variant_(v), net_(&weights_) {}
 
     void run();
 
 private:
-    const array& tensor(const std::string& part) {
-        return golden("ops.safetensors").tensors.at(name_ + "/" + part);
+    const array& tensor(const std::string& part) const {
+        return file_.tensors.at(name_ + "/" + part);
+    }
+
+    bool there(const std::string& part) const {
+        return file_.tensors.count(name_ + "/" + part) != 0;
     }
 
     bool holds(const char* list, std::size_t i) const {
@@ -64,6 +80,7 @@ private:
     std::vector<dim> dims_of(std::size_t i, const array& a);
     rlx_value operand(std::size_t i);
 
+    const golden_file& file_;
     std::string name_;
     const json& case_;
     variant variant_;
@@ -98,7 +115,7 @@ rlx_value op_case::operand(std::size_t i) {
             weights_.f32(part, a.dims, a.v);
         return net_.weight(part, a.dims);
     }
-    const rlx_value v = net_.in(part, RLX_F32, dims_of(i, a));
+    const rlx_value v = net_.in(part, a.whole ? RLX_I32 : RLX_F32, dims_of(i, a));
     inputs_.emplace_back(v, &a);
     return v;
 }
@@ -106,30 +123,45 @@ rlx_value op_case::operand(std::size_t i) {
 void op_case::run() {
     const op_desc& op = *op_by_name(case_.at("op").get<std::string>());
     std::vector<rlx_value> in;
-    while (golden("ops.safetensors").tensors.count(name_ + "/in" + std::to_string(in.size())) ||
-           holds("absent", in.size()))
+    while (there("in" + std::to_string(in.size())) || holds("absent", in.size()))
         in.push_back(operand(in.size()));
-    const array& want = tensor("out");
-    const rlx_value y = net_.output("y", net_.add(op.id, in, attributes(op, case_.at("attrs"))));
+    const auto made = net_.add_all(op.id, in, attributes(op, case_.at("attrs")), op.n_outputs);
+    std::vector<std::pair<rlx_value, const array*>> outs;
+    std::map<rlx_value, std::size_t> sizes;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+        const std::string tail = i ? std::to_string(i) : "";
+        const array& want = tensor("out" + tail);
+        outs.emplace_back(net_.output("y" + tail, made[i]), &want);
+        sizes[outs.back().first] = want.v.size() + want.ids.size();
+    }
     setup how{variant_.tier};
-    if (!variant_.claimed) how.refused = composites;
+    if (!variant_.claimed) how.refused = composites();
     session s(net_, how);
     ASSERT_EQ(s.error, "");
     for (const auto& [v, a] : inputs_)
-        s.set(v, a->v);
+        a->whole ? s.set(v, a->ids) : s.set(v, a->v);
     std::vector<std::pair<std::string_view, dim>> extents(extents_.begin(), extents_.end());
     for (int again = 0; again < 2; ++again) { // the second run finds used memory
-        ASSERT_EQ(s.run(extents, {{y, want.v.size()}}), "");
-        EXPECT_LE(error_of(s.f32(y), want.v), limit);
+        ASSERT_EQ(s.run(extents, sizes), "");
+        for (const auto& [v, want] : outs) {
+            if (want->whole)
+                EXPECT_EQ(s.i32(v), want->ids);
+            else
+                EXPECT_LE(error_of(s.f32(v), want->v), limit);
+        }
     }
 }
 
 class ops_golden : public block_test::tier_test {
 protected:
     void all(variant v) {
-        for (const auto& [name, text] : golden("ops.safetensors").metadata) {
-            SCOPED_TRACE(name);
-            op_case(name, json::parse(text), v).run();
+        for (const char* file : files) {
+            const golden_file& g = golden(file);
+            ASSERT_FALSE(g.metadata.empty()) << file;
+            for (const auto& [name, text] : g.metadata) {
+                SCOPED_TRACE(name);
+                op_case(g, name, json::parse(text), v).run();
+            }
         }
     }
 };

@@ -125,6 +125,7 @@ status builder::plain(const tensor& t, bool to_f32) {
 status builder::plain_inputs(const node& n) {
     const bool moves = n.info.op == RLX_OP_Copy || n.info.op == RLX_OP_Concat ||
                        n.info.op == RLX_OP_Cast || n.info.op == RLX_OP_TakeAlong ||
+                       n.info.op == RLX_OP_Gather || n.info.op == RLX_OP_Flip ||
                        n.info.op == RLX_OP_Custom;
     for (const tensor* t : n.in) {
         if (t) RLX_CHECK(plain(*t, !moves));
@@ -482,6 +483,37 @@ status builder::emit_pad(const node& n) {
     return {};
 }
 
+namespace {
+
+// Ops whose step needs nothing but the node; null for any other.
+step_ptr make_other(const node& n) {
+    switch (n.info.op) {
+    case RLX_OP_Gather: return make_gather(n);
+    case RLX_OP_Flip: return make_flip(n);
+    case RLX_OP_ScatterRows: return make_scatter_rows(n);
+    case RLX_OP_ScatterAlong: return make_scatter_along(n);
+    case RLX_OP_Sort: return make_sort(n);
+    case RLX_OP_ArgReduce: return make_arg_reduce(n);
+    case RLX_OP_CumSum: return make_cum_sum(n);
+    case RLX_OP_Random: return make_random(n);
+    case RLX_OP_Resize: return make_resize(n);
+    case RLX_OP_GridSample: return make_grid_sample(n);
+    case RLX_OP_Pool: return make_pool(n);
+    case RLX_OP_Im2Col: return make_im2col(n);
+    case RLX_OP_Col2Im: return make_col2im(n);
+    case RLX_OP_Fft: return make_fft(n);
+    case RLX_OP_CausalConv1d: return make_causal_conv1d(n);
+    case RLX_OP_SelectiveScan: return make_selective_scan(n);
+    case RLX_OP_SsdScan: return make_ssd_scan(n);
+    case RLX_OP_GatedDeltaRule:
+    case RLX_OP_LinearAttention: return make_head_scan(n);
+    case RLX_OP_Rnn: return make_rnn(n);
+    default: return nullptr;
+    }
+}
+
+} // namespace
+
 status builder::emit_simple(const node& n) {
     RLX_CHECK(plain_inputs(n));
     switch (n.info.op) {
@@ -502,12 +534,19 @@ status builder::emit_simple(const node& n) {
     case RLX_OP_GroupNorm: push(make_group_norm(n), n); break;
     case RLX_OP_Snake: push(make_snake(n), n); break;
     case RLX_OP_Modulate: push(make_modulate(n), n); break;
+    case RLX_OP_StateLoad:
+    case RLX_OP_StateStore: push(make_tensor_state(n, p_.roots[n.in[0]->root].slot), n); break;
     case RLX_OP_Attention:
     case RLX_OP_RaggedAttention:
         for (step_ptr& s : make_dense_attention(n))
             push(std::move(s), n);
         break;
-    default: push(make_elementwise(n), n); break;
+    default:
+        if (step_ptr s = make_other(n))
+            push(std::move(s), n);
+        else
+            push(make_elementwise(n), n);
+        break;
     }
     return {};
 }

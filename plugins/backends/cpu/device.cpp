@@ -165,6 +165,7 @@ result<std::uint64_t> device::page_bytes(const rlx_compile_args& args, rlx_value
     rlx_value_info info{};
     info.size = sizeof info;
     RLX_CHECK(check(sdk::service<rlx_graph_v1>()->value(args.graph, state, &info)));
+    if (info.slot.kind == RLX_STATE_TENSOR) return tensor_page_bytes(info.slot);
     const kv_layout kv = RLX_TRY(kv_layout_of(info.slot, cfg));
     return static_cast<std::uint64_t>(kv.page_bytes());
 }

@@ -272,6 +272,26 @@ const char* contiguous_f32(const node& n, const program& p, std::size_t first) {
     return all_f32(n, p);
 }
 
+// Inputs without gaps; ops of moving elements take any plain type.
+const char* contiguous(const node& n) {
+    for (const tensor* t : n.in) {
+        if (!t || t->rank == 0) continue;
+        if (element_size(t->dtype) == 0) return "packed blocks";
+        if (!t->contiguous) return "operands must be contiguous";
+    }
+    return nullptr;
+}
+
+// Contiguous f32 and i32, as the op's rule has them; states have no elements of their own.
+const char* plain_operands(const node& n, const program& p) {
+    for (const tensor* t : n.in) {
+        if (!t || p.roots[t->root].kind == RLX_VALUE_STATE) continue;
+        if (t->dtype != RLX_I32 && !f32_like(p, t)) return "operands must be f32 or i32";
+        if (!t->contiguous) return "operands must be contiguous";
+    }
+    return nullptr;
+}
+
 bool straight_rows(const tensor& t) {
     return t.rank == 0 || t.last() == 1 || t.stride[t.rank - 1] == 1;
 }
@@ -351,7 +371,7 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_Arange: return nullptr;
     case RLX_OP_GatherRows: return gather_why(n, p);
     case RLX_OP_Binary:
-        if (n.i64(RLX_ATTR_kind) > RLX_BINARY_POW) return "no kernel for this function";
+        if (n.i64(RLX_ATTR_kind) > RLX_BINARY_ATAN2) return "no kernel for this function";
         return same_numbers(n, p, 0);
     case RLX_OP_Compare: return same_numbers(n, p, 0);
     case RLX_OP_Select:
@@ -380,8 +400,8 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_Conv:
     case RLX_OP_ConvTranspose: return contiguous_f32(n, p, 0);
     case RLX_OP_Unary:
-        return n.i64(RLX_ATTR_kind) > RLX_UNARY_RELU ? "no kernel for this function"
-                                                     : all_f32(n, p);
+        return n.i64(RLX_ATTR_kind) > RLX_UNARY_LOG1P ? "no kernel for this function"
+                                                      : all_f32(n, p);
     case RLX_OP_Clamp:
     case RLX_OP_Affine:
     case RLX_OP_Glu:
@@ -392,6 +412,28 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_MoeRoute:
     case RLX_OP_MoeCombine:
     case RLX_OP_BatchMatMul: return all_f32(n, p);
+    case RLX_OP_Gather:
+    case RLX_OP_Flip: return contiguous(n);
+    case RLX_OP_ScatterRows:
+    case RLX_OP_ScatterAlong:
+    case RLX_OP_Sort:
+    case RLX_OP_ArgReduce:
+    case RLX_OP_CumSum:
+    case RLX_OP_Random:
+    case RLX_OP_Resize:
+    case RLX_OP_GridSample:
+    case RLX_OP_Pool:
+    case RLX_OP_Im2Col:
+    case RLX_OP_Col2Im:
+    case RLX_OP_Fft:
+    case RLX_OP_CausalConv1d:
+    case RLX_OP_SelectiveScan:
+    case RLX_OP_SsdScan:
+    case RLX_OP_GatedDeltaRule:
+    case RLX_OP_LinearAttention:
+    case RLX_OP_Rnn:
+    case RLX_OP_StateLoad:
+    case RLX_OP_StateStore: return plain_operands(n, p);
     default: return "no kernel for this op";
     }
 }

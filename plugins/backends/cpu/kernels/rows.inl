@@ -106,6 +106,20 @@ void unary(uint32_t kind, float* out, const float* x, int64_t n) {
     case RLX_UNARY_GELU: return map(out, x, n, [](vf v) { return vgelu(v); });
     case RLX_UNARY_GELU_TANH: return map(out, x, n, [](vf v) { return vgelu_tanh(v); });
     case RLX_UNARY_RELU: return map(out, x, n, [](vf v) { return vmax(zero(), v); });
+    case RLX_UNARY_ERF: return map_scalar(out, x, n, [](float v) { return erff(v); });
+    case RLX_UNARY_SOFTPLUS:
+        return map_scalar(out, x, n, [](float v) {
+            return (v > 0.0f ? v : 0.0f) + log1pf(expf(-fabsf(v)));
+        });
+    case RLX_UNARY_FLOOR: return map_scalar(out, x, n, [](float v) { return floorf(v); });
+    case RLX_UNARY_CEIL: return map_scalar(out, x, n, [](float v) { return ceilf(v); });
+    case RLX_UNARY_ROUND: return map_scalar(out, x, n, [](float v) { return rintf(v); });
+    case RLX_UNARY_SIGN:
+        return map_scalar(out, x, n, [](float v) {
+            return v > 0.0f ? 1.0f : v < 0.0f ? -1.0f : v != v ? v : 0.0f;
+        });
+    case RLX_UNARY_EXPM1: return map_scalar(out, x, n, [](float v) { return expm1f(v); });
+    case RLX_UNARY_LOG1P: return map_scalar(out, x, n, [](float v) { return log1pf(v); });
     default: break;
     }
 }
@@ -157,6 +171,10 @@ void binary(
     case RLX_BINARY_POW:
         for (int64_t i = 0; i < n; ++i)
             out[i] = powf(a[i * a_step], b[i * b_step]);
+        return;
+    case RLX_BINARY_ATAN2:
+        for (int64_t i = 0; i < n; ++i)
+            out[i] = atan2f(a[i * a_step], b[i * b_step]);
         return;
     default: break;
     }

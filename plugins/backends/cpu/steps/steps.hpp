@@ -67,6 +67,28 @@ step_ptr make_layer_norm(const node& n);
 step_ptr make_group_norm(const node& n);
 step_ptr make_snake(const node& n);
 step_ptr make_modulate(const node& n);
+step_ptr make_gather(const node& n);
+step_ptr make_flip(const node& n);
+step_ptr make_scatter_rows(const node& n);
+step_ptr make_scatter_along(const node& n);
+step_ptr make_sort(const node& n);
+step_ptr make_arg_reduce(const node& n);
+step_ptr make_cum_sum(const node& n);
+step_ptr make_random(const node& n);
+step_ptr make_resize(const node& n);
+step_ptr make_grid_sample(const node& n);
+step_ptr make_pool(const node& n);
+step_ptr make_im2col(const node& n);
+step_ptr make_col2im(const node& n);
+step_ptr make_fft(const node& n);
+step_ptr make_causal_conv1d(const node& n);
+step_ptr make_selective_scan(const node& n);
+step_ptr make_ssd_scan(const node& n);
+step_ptr make_head_scan(const node& n); // GatedDeltaRule, LinearAttention
+step_ptr make_rnn(const node& n);
+// StateLoad and StateStore.
+step_ptr make_tensor_state(const node& n, const rlx_state_slot& slot);
+std::uint64_t tensor_page_bytes(const rlx_state_slot& slot);
 // lo_handles: where pad_lo's dims are in program::handles.
 step_ptr make_pad(const node& n, std::uint32_t lo_handles);
 // BatchMatMul, and MatMul with a right operand made at run time.

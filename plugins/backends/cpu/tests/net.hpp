@@ -224,18 +224,22 @@ public:
             raw.push_back(a.a);
         }
         rlx_value out[2] = {0, 0};
-        ok(api->add(
-            g->handle(),
-            op,
-            in.data(),
-            static_cast<std::uint32_t>(in.size()),
-            raw.data(),
-            static_cast<std::uint32_t>(raw.size()),
-            out,
-            second ? 2 : 1
-        ));
+        add_node(op, in, raw, {out, second ? 2u : 1u});
         if (second) *second = out[1];
         return out[0];
+    }
+
+    // All n results of an op.
+    std::vector<rlx_value>
+    add_all(std::uint32_t op, std::vector<rlx_value> in, std::vector<attr> attrs, std::size_t n) {
+        std::vector<rlx_attr> raw;
+        for (attr& a : attrs) {
+            a.a.list = a.list.data();
+            raw.push_back(a.a);
+        }
+        std::vector<rlx_value> out(n, 0);
+        add_node(op, in, raw, out);
+        return out;
     }
 
     rlx_value output(std::string_view name, rlx_value v) {
@@ -244,6 +248,24 @@ public:
     }
 
 private:
+    void add_node(
+        std::uint32_t op,
+        const std::vector<rlx_value>& in,
+        const std::vector<rlx_attr>& attrs,
+        std::span<rlx_value> out
+    ) {
+        ok(api->add(
+            g->handle(),
+            op,
+            in.data(),
+            static_cast<std::uint32_t>(in.size()),
+            attrs.data(),
+            static_cast<std::uint32_t>(attrs.size()),
+            out.data(),
+            static_cast<std::uint32_t>(out.size())
+        ));
+    }
+
     static void ok(rlx_error* e) {
         if (e) ADD_FAILURE() << from_wall(e).message;
     }
