@@ -4,19 +4,13 @@
 #include "dtype.hpp"
 #include "passes.hpp"
 #include "rules.hpp"
+#include "text.hpp"
 
 #include <fmt/format.h>
 
 namespace rlx::ir {
 
 namespace {
-
-// Attributes whose numbers are dim handles.
-bool holds_dims(std::uint16_t op, std::uint16_t key) {
-    return (key == RLX_ATTR_dims && op != RLX_OP_Permute) || key == RLX_ATTR_start ||
-           key == RLX_ATTR_stop || key == RLX_ATTR_n ||
-           (op == RLX_OP_Pad && (key == RLX_ATTR_pad_lo || key == RLX_ATTR_pad_hi));
-}
 
 std::string attr_text(const module& m, std::uint16_t op, const rlx_attr& a) {
     const std::string own = fmt::format("{:#x}", a.key);
