@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Fft of any length: mixed radix (Stockham, no bit reversal) for lengths of small primes,
-// Bluestein's convolution for the others. Computed in double, so that spectra of quiet passages and
-// the way back lose nothing to f32. One unit is one transform.
+// Bluestein's convolution for the others. A real transform of even length is a complex one of half
+// the length, with even and odd elements as real and imaginary parts. Computed in double, so that
+// spectra of quiet passages and the way back lose nothing to f32. One unit is one transform.
 #include "steps/steps.hpp"
 
 #include <cmath>
@@ -15,6 +16,7 @@ namespace {
 using complex = std::complex<double>;
 
 constexpr double two_pi = 6.283185307179586476925286766559;
+constexpr double sin3 = 0.86602540378443864676;
 constexpr std::int64_t largest_radix = 13;
 
 complex times(complex a, complex b) { // without the library's checks for infinities
@@ -81,6 +83,15 @@ private:
             y[step] = v[0] - v[1];
             return;
         }
+        if (p == 3) {
+            const complex s = v[1] + v[2], d = v[1] - v[2], m = v[0] - 0.5 * s;
+            const complex r = {sin3 * d.imag(), -sin3 * d.real()};
+            y[0] = v[0] + s;
+            y[step] = m + r;
+            y[2 * step] = m - r;
+            return;
+        }
+        if (p == 5) return five(v, y, step);
         if (p == 4) {
             const complex a = v[0] + v[2], b = v[0] - v[2], c = v[1] + v[3], d = v[1] - v[3];
             y[0] = a + c;
@@ -96,6 +107,20 @@ private:
                 sum += times(v[k], roots_[static_cast<std::size_t>(k * m % p * turn)]);
             y[m * step] = sum;
         }
+    }
+
+    static void five(const complex* v, complex* y, std::int64_t step) {
+        constexpr double c1 = 0.30901699437494742410, c2 = -0.80901699437494742410;
+        constexpr double s1 = 0.95105651629515357212, s2 = 0.58778525229247312917;
+        const complex a = v[1] + v[4], b = v[1] - v[4], c = v[2] + v[3], d = v[2] - v[3];
+        const complex p = v[0] + c1 * a + c2 * c, q = v[0] + c2 * a + c1 * c;
+        const complex e = s1 * b + s2 * d, f = s2 * b - s1 * d;
+        const complex er = {e.imag(), -e.real()}, fr = {f.imag(), -f.real()};
+        y[0] = v[0] + a + c;
+        y[step] = p + er;
+        y[2 * step] = q + fr;
+        y[3 * step] = q - fr;
+        y[4 * step] = p - er;
     }
 
     std::int64_t n_;
@@ -154,61 +179,102 @@ private:
 
 class fft_step final : public step {
 public:
-    fft_step(std::int64_t kind, std::int64_t n) : kind_(kind), n_(n), plan_(n) {
-        local_bytes = align64(static_cast<std::uint64_t>(n + plan_.scratch()) * sizeof(complex));
+    fft_step(std::int64_t kind, std::int64_t n)
+        : kind_(kind), n_(n), halved_((kind == RLX_FFT_R2C || kind == RLX_FFT_C2R) && n % 2 == 0),
+          size_(halved_ ? n / 2 : n), plan_(size_) {
+        local_bytes =
+            align64(static_cast<std::uint64_t>(size_ + plan_.scratch()) * sizeof(complex));
+        for (std::int64_t k = 0; halved_ && k <= size_; ++k)
+            turn_.push_back(unit(k, n));
     }
 
     void run(worker& w) override {
         const tensor &x = *in[0], &y = *out[0];
-        const std::int64_t half = n_ / 2 + 1;
-        const std::int64_t wide =
-            kind_ == RLX_FFT_R2C ? n_ : 2 * (kind_ == RLX_FFT_C2R ? half : n_);
-        const std::int64_t made =
-            kind_ == RLX_FFT_C2R ? n_ : 2 * (kind_ == RLX_FFT_R2C ? half : n_);
+        const std::int64_t made = n_ / 2 + 1;
+        const std::int64_t from = kind_ == RLX_FFT_R2C   ? n_
+                                  : kind_ == RLX_FFT_C2R ? 2 * made
+                                                         : 2 * n_;
+        const std::int64_t to = kind_ == RLX_FFT_C2R   ? n_
+                                : kind_ == RLX_FFT_R2C ? 2 * made
+                                                       : 2 * n_;
         auto* z = reinterpret_cast<complex*>(w.local());
-        const worker::share mine = w.split(x.count / wide);
+        const worker::share mine = w.split(x.count / from);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
-            load(z, x.f32() + r * wide);
-            plan_.run(z, z + n_);
-            store(z, y.f32() + r * made);
+            load(z, x.f32() + r * from);
+            plan_.run(z, z + size_);
+            store(z, y.f32() + r * to);
         }
     }
 
 private:
+    static complex at(const float* x, std::int64_t k) { return {x[2 * k], x[2 * k + 1]}; }
+
+    static void put(float* y, std::int64_t k, complex v) {
+        y[2 * k] = static_cast<float>(v.real());
+        y[2 * k + 1] = static_cast<float>(v.imag());
+    }
+
     // Inverses are forward transforms of the conjugate, conjugated.
     void load(complex* z, const float* x) const {
-        const auto at = [&](std::int64_t k) -> complex { return {x[2 * k], x[2 * k + 1]}; };
-        for (std::int64_t k = 0; k < n_; ++k) {
-            if (kind_ == RLX_FFT_R2C)
-                z[k] = x[k];
-            else if (kind_ == RLX_FFT_C2C)
-                z[k] = at(k);
-            else if (kind_ == RLX_FFT_C2C_INVERSE)
-                z[k] = std::conj(at(k));
-            else // the second half mirrors the first, conjugated
-                z[k] = k == 0 || 2 * k == n_ ? complex(at(k).real())
-                       : 2 * k < n_          ? std::conj(at(k))
-                                             : at(n_ - k);
+        if (halved_ && kind_ == RLX_FFT_C2R) return fold(z, x);
+        const bool real = kind_ == RLX_FFT_R2C && !halved_;
+        for (std::int64_t k = 0; k < size_ && kind_ != RLX_FFT_C2R; ++k) {
+            const complex v = real ? complex(x[k]) : at(x, k);
+            z[k] = kind_ == RLX_FFT_C2C_INVERSE ? std::conj(v) : v;
+        }
+        // An odd spectrum: the second half mirrors the first, conjugated.
+        for (std::int64_t k = 0; k < n_ && kind_ == RLX_FFT_C2R; ++k)
+            z[k] = k == 0 ? complex(x[0]) : 2 * k < n_ ? std::conj(at(x, k)) : at(x, n_ - k);
+    }
+
+    // The half-length spectrum of even and odd elements, conjugated: E + i O.
+    void fold(complex* z, const float* x) const {
+        for (std::int64_t k = 0; k < size_; ++k) {
+            const complex a = k == 0 ? complex(x[0]) : at(x, k);
+            const complex b = k == 0 ? complex(x[2 * size_]) : std::conj(at(x, size_ - k));
+            const complex even = 0.5 * (a + b);
+            const complex odd = times(0.5 * (a - b), std::conj(turn_[static_cast<std::size_t>(k)]));
+            z[k] = std::conj(even + complex{-odd.imag(), odd.real()});
         }
     }
 
     void store(const complex* z, float* y) const {
-        const double scale = 1.0 / static_cast<double>(n_);
-        if (kind_ == RLX_FFT_C2R) {
+        const double scale = 1.0 / static_cast<double>(size_);
+        switch (kind_) {
+        case RLX_FFT_C2C:
             for (std::int64_t k = 0; k < n_; ++k)
-                y[k] = static_cast<float>(z[k].real() * scale);
+                put(y, k, z[k]);
             return;
+        case RLX_FFT_C2C_INVERSE:
+            for (std::int64_t k = 0; k < n_; ++k)
+                put(y, k, std::conj(z[k]) * scale);
+            return;
+        case RLX_FFT_C2R:
+            for (std::int64_t k = 0; k < size_; ++k) {
+                if (halved_)
+                    put(y, k, std::conj(z[k]) * scale);
+                else
+                    y[k] = static_cast<float>(z[k].real() * scale);
+            }
+            return;
+        default: break;
         }
-        const bool back = kind_ == RLX_FFT_C2C_INVERSE;
-        const std::int64_t made = kind_ == RLX_FFT_R2C ? n_ / 2 + 1 : n_;
-        for (std::int64_t k = 0; k < made; ++k) {
-            y[2 * k] = static_cast<float>(z[k].real() * (back ? scale : 1.0));
-            y[2 * k + 1] = static_cast<float>(z[k].imag() * (back ? -scale : 1.0));
-        }
+        for (std::int64_t k = 0; k <= n_ / 2; ++k)
+            put(y, k, halved_ ? unfolded(z, k) : z[k]);
+    }
+
+    // Element k of the whole spectrum from that of even and odd elements together.
+    complex unfolded(const complex* z, std::int64_t k) const {
+        const complex a = z[k % size_], b = std::conj(z[(size_ - k) % size_]);
+        const complex odd = times(0.5 * (a - b), turn_[static_cast<std::size_t>(k)]);
+        return 0.5 * (a + b) + complex{odd.imag(), -odd.real()};
     }
 
     std::int64_t kind_, n_;
+    bool halved_;
+    std::int64_t size_; // of the complex transform
     fft_plan plan_;
+    std::vector<complex> turn_; // exp(-2 pi i k / n)
 };
 
 } // namespace

@@ -39,44 +39,80 @@ void begin_state(float* to, const float* old, std::int64_t at, std::int64_t n) {
         std::fill(to, to + n, 0.0f);
 }
 
-// x [T, C], W [C, K], cu, bias?, state? -> y, state. One unit is a block of channels of a sequence.
+// x [T, C], W [C, K], cu, bias?, state? -> y, state. One unit is a block of channels of a sequence:
+// rows of the block times columns of W, which are gathered once.
 class causal_conv_step final : public step {
 public:
+    status resize(program&) override {
+        local_bytes = align64(static_cast<std::uint64_t>((in[1]->dim[1] + 1) * block) * 4);
+        return {};
+    }
+
     void run(worker& w) override {
-        const tensor &x = *in[0], &weight = *in[1], &cu = *in[2];
-        const std::int64_t channels = x.dim[1], taps = weight.dim[1];
+        const tensor &x = *in[0], &cu = *in[2];
         if (!check_sequences(w, cu, x.dim[0])) return;
-        const float *bias = floats(*this, 3), *old = floats(*this, 4);
-        const std::int64_t blocks = (channels + block - 1) / block;
+        const std::int64_t blocks = (x.dim[1] + block - 1) / block;
         const worker::share mine = w.split((cu.count - 1) * blocks);
         for (std::int64_t u = mine.begin; u < mine.end; ++u) {
-            const std::int64_t b = u / blocks, c0 = u % blocks * block;
-            const std::int64_t c1 = std::min(c0 + block, channels);
-            const std::int64_t first = cu.i32()[b], stop = cu.i32()[b + 1];
-            // The input `back` tokens before t of this sequence.
-            const auto before = [&](std::int64_t t, std::int64_t back, std::int64_t c) {
-                if (t - back >= first) return x.f32()[(t - back) * channels + c];
-                const std::int64_t j = taps - 1 + (t - back - first);
-                return old ? old[(b * channels + c) * (taps - 1) + j] : 0.0f;
-            };
-            for (std::int64_t t = first; t < stop; ++t) {
-                for (std::int64_t c = c0; c < c1; ++c) {
-                    float sum = bias ? bias[c] : 0.0f;
-                    for (std::int64_t j = 0; j < taps; ++j)
-                        sum += weight.f32()[c * taps + j] * before(t, taps - 1 - j, c);
-                    out[0]->f32()[t * channels + c] = sum;
-                }
-            }
-            float* state = out[1]->f32() + b * channels * (taps - 1);
-            for (std::int64_t c = c0; c < c1; ++c) {
-                for (std::int64_t j = 0; j + 1 < taps; ++j)
-                    state[c * (taps - 1) + j] = before(stop, taps - 1 - j, c);
-            }
+            part p{u / blocks, u % blocks * block, 0, 0, 0};
+            p.wide = std::min(block, x.dim[1] - p.c0);
+            p.first = cu.i32()[p.b];
+            p.stop = cu.i32()[p.b + 1];
+            convolve(w, p);
+            keep(p);
         }
     }
 
 private:
-    static constexpr std::int64_t block = 64;
+    static constexpr std::int64_t block = 256;
+
+    struct part {
+        std::int64_t b, c0, wide, first, stop; // sequence, channels, tokens
+    };
+
+    // What stands `back` tokens before t for channel c0 + i, from the run or from the state.
+    float before(const part& p, std::int64_t t, std::int64_t back, std::int64_t i) const {
+        const std::int64_t channels = in[0]->dim[1], taps = in[1]->dim[1];
+        if (t - back >= p.first) return in[0]->f32()[(t - back) * channels + p.c0 + i];
+        const float* old = floats(*this, 4);
+        const std::int64_t j = taps - 1 + (t - back - p.first);
+        return old ? old[(p.b * channels + p.c0 + i) * (taps - 1) + j] : 0.0f;
+    }
+
+    void convolve(worker& w, const part& p) const {
+        const std::int64_t channels = in[0]->dim[1], taps = in[1]->dim[1];
+        auto *column = reinterpret_cast<float*>(w.local()), *row = column + taps * block;
+        for (std::int64_t i = 0; i < p.wide; ++i) {
+            for (std::int64_t j = 0; j < taps; ++j)
+                column[j * block + i] = in[1]->f32()[(p.c0 + i) * taps + j];
+        }
+        const float* bias = floats(*this, 3);
+        for (std::int64_t t = p.first; t < p.stop; ++t) {
+            float* y = out[0]->f32() + t * channels + p.c0;
+            for (std::int64_t i = 0; i < p.wide; ++i)
+                y[i] = bias ? bias[p.c0 + i] : 0.0f;
+            for (std::int64_t j = 0; j < taps; ++j) {
+                const std::int64_t back = taps - 1 - j;
+                const float* x = in[0]->f32() + (t - back) * channels + p.c0;
+                if (t - back < p.first) {
+                    for (std::int64_t i = 0; i < p.wide; ++i)
+                        row[i] = before(p, t, back, i);
+                    x = row;
+                }
+                w.k().modulate(y, x, {nullptr, nullptr, column + j * block, y}, p.wide);
+            }
+        }
+    }
+
+    // The last inputs, oldest first.
+    void keep(const part& p) const {
+        const std::int64_t taps = in[1]->dim[1];
+        float* state = out[1]->f32() + (p.b * in[0]->dim[1] + p.c0) * (taps - 1);
+        for (std::int64_t i = 0; i < p.wide; ++i) {
+            for (std::int64_t j = 0; j + 1 < taps; ++j)
+                state[i * (taps - 1) + j] = before(p, p.stop, taps - 1 - j, i);
+        }
+    }
 };
 
 // x, dt [T, D], A [D, N], B, C [T, N], cu, skip? [D], state? [B, D, N]
