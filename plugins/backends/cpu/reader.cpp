@@ -341,6 +341,48 @@ const char* custom_why(const node& n) {
     return nullptr;
 }
 
+// Ops whose step only asks for types and strides.
+const char* simple_why(const node& n, const program& p) {
+    switch (n.info.op) {
+    case RLX_OP_Unary:
+        return n.i64(RLX_ATTR_kind) > RLX_UNARY_LOG1P ? "no kernel for this function"
+                                                      : all_f32(n, p);
+    case RLX_OP_Clamp:
+    case RLX_OP_Affine:
+    case RLX_OP_Glu:
+    case RLX_OP_Pad:
+    case RLX_OP_TopK:
+    case RLX_OP_Reduce:
+    case RLX_OP_Softmax:
+    case RLX_OP_MoeRoute:
+    case RLX_OP_MoeCombine:
+    case RLX_OP_BatchMatMul: return all_f32(n, p);
+    case RLX_OP_Gather:
+    case RLX_OP_Flip: return contiguous(n);
+    case RLX_OP_ScatterRows:
+    case RLX_OP_ScatterAlong:
+    case RLX_OP_Sort:
+    case RLX_OP_ArgReduce:
+    case RLX_OP_CumSum:
+    case RLX_OP_Random:
+    case RLX_OP_Resize:
+    case RLX_OP_GridSample:
+    case RLX_OP_Pool:
+    case RLX_OP_Im2Col:
+    case RLX_OP_Col2Im:
+    case RLX_OP_Fft:
+    case RLX_OP_CausalConv1d:
+    case RLX_OP_SelectiveScan:
+    case RLX_OP_SsdScan:
+    case RLX_OP_GatedDeltaRule:
+    case RLX_OP_LinearAttention:
+    case RLX_OP_Rnn:
+    case RLX_OP_StateLoad:
+    case RLX_OP_StateStore: return plain_operands(n, p);
+    default: return "no kernel for this op";
+    }
+}
+
 } // namespace
 
 const char* why_not(const node& n, const program& p) {
@@ -399,42 +441,7 @@ const char* why_not(const node& n, const program& p) {
     case RLX_OP_RaggedAttention: return dense_attention_why(n, p);
     case RLX_OP_Conv:
     case RLX_OP_ConvTranspose: return contiguous_f32(n, p, 0);
-    case RLX_OP_Unary:
-        return n.i64(RLX_ATTR_kind) > RLX_UNARY_LOG1P ? "no kernel for this function"
-                                                      : all_f32(n, p);
-    case RLX_OP_Clamp:
-    case RLX_OP_Affine:
-    case RLX_OP_Glu:
-    case RLX_OP_Pad:
-    case RLX_OP_TopK:
-    case RLX_OP_Reduce:
-    case RLX_OP_Softmax:
-    case RLX_OP_MoeRoute:
-    case RLX_OP_MoeCombine:
-    case RLX_OP_BatchMatMul: return all_f32(n, p);
-    case RLX_OP_Gather:
-    case RLX_OP_Flip: return contiguous(n);
-    case RLX_OP_ScatterRows:
-    case RLX_OP_ScatterAlong:
-    case RLX_OP_Sort:
-    case RLX_OP_ArgReduce:
-    case RLX_OP_CumSum:
-    case RLX_OP_Random:
-    case RLX_OP_Resize:
-    case RLX_OP_GridSample:
-    case RLX_OP_Pool:
-    case RLX_OP_Im2Col:
-    case RLX_OP_Col2Im:
-    case RLX_OP_Fft:
-    case RLX_OP_CausalConv1d:
-    case RLX_OP_SelectiveScan:
-    case RLX_OP_SsdScan:
-    case RLX_OP_GatedDeltaRule:
-    case RLX_OP_LinearAttention:
-    case RLX_OP_Rnn:
-    case RLX_OP_StateLoad:
-    case RLX_OP_StateStore: return plain_operands(n, p);
-    default: return "no kernel for this op";
+    default: return simple_why(n, p);
     }
 }
 
