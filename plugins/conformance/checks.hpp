@@ -26,6 +26,7 @@ std::string check_imports(const target& t);
 std::string check_environment(const target& t);
 std::string check_printing(const target& t);
 std::string check_libraries(const target& t);
+bool opens_libraries(const target& t); // at run time, as its manifest says
 // The entry and hosts of other ages.
 std::string check_entry(const target& t);
 std::string check_stamp(const target& t);

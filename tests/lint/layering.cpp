@@ -81,9 +81,17 @@ constexpr std::array third_party{
     "readline/"};
 
 // What plugins may include besides the SDK and the standard library of their language: processor
-// intrinsics, and the system calls that memory and libraries opened at run time need.
+// intrinsics, and the system calls that memory, libraries opened at run time and caches on disk
+// need.
 constexpr std::array system_headers{
-    "immintrin.h", "cpuid.h", "unistd.h", "dlfcn.h", "sys/mman.h", "sys/syscall.h"};
+    "immintrin.h",
+    "cpuid.h",
+    "unistd.h",
+    "dlfcn.h",
+    "sys/mman.h",
+    "sys/syscall.h",
+    "fcntl.h",
+    "sys/stat.h"};
 
 constexpr std::array c_headers{
     "assert.h",

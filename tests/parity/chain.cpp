@@ -40,8 +40,8 @@ chain::open_parts(const std::filesystem::path& checkpoint, const chain_options& 
     const auto found = o.family_name.empty() ? RLX_TRY(find_family_of(*c->catalog_, *c->weights_))
                                              : RLX_TRY(c->catalog_->find("family", o.family_name));
     const loaded family = RLX_TRY(load(*c->catalog_, found, "rlx.family/1"));
-    const auto cpu = RLX_TRY(c->catalog_->find("backend", "cpu"));
-    const loaded backend = RLX_TRY(load(*c->catalog_, cpu, "rlx.backend/1"));
+    const auto provider = RLX_TRY(c->catalog_->find("backend", o.backend));
+    const loaded backend = RLX_TRY(load(*c->catalog_, provider, "rlx.backend/1"));
     c->parts_ = {
         .w = c->weights_.get(),
         .family = static_cast<const rlx_family_v1*>(family.table),

@@ -17,6 +17,7 @@
 namespace rlx::test {
 
 struct chain_options {
+    std::string backend = "cpu";
     std::string tier = {}; // of the cpu backend; empty = its choice
     // max_rows: logits of that many tokens per step, else the whole prompt is fed one by one.
     lm_options lm{.max_seq = 128, .max_rows = 64, .compute = "f32"};
