@@ -40,7 +40,7 @@ RLX_FN void score_block(const attend_chunk& c, const float* q, const char* k, fl
         for (int j = 0; j < NB * vecs; ++j) {
             key[j] = load_kv<F16>(k, (j / vecs) * block + d * key_block + (j % vecs) * W);
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int r = 0; r < R; ++r) {
             const vf b = set1(q[d * c.q_pad + r]);
 #pragma GCC unroll 8
@@ -65,6 +65,12 @@ RLX_FN void score_page(
     }
     for (; b < last; ++b)
         score_block<R, 1, F16>(c, q, page + b * bytes, s + b * key_block);
+}
+
+// Rows of the next register block: AVX-512 takes 12, or up to 8 of what is left.
+RLX_FN int64_t rows_of_block(int64_t left, int64_t most) {
+    if (W == 16 && left >= 12) return 12;
+    return left < most ? left : most;
 }
 
 constexpr int max_rows = W == 16 ? 8 : W == 8 ? 6 : 2;
@@ -93,6 +99,7 @@ void score_rows(
 #if defined(__AVX512F__)
     case 7: return score_page<7, 2, F16>(c, q, page, first, last, s);
     case 8: return score_page<8, 2, F16>(c, q, page, first, last, s);
+    case 12: return score_page<12, 2, F16>(c, q, page, first, last, s);
 #endif
     default: break;
     }
@@ -107,11 +114,15 @@ void score_chunk(const attend_chunk& c, int64_t begin, int64_t end) {
         const int64_t lo = begin > base ? begin - base : 0;
         const int64_t hi = end - base < c.page_tokens ? end - base : c.page_tokens;
         const int64_t first = lo / key_block, last = (hi + key_block - 1) / key_block;
-        for (int64_t r = 0; r < c.n_rows; r += max_rows) {
-            const int64_t n = c.n_rows - r < max_rows ? c.n_rows - r : max_rows;
-            score_rows<F16>(
-                c, n, c.q + r, c.k_pages[page], first, last, c.scores + r * c.score_stride + base
-            );
+        // A few blocks of keys stay in L1 while all rows meet them.
+        constexpr int64_t some = 4;
+        for (int64_t b = first; b < last; b += some) {
+            const int64_t until = b + some < last ? b + some : last;
+            for (int64_t r = 0, n = 0; r < c.n_rows; r += n) {
+                n = rows_of_block(c.n_rows - r, max_rows);
+                float* s = c.scores + r * c.score_stride + base;
+                score_rows<F16>(c, n, c.q + r, c.k_pages[page], b, until, s);
+            }
         }
     }
 }
@@ -183,7 +194,7 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
                 value[d] = d + 1 == D && n < W ? load_kv_n<F16>(v, at + d * W, n)
                                                : load_kv<F16>(v, at + d * W);
             }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (int r = 0; r < R; ++r) {
                 const vf b = set1(p[r * c.score_stride + j]);
 #pragma GCC unroll 4
@@ -204,7 +215,7 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
     }
 }
 
-// R rows x D vectors of accumulators: up to 12 ymm or 16 zmm.
+// R rows x D vectors of accumulators: up to 12 ymm or 24 zmm.
 constexpr int value_max_rows = W == 16 ? 8 : W == 8 ? 6 : 4;
 
 template <int R, bool F16>
@@ -223,7 +234,7 @@ void value_rows(const attend_chunk& c, int64_t row, int64_t begin, int64_t end) 
 template <bool F16>
 void value_chunk(const attend_chunk& c) {
     for (int64_t row = 0, n = 0; row < c.n_rows; row += n) {
-        n = c.n_rows - row < value_max_rows ? c.n_rows - row : value_max_rows;
+        n = rows_of_block(c.n_rows - row, value_max_rows);
         int64_t begin = c.n_keys, end = 0;
         for (int64_t r = row; r < row + n; ++r) {
             if (c.lo[r] >= c.hi[r]) continue;
@@ -239,6 +250,7 @@ void value_chunk(const attend_chunk& c) {
 #if defined(__AVX512F__)
         case 6: value_rows<6, F16>(c, row, begin, end); break;
         case 7: value_rows<7, F16>(c, row, begin, end); break;
+        case 12: value_rows<12, F16>(c, row, begin, end); break;
 #endif
         default: value_rows<value_max_rows, F16>(c, row, begin, end); break;
         }
@@ -246,6 +258,11 @@ void value_chunk(const attend_chunk& c) {
 }
 
 void attend(const attend_chunk& c) {
+    if (c.only_softmax) {
+        for (int64_t r = 0; r < c.n_rows; ++r)
+            row_softmax(c, r, 0, c.n_keys);
+        return;
+    }
     int64_t begin = c.n_keys, end = 0;
     for (int64_t r = 0; r < c.n_rows; ++r) {
         if (c.lo[r] >= c.hi[r]) continue;

@@ -37,6 +37,7 @@ struct attend_chunk {
     float* l;          // [n_rows] out: sum of exp(score - m)
     float* acc;        // [n_rows][v_dim] out: sum of exp(score - m) * v
     const float* mask; // [n_rows][score_stride] added to the scores, or null
+    bool only_softmax; // scores are given; exp(score - m) stays there, 0 where a row sees nothing
 };
 
 // Rows of the operands of a Modulate; null: not given.

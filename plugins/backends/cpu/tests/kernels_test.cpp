@@ -599,7 +599,8 @@ TEST_P(kernel, attention_agrees_with_the_naive_sum_for_all_shapes) {
             m.data(),
             l.data(),
             acc.data(),
-            nullptr};
+            nullptr,
+            false};
         k->attend(a);
         for (std::size_t r = 0; r < rows_n; ++r) {
             float* row_acc = acc.data() + r * static_cast<std::size_t>(t.v_dim);
@@ -655,7 +656,8 @@ TEST_P(kernel, a_row_of_attention_does_not_depend_on_its_tile) {
             m.data(),
             l.data(),
             acc.data(),
-            nullptr};
+            nullptr,
+            false};
         k->attend(a);
         std::vector<float> first(acc.begin(), acc.begin() + 72);
         first.push_back(m[0]);
