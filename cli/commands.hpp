@@ -59,6 +59,7 @@ int cmd_logits(arg_span args);
 int cmd_check(arg_span args);
 int cmd_inspect(arg_span args);
 int cmd_plugins(arg_span args);
+int cmd_devices(arg_span args);
 int cmd_env(arg_span args);
 int cmd_help(arg_span args);
 

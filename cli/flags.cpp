@@ -47,7 +47,25 @@ constexpr flag weights[] = {
 };
 
 constexpr flag device[] = {
-    {"device", 'd', text, "DEVICE", "cpu", "cpu or auto"},
+    {"device",
+     'd',
+     text,
+     "DEVICE",
+     "cpu",
+     "cpu, vulkan, vulkan:1 or auto; 'rlx-run devices' lists them"},
+    {"fallback",
+     0,
+     text,
+     "allow|warn|deny",
+     "warn",
+     "operations the device lacks run on the cpu: named in the results, with a warning too, or not "
+     "at all"},
+    {"explain-partition",
+     0,
+     toggle,
+     "",
+     "",
+     "print which device would run what, and why, and exit, loading nothing"},
     {"threads",
      't',
      integer,

@@ -79,6 +79,11 @@ result<std::uint32_t> threads_of(const arguments& a) {
 
 } // namespace
 
+result<fallback_policy> fallback_of(const arguments& a) {
+    const std::string text = RLX_TRY(one_of(a, "fallback", "warn", {"allow", "warn", "deny"}));
+    return parse_fallback(text).value_or(fallback_policy::warn);
+}
+
 result<weights_choice> weights_of(const arguments& a) {
     if (!a.has("weights") || a.text("weights").empty())
         return usage("no model given; --weights PATH names a GGUF file or a checkpoint directory");
@@ -130,7 +135,7 @@ builder_of(const arguments& a, plugin_catalog* catalog, const std::string& famil
     b.device(device_of(a)).threads(RLX_TRY(threads_of(a))).profile(a.text("profile"));
     // Unsaid is not "auto": the compile profile may say it.
     if (a.has("compute") || a.has("no-packed")) b.compute(compute);
-    b.tier(a.has("tier") ? a.text("tier") : std::string(env_string("RLX_CPU").value_or("")));
+    b.tier(a.text("tier")).on_fallback(RLX_TRY(fallback_of(a)));
     const std::string kv = RLX_TRY(one_of(a, "kv", "auto", {"auto", "f16", "f32"}));
     if (a.has("kv")) b.kv(kv);
     b.max_seq(a.integer("max-seq", 0)).max_memory_gb(a.number("max-memory-gb", 0));
@@ -246,6 +251,15 @@ std::string dump(const json& doc) {
 
 json facts_of(const lm_runner& runner) {
     const run_facts& f = runner.ran_on();
+    json devices = json::array();
+    for (const device_facts& d : f.devices)
+        devices.push_back(
+            {{"device", d.device},
+             {"tier", d.tier},
+             {"compute", d.compute},
+             {"nodes", d.nodes},
+             {"programs", d.programs}}
+        );
     return {
         {"device", f.device},
         {"description", f.device_description},
@@ -254,6 +268,7 @@ json facts_of(const lm_runner& runner) {
         {"kv", f.kv},
         {"profile", f.profile},
         {"threads", f.threads},
+        {"devices", std::move(devices)},
         {"family", f.family},
         {"plugins", {f.family_plugin, f.backend_plugin}}};
 }
@@ -281,6 +296,35 @@ void print_summary(const lm_runner& runner, const generate_result& r) {
         f.threads);
     for (const fallback& b : runner.fallbacks())
         say("note: {}: {}\n", b.what, b.reason);
+}
+
+result<int> show_partition(const arguments& a, const partition_report& report) {
+    if (!a.has("json")) {
+        RLX_CHECK(print(report.text()));
+        return exit_ok;
+    }
+    json doc{
+        {"schema", 1},
+        {"bytes_copied", report.bytes_copied},
+        {"programs", json::array()},
+        {"nodes", json::array()}};
+    for (const auto& p : report.programs)
+        doc["programs"].push_back(
+            {{"device", p.device}, {"nodes", p.nodes}, {"bytes_copied_in", p.bytes_in}}
+        );
+    for (const auto& n : report.nodes)
+        doc["nodes"].push_back(
+            {{"node", n.index},
+             {"op", n.op},
+             {"origin", n.origin},
+             {"device", n.device},
+             {"cause", n.cause},
+             {"reason", n.reason},
+             {"program", n.program},
+             {"bytes_copied", n.bytes_in}}
+        );
+    RLX_CHECK(print(dump(doc) + "\n"));
+    return exit_ok;
 }
 
 } // namespace rlx::cli

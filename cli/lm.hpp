@@ -47,6 +47,10 @@ result<void> check_messages(std::string_view text);
 std::string dump(const json& doc); // one line, invalid UTF-8 replaced
 json facts_of(const lm_runner& runner);
 json fallbacks_of(const lm_runner& runner);
+// What --explain-partition prints.
+result<int> show_partition(const arguments& a, const partition_report& report);
+// --fallback.
+result<fallback_policy> fallback_of(const arguments& a);
 // "load 0.20 s | prefill 5 tokens, 310 tok/s | decode 31 tokens, 180 tok/s | cpu avx2 ..." on
 // stderr.
 void print_summary(const lm_runner& runner, const generate_result& r);

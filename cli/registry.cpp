@@ -21,6 +21,7 @@ constexpr builtin builtins[] = {
     {"check", "say whether a checkpoint can be run", cmd_check},
     {"inspect", "show what a weight file holds; find model files on this machine", cmd_inspect},
     {"plugins", "list plugins, and why a file was refused", cmd_plugins},
+    {"devices", "what models can run on, and why the rest cannot", cmd_devices},
     {"env", "list environment variables", cmd_env},
     {"tokenize", "text to token ids", cmd_tokenize},
     {"render", "messages to prompt text", cmd_render},

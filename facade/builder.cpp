@@ -50,6 +50,11 @@ builder& builder::tier(std::string name) {
     return *this;
 }
 
+builder& builder::on_fallback(fallback_policy p) {
+    fallback_ = p;
+    return *this;
+}
+
 builder& builder::threads(std::uint32_t n) {
     threads_ = n;
     return *this;

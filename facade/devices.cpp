@@ -124,9 +124,11 @@ std::vector<device_state> known_devices(const plugin_catalog& catalog) {
 result<std::unique_ptr<device>> device::open_from(
     plugin_catalog& catalog,
     const plugin_catalog::match& m,
-    std::string_view tier,
+    const device_options& options,
     std::uint32_t index
 ) {
+    const std::string& tier =
+        options.tier.empty() && provides(*m.entry, "cpu") ? options.cpu_tier : options.tier;
     auto loaded = catalog.load(*m.owner);
     // RLX_NOT_FOUND stays for "no such device".
     if (!loaded.ok() && loaded.error().code == RLX_NOT_FOUND)
@@ -166,7 +168,7 @@ device::open_auto(plugin_catalog& catalog, const device_options& options, std::u
     for (const auto& m : backends(catalog)) {
         auto tried = probe_backend(*m.owner, options.probe);
         if (tried.ok()) {
-            auto out = open_from(catalog, m, options.tier, index);
+            auto out = open_from(catalog, m, options, index);
             if (out.ok()) {
                 (*out)->passed_over_ = std::move(failed);
                 return out;
@@ -195,7 +197,7 @@ device::open(plugin_catalog& catalog, const device_options& options) {
     if (wanted.name == "auto") return open_auto(catalog, options, wanted.index);
     for (const auto& m : backends(catalog)) {
         if (!provides(*m.entry, wanted.name)) continue;
-        auto out = open_from(catalog, m, options.tier, wanted.index);
+        auto out = open_from(catalog, m, options, wanted.index);
         if (out.ok()) (*out)->name_ = wanted.name;
         if (!out.ok() && out.error().code == RLX_NOT_FOUND)
             return error{
@@ -203,6 +205,10 @@ device::open(plugin_catalog& catalog, const device_options& options) {
         return out;
     }
     return not_available(catalog, wanted.name);
+}
+
+std::string device::label() const {
+    return name_ == "cpu" ? name_ : fmt::format("{}:{}", name_, index_);
 }
 
 device::~device() {

@@ -20,7 +20,7 @@ namespace rlx {
 struct lm_runner::state {
     std::unique_ptr<plugin_catalog> own_catalog;
     std::unique_ptr<rlx::checkpoint> files;
-    std::unique_ptr<rlx::device> device;
+    device_set devices;
     std::unique_ptr<lm_model> model;
     lm_session session;
     run_facts facts;
@@ -89,20 +89,18 @@ result<void> lm_runner::state::prepare(const builder& b) {
         );
     RLX_CHECK(choose_family(b, *catalog));
     device_options how = b.device_;
-    if (how.tier.empty()) how.tier = env_string("RLX_CPU").value_or("");
+    if (how.cpu_tier.empty()) how.cpu_tier = env_string("RLX_CPU").value_or("");
     how.probe.cancel = b.lm_.cancel;
-    device = RLX_TRY(rlx::device::open(*catalog, how));
-    fallbacks.assign(device->passed_over().begin(), device->passed_over().end());
+    devices = RLX_TRY(device_set::open(*catalog, how));
+    const auto passed_over = devices.wanted->passed_over();
+    fallbacks.assign(passed_over.begin(), passed_over.end());
     parts.find_op = op_finder(*catalog);
     parts.w = &files->weights();
-    parts.backend = device->backend();
-    parts.backend_self = device->self();
-    parts.device = device->handle();
-    parts.device_index = device->index();
+    devices.describe(parts, b.fallback_);
     profile =
         RLX_TRY(find_profile(*report.family.entry, files->weights().path(), b.profile_, *catalog));
     lm = b.lm_;
-    return apply_profile(profile, device->name(), b.given_, lm);
+    return apply_profile(profile, devices.wanted->name(), b.given_, lm);
 }
 
 // A backend that lacks what the profile asks for does not know where that was written.
@@ -115,6 +113,7 @@ error lm_runner::state::explain(error e, const builder& b) const {
 }
 
 void lm_runner::state::read_facts() {
+    const device* device = devices.wanted.get();
     facts.backend_plugin = device->provider().id;
     facts.backend_version = device->provider().version;
     facts.device = device->name();
@@ -124,6 +123,8 @@ void lm_runner::state::read_facts() {
     facts.kv = model->kv();
     facts.threads = rlx::threads();
     facts.profile = profile.source;
+    facts.devices = model->devices();
+    add_fallbacks(model->partition(), parts.device_name, fallbacks);
 }
 
 lm_runner::lm_runner(std::unique_ptr<state> s) : state_(std::move(s)) {}
@@ -164,6 +165,10 @@ const run_facts& lm_runner::ran_on() const {
 
 std::span<const fallback> lm_runner::fallbacks() const {
     return state_->fallbacks;
+}
+
+const partition_report& lm_runner::partition() const {
+    return state_->model->partition();
 }
 
 std::span<const std::string> lm_runner::warnings() const {

@@ -17,6 +17,11 @@ constexpr flag own[] = {
 
 result<int> logits(const arguments& a) {
     catch_signals();
+    if (a.has("explain-partition")) {
+        auto plugins = RLX_TRY(open_catalog(a));
+        const lm_plan plan = RLX_TRY(RLX_TRY(builder_of(a, plugins.get(), "")).plan());
+        return show_partition(a, plan.partition);
+    }
     if (!a.has("prompt-ids") || !a.has("out"))
         return error{RLX_INVALID_ARGUMENT, "--prompt-ids IDS and --out FILE are needed"};
     const auto ids = RLX_TRY(parse_ids(a.text("prompt-ids")));

@@ -125,6 +125,18 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
     const auto line = [](std::string_view what, std::uint64_t bytes) {
         return fmt::format("{:<10}{:>12.1f} MB\n", what, static_cast<double>(bytes) / 1e6);
     };
+    json devices = json::array();
+    std::string lines; // of every device, where there are two
+    for (const device_memory& d : p.devices) {
+        devices.push_back(
+            {{"device", d.device},
+             {"weights_bytes", d.weights},
+             {"mapped_bytes", d.mapped},
+             {"state_bytes", d.state},
+             {"scratch_bytes", d.scratch}}
+        );
+        if (p.devices.size() > 1) lines += line("on " + d.device, d.total());
+    }
     if (a.has("json"))
         RLX_CHECK(print(
             dump(
@@ -133,6 +145,7 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
                  {"state_bytes", p.state},
                  {"scratch_bytes", p.scratch},
                  {"total_bytes", p.total()},
+                 {"devices", std::move(devices)},
                  {"max_seq", p.max_seq},
                  {"fits", p.refused.empty()},
                  {"profile", p.profile}}
@@ -142,7 +155,7 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
     else
         RLX_CHECK(print(
             line("weights", p.weights) + line("mapped", p.mapped) + line("cache", p.state) +
-            line("scratch", p.scratch) + line("total", p.total()) +
+            line("scratch", p.scratch) + line("total", p.total()) + lines +
             fmt::format("cache for {} tokens\nprofile   {}\n", p.max_seq, p.profile)
         ));
     if (p.refused.empty()) return exit_ok;
@@ -155,6 +168,8 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
         return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
     generate_options options = RLX_TRY(generation_of(a, 32));
     if (a.has("plan")) return show_plan(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()));
+    if (a.has("explain-partition"))
+        return show_partition(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()).partition);
     // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
     auto c = RLX_TRY(open_checkpoint(a));
     RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)

@@ -171,7 +171,7 @@ private:
                     why_[side_second][*only_device]
                 )};
         if (s == side_device && only_device == users.end() && p_.force)
-            s = p_.force(static_cast<std::uint32_t>(users[0])) ? side_second : side_device;
+            s = p_.force(static_cast<std::uint32_t>(users[0])) > 0 ? side_second : side_device;
         for (const std::size_t i : users) {
             if (placed_[i]) continue; // refused itself
             put(i,
@@ -188,8 +188,8 @@ private:
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             if (placed_[i] || nodes_[i].view) continue;
             const bool both = can_[side_device][i] && can_[side_second][i];
-            const bool second = both && p_.force(static_cast<std::uint32_t>(i)) != 0;
-            put(i, second ? side_second : side_device, "forced");
+            const int wanted = both ? p_.force(static_cast<std::uint32_t>(i)) : 0;
+            if (wanted >= 0) put(i, wanted ? side_second : side_device, "forced");
         }
     }
 

@@ -260,10 +260,11 @@ result<std::vector<cost_node>> read_cost_nodes(const rlx_graph* g) {
     return cost_reader(g).run();
 }
 
-// Round numbers of a card on its bus, and of a processor; only their relations matter.
+// Round numbers of a card on its bus, of one that shares the machine's memory, and of a processor;
+// only their relations matter. A device somebody asked for is taken to be the faster one.
 result<cost_model> cost_model::make(std::span<const compute_device> devices) {
-    constexpr rates processor{1e11, 2e10, 1e-6}, card{5e12, 4e11, 5e-6};
-    cost_model out{{processor, processor}, 8e9, 1e-5, 2e-5};
+    constexpr rates processor{1e11, 2e10, 1e-6}, card{5e12, 4e11, 5e-6}, shared{4e11, 6e10, 2e-6};
+    cost_model out{{shared, processor}, 8e9, 1e-5, 2e-5};
     const compute_device& d = devices[side_device];
     if (!RLX_HAS(d.backend, device_info)) return out;
     options info;

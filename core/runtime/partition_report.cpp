@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <tuple>
 
 namespace rlx {
 
@@ -22,7 +23,7 @@ std::size_t partition_report::count(std::string_view device) const {
 }
 
 std::string partition_report::elsewhere(std::string_view wanted) const {
-    std::map<std::pair<std::string, std::string>, std::size_t> groups; // op and why
+    std::map<std::tuple<bool, std::string, std::string>, std::size_t> groups; // went along, op, why
     std::size_t all = 0, away = 0;
     std::string where;
     for (const node& x : nodes) {
@@ -31,17 +32,29 @@ std::string partition_report::elsewhere(std::string_view wanted) const {
         if (x.device == wanted) continue;
         ++away;
         where = x.device;
-        ++groups[{x.op, x.cause == "refused" && !x.reason.empty() ? x.reason : x.cause}];
+        const bool refused = x.cause == "refused";
+        ++groups[{!refused, x.op, refused && !x.reason.empty() ? x.reason : x.cause}];
     }
     if (away == 0) return {};
-    std::vector<std::pair<std::size_t, std::string>> most;
-    for (const auto& [what, n] : groups)
-        most.push_back({n, fmt::format("{} {} ({})", n, what.first, what.second)});
-    std::ranges::stable_sort(most, std::greater<>(), [](const auto& x) { return x.first; });
+
+    struct group {
+        bool along;
+        std::size_t n;
+        std::string text;
+    };
+
+    std::vector<group> most; // what was refused, then what went along
+    for (const auto& [what, n] : groups) {
+        const auto& [along, op, why] = what;
+        most.push_back({along, n, fmt::format("{} {} ({})", n, op, why)});
+    }
+    std::ranges::stable_sort(most, [](const group& a, const group& b) {
+        return a.along != b.along ? b.along : a.n > b.n;
+    });
     std::string out = fmt::format("{} of {} nodes run on {}, not on {}:", away, all, where, wanted);
     constexpr std::size_t listed = 6;
     for (std::size_t i = 0; i < std::min(most.size(), listed); ++i)
-        out += (i ? ", " : " ") + most[i].second;
+        out += (i ? ", " : " ") + most[i].text;
     return most.size() > listed ? out + ", ..." : out;
 }
 

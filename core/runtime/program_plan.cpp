@@ -75,7 +75,7 @@ result<void> program_plan::deny(const model_parts& p) const {
     std::string list;
     for (std::uint32_t i = 0; i < placed_.size(); ++i) {
         const placed_node& at = placed_[i];
-        if (at.view || at.where == side_device) continue;
+        if (at.cause != std::string_view("refused")) continue; // the others only went along
         if (++n > listed) continue;
         const rlx_node_info node = RLX_TRY(node_info(*g_, i));
         const op_desc* op = op_info(node.op);
@@ -84,7 +84,7 @@ result<void> program_plan::deny(const model_parts& p) const {
             list.empty() ? "" : "; ",
             op ? op->name : "?",
             node.origin.n ? view(node.origin) : "the graph",
-            at.reason.empty() ? at.cause : at.reason
+            at.reason.empty() ? "no reason given" : at.reason
         );
     }
     if (n == 0) return {};

@@ -6,6 +6,7 @@
 #include "rlx/base/api.hpp"
 #include "rlx/loader/loader.hpp"
 #include "rlx/loader/probe.hpp"
+#include "rlx/runtime/parts.hpp"
 
 #include <memory>
 #include <span>
@@ -31,9 +32,10 @@ struct fallback {
 };
 
 struct device_options {
-    std::string name = "cpu"; // "name", "name:index" or "auto"
-    std::string tier;         // kernel tier to force; empty = the best the machine has
-    probe_options probe;      // how "auto" tries a backend
+    std::string name = "cpu";  // "name", "name:index" or "auto"
+    std::string tier;          // kernel tier to force; empty = the best the machine has
+    probe_options probe;       // how "auto" tries a backend
+    std::string cpu_tier = {}; // of the CPU alone, where `tier` is empty: RLX_CPU
 };
 
 // An opened device of a backend plugin; closed by the destructor.
@@ -61,6 +63,9 @@ public:
 
     const std::string& name() const { return name_; } // "cpu"
 
+    // "cpu", "vulkan:0": as results and messages call it.
+    std::string label() const;
+
     const std::string& description() const { return description_; } // "AMD EPYC 7763"
 
     // Backends that "auto" passed over because they failed.
@@ -72,7 +77,7 @@ private:
     static result<std::unique_ptr<device>> open_from(
         plugin_catalog& catalog,
         const plugin_catalog::match& m,
-        std::string_view tier,
+        const device_options& options,
         std::uint32_t index
     );
     static result<std::unique_ptr<device>>
@@ -86,5 +91,42 @@ private:
     std::string name_, description_;
     std::vector<fallback> passed_over_;
 };
+
+// What a model computes on: the device that was asked for and, unless that is the CPU, the CPU for
+// the nodes it refuses.
+struct device_set {
+    std::unique_ptr<device> wanted, second;
+
+    // Errors of device::open() for the wanted one. Without a CPU plugin there is no second one, and
+    // a node that the device refuses is an error.
+    RLX_API static result<device_set> open(plugin_catalog& catalog, const device_options& options);
+    // Everything in model_parts that is about devices.
+    RLX_API void describe(model_parts& parts, fallback_policy policy) const;
+};
+
+// An entry "vulkan:0" that says what does not run there and why; none when everything does.
+RLX_API void
+add_fallbacks(const partition_report& report, std::string_view wanted, std::vector<fallback>& out);
+
+// One device of a backend, or a backend that cannot be used.
+struct device_listing {
+    std::string name;        // "vulkan:0"; of what is not available "vulkan"
+    std::string backend;     // "vulkan"
+    std::uint32_t index = 0; // among the devices of its backend
+    bool available = false;
+    std::string reason; // why not
+    // What the backend says; empty or 0 where it does not.
+    std::string description, driver, tier;
+    std::string self_test;    // "passed", or what it found
+    std::uint64_t memory = 0; // bytes
+    bool own_memory = false;  // of its own, not the machine's
+    std::string plugin, version;
+};
+
+// Every device of every backend, then the names the field knows that have none, with the reason.
+// Backends are tried in a process of their own first (rlx/loader/probe.hpp): one that crashes or
+// hangs is an entry like others. RLX_CANCELLED when probe.cancel was raised.
+RLX_API result<std::vector<device_listing>>
+list_devices(plugin_catalog& catalog, const probe_options& probe = {});
 
 } // namespace rlx

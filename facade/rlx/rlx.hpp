@@ -32,10 +32,11 @@ namespace rlx {
 struct run_facts {
     std::string family, family_plugin, family_version;
     std::string backend_plugin, backend_version;
-    std::string device, device_description;
+    std::string device, device_description; // the one that was asked for
     std::string tier, compute, kv;
     std::string profile; // "preset lm", or the path of the <family>.rlx.toml that was used
     std::uint32_t threads = 0;
+    std::vector<device_facts> devices; // those that run something, the one asked for first
 };
 
 // One turn of a conversation.
@@ -68,6 +69,8 @@ public:
     const lm_plan& memory() const;
     const run_facts& ran_on() const;
     std::span<const fallback> fallbacks() const;
+    // Which device runs which node, and why.
+    const partition_report& partition() const;
     std::span<const std::string> warnings() const;
     double load_seconds() const;
 
@@ -130,14 +133,15 @@ public:
     builder& config(std::filesystem::path file
     ); // config.json instead of the one beside the weights
     builder& tokenizer(std::filesystem::path file
-    );                                      // tokenizer.json instead of the checkpoint's own
-    builder& prefer(std::string text);      // of several GGUF files the one whose name has it
-    builder& gguf_index(std::size_t index); // or its number in the sorted list
-    builder& task(lm_task t);               // generate by default
-    builder& family(std::string name);      // refuse another family than this one
-    builder& device(std::string name);      // "cpu"
-    builder& tier(std::string name);        // kernel tier; a missing one is an error
-    builder& threads(std::uint32_t n);      // 0 = what affinity and quota allow
+    );                                       // tokenizer.json instead of the checkpoint's own
+    builder& prefer(std::string text);       // of several GGUF files the one whose name has it
+    builder& gguf_index(std::size_t index);  // or its number in the sorted list
+    builder& task(lm_task t);                // generate by default
+    builder& family(std::string name);       // refuse another family than this one
+    builder& device(std::string name);       // "cpu"
+    builder& tier(std::string name);         // kernel tier; a missing one is an error
+    builder& on_fallback(fallback_policy p); // nodes the device refuses; warn by default
+    builder& threads(std::uint32_t n);       // 0 = what affinity and quota allow
     // Compile profile (rlx/profile.hpp): "" = <family>.rlx.toml beside the weights if it is there,
     // "none" = the preset, else a file. compute() and kv() beat it.
     builder& profile(std::string choice);
@@ -166,6 +170,7 @@ private:
     open_options open_;
     std::string family_;
     device_options device_;
+    fallback_policy fallback_ = fallback_policy::warn;
     std::uint32_t threads_ = 0;
     lm_options lm_;
     explicit_choices given_;

@@ -377,6 +377,7 @@ TEST(help, exists_for_every_documented_command_and_loads_no_plugin) {
           "check",
           "inspect",
           "plugins",
+          "devices",
           "env",
           "tokenize",
           "render",

@@ -28,13 +28,19 @@ chain::~chain() {
     encoder_.reset();
     images_.reset();
     if (parts_.device != nullptr) parts_.backend->close(parts_.backend_self, parts_.device);
+    if (parts_.second.device != nullptr)
+        parts_.second.backend->close(parts_.second.backend_self, parts_.second.device);
 }
 
 result<std::unique_ptr<chain>>
 chain::open_parts(const std::filesystem::path& checkpoint, const chain_options& o) {
     std::unique_ptr<chain> c(new chain);
     c->catalog_ = RLX_TRY(plugin_catalog::open(
-        {.plugin_dirs = {RLX_PLUGIN_DIR}, .use_environment = false, .use_index = false}
+        {.plugin_dirs = o.device.empty()
+                            ? std::vector<std::filesystem::path>{RLX_PLUGIN_DIR}
+                            : std::vector<std::filesystem::path>{RLX_PLUGIN_DIR, RLX_PARTIAL_DIR},
+         .use_environment = false,
+         .use_index = false}
     ));
     c->weights_ = RLX_TRY(weights::open(checkpoint, o.files));
     const auto found = o.family_name.empty() ? RLX_TRY(find_family_of(*c->catalog_, *c->weights_))
@@ -59,7 +65,34 @@ chain::open_parts(const std::filesystem::path& checkpoint, const chain_options& 
     RLX_CHECK(
         check_wall(c->parts_.backend->open(backend.self, 0, device.handle(), &c->parts_.device))
     );
+    c->parts_.device_name = o.backend;
+    if (!o.device.empty()) RLX_CHECK(c->open_device(o.device));
+    if (o.adjust) o.adjust(c->parts_);
     return c;
+}
+
+// Puts a device before the cpu.
+result<void> chain::open_device(const std::string& name) {
+    const std::string backend = name.substr(0, name.find(':'));
+    const auto index = static_cast<std::uint32_t>(std::stoul(name.substr(backend.size() + 1)));
+    const auto found = RLX_TRY(catalog_->find("backend", backend));
+    const loaded plugin = RLX_TRY(load(*catalog_, found, "rlx.backend/1"));
+    const auto* table = static_cast<const rlx_backend_v1*>(plugin.table);
+    void* device = nullptr;
+    const options none;
+    RLX_CHECK(check_wall(table->open(plugin.self, index, none.handle(), &device)));
+    parts_.second = {parts_.backend, parts_.backend_self, parts_.device, 0, "cpu"};
+    parts_.backend = table;
+    parts_.backend_self = plugin.self;
+    parts_.device = device;
+    parts_.device_index = index;
+    parts_.device_name = name;
+    return {};
+}
+
+result<lm_plan> chain::plan(const std::filesystem::path& checkpoint, const chain_options& o) {
+    const auto c = RLX_TRY(open_parts(checkpoint, o));
+    return lm_model::plan(c->parts_, o.lm);
 }
 
 result<std::unique_ptr<chain>>

@@ -10,6 +10,7 @@
 #include "rlx/runtime/lm.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,12 +25,17 @@ struct chain_options {
     open_options files = {};
     std::string family_name = {};          // for checkpoints that do not say what they are
     const rlx_family_v1* family = nullptr; // instead of the catalog's plugin; self is NULL
+    // "partial:3" = that device of tests/partial with the cpu behind it; empty = the cpu alone.
+    std::string device = {};
+    std::function<void(model_parts&)> adjust = {}; // last
 };
 
 class chain {
 public:
     static result<std::unique_ptr<chain>>
     open(const std::filesystem::path& checkpoint, const chain_options& = {});
+    // Only the plan.
+    static result<lm_plan> plan(const std::filesystem::path& checkpoint, const chain_options& = {});
     // A text encoder instead; o.lm is not used.
     static result<std::unique_ptr<chain>> open_encoder(
         const std::filesystem::path& checkpoint, const encoder_options&, const chain_options& o = {}
@@ -54,6 +60,7 @@ public:
 
 private:
     chain() = default;
+    result<void> open_device(const std::string& name);
     static result<std::unique_ptr<chain>>
     open_parts(const std::filesystem::path& checkpoint, const chain_options& o);
 

@@ -38,8 +38,8 @@ struct model_parts {
     // error.
     compute_device second = {};
     fallback_policy fallback = fallback_policy::warn;
-    // For tests: 0 = on the device, 1 = on the second one, whatever it costs; asked for every node
-    // that both can run.
+    // For tests, asked for every node that both can run: 0 = on the device, 1 = on the second one,
+    // -1 = as it would be; islands stay where they are then.
     std::function<int(std::uint32_t node)> force = {};
 };
 
