@@ -52,6 +52,7 @@ std::string version_text();
 int cmd_run(arg_span args);
 int cmd_auto(arg_span args);
 int cmd_family(std::string_view family, std::string_view program, arg_span args);
+int cmd_image_family(std::string_view family, std::string_view program, arg_span args);
 int cmd_chat(arg_span args);
 int cmd_tokenize(arg_span args);
 int cmd_render(arg_span args);

@@ -62,7 +62,8 @@ std::filesystem::path located(const std::string& given) {
     return path;
 }
 
-// Flag, then environment, then the built-in default.
+} // namespace
+
 std::string device_of(const arguments& a) {
     return a.has("device") ? a.text("device")
                            : std::string(env_string("RLX_DEVICE").value_or("cpu"));
@@ -76,8 +77,6 @@ result<std::uint32_t> threads_of(const arguments& a) {
     if (n < 0 || n > 4096) return usage(fmt::format("{} threads: between 1 and 4096 expected", n));
     return static_cast<std::uint32_t>(n);
 }
-
-} // namespace
 
 result<fallback_policy> fallback_of(const arguments& a) {
     const std::string text = RLX_TRY(one_of(a, "fallback", "warn", {"allow", "warn", "deny"}));

@@ -21,6 +21,9 @@ struct weights_choice {
 };
 
 result<weights_choice> weights_of(const arguments& a);
+// Flag, then environment, then the built-in default.
+std::string device_of(const arguments& a);
+result<std::uint32_t> threads_of(const arguments& a);
 result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a);
 
 // A builder with everything the flags say but progress. family: refuse any other, empty = detect.

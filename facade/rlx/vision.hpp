@@ -110,4 +110,11 @@ private:
     std::unique_ptr<state> state_;
 };
 
+// The features of an image's patches [grid.height * grid.width, width] as colours: red, green and
+// blue are the first three principal components, each from its least to its largest value; `scale`
+// pixels to a side of a patch. Equal features give equal pictures. Patches that look alike to the
+// model have like colours; the colours themselves mean nothing. [any thread]
+RLX_API result<image>
+feature_picture(std::span<const float> rows, std::int64_t width, extent grid, int scale = 14);
+
 } // namespace rlx

@@ -321,6 +321,8 @@ def pipeline(name, processor, run):
 
 
 def main():
+    # Without torchvision transformers falls back to PIL's arithmetic, which the config files do not say.
+    import torchvision  # noqa: F401
     model = dinov2("dinov2", Dinov2Model, Dinov2Config(**SIZES), 0)
     pipeline("dinov2", BitImageProcessor(size={"shortest_edge": 40}, crop_size=35, image_mean=[.485, .456, .406], image_std=[.229, .224, .225]), runner(model))
     labels = dict(id2label={0: "tench", 1: "goldfish", 2: "great white shark", 3: "tiger shark", 4: "hammerhead"})
