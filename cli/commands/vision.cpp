@@ -164,7 +164,8 @@ result<job> job_of(const arguments& a, plugin_catalog* catalog, std::string_view
     o.weights = c.path;
     o.open = c.options;
     o.family = family;
-    o.device = {.name = device_of(a), .tier = a.text("tier")};
+    o.device.name = device_of(a);
+    o.device.tier = a.text("tier");
     o.threads = RLX_TRY(threads_of(a));
     o.head = RLX_TRY(head_of(a));
     o.compute = a.text("compute", "auto");
