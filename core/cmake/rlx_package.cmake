@@ -48,6 +48,7 @@ rlx_package(runtime rlx science "local inference with one plugin per model famil
   "rlx-plugins ${same}")
 rlx_package(plugins rlx-plugins science "local inference with one plugin per model family - plugins"
   "${about}\nThis package has the model families and backends that come with rlx.")
+set(CPACK_DEBIAN_PLUGINS_PACKAGE_SUGGESTS "libvulkan1, mesa-vulkan-drivers") # opened at run time by rlx-vulkan
 rlx_package(dev librlx-dev libdevel "local inference with one plugin per model family - development"
   "${about}\nThis package has what applications and plugins are built with: headers, CMake
 and pkg-config files, and templates of plugins." "librlx0 ${same}")

@@ -117,7 +117,9 @@ TEST(docs, the_status_table_is_what_the_manifests_say) {
     const std::string begin = "<!-- status:begin -->\n", end = "<!-- status:end -->";
     const std::size_t from = readme.find(begin) + begin.size(), to = readme.find(end);
     ASSERT_LT(from, to);
-    EXPECT_EQ(readme.substr(from, to - from), status_table());
+    const std::string table = status_table();
+    if (table.find("| vulkan |") == table.npos) GTEST_SKIP() << "built without the Vulkan backend";
+    EXPECT_EQ(readme.substr(from, to - from), table);
 }
 
 // bootstrap.sh runs this very test; running it from here would not end.
