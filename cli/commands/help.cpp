@@ -4,6 +4,7 @@
 #include "../catalog.hpp"
 #include "../commands.hpp"
 #include "../manual.hpp"
+#include "../optest.hpp"
 #include "../plugin_check.hpp"
 
 #include "rlx/cli/cli.hpp"
@@ -82,6 +83,7 @@ manual_entry launcher(const std::string& name) {
     for (const builtin& b : builtin_commands())
         if (b.name == name) return entry_of(b, program);
     if (name == "plugin-check") return {program, plugin_check_spec()};
+    if (name == "optest") return {program, optest_spec()};
     return {program, describe_family(name).spec};
 }
 
@@ -95,7 +97,8 @@ result<manual_entry> entry_named(std::span<const std::string> path) {
                 RLX_INVALID_ARGUMENT, fmt::format("{} has no subcommand '{}'", path[0], path[1])};
         }
     auto catalog = RLX_TRY(plugin_catalog::open());
-    if (path.size() == 1 && (path[0] == "plugin-check" || catalog->find("family", path[0]).ok()))
+    if (path.size() == 1 &&
+        (path[0] == "plugin-check" || path[0] == "optest" || catalog->find("family", path[0]).ok()))
         return launcher(path[0]);
     return error{
         RLX_INVALID_ARGUMENT,

@@ -39,9 +39,11 @@ function(rlx_install_share)
   set(share "${PROJECT_BINARY_DIR}/package/share")
   if(TARGET rlx-run AND (NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR))
     get_property(names GLOBAL PROPERTY RLX_LAUNCHERS)
-    if(TARGET rlx-plugin-check)
-      list(APPEND names plugin-check)
-    endif()
+    foreach(tool plugin-check optest) # of the package for developers
+      if(TARGET rlx-${tool})
+        list(APPEND names ${tool})
+      endif()
+    endforeach()
     list(TRANSFORM names PREPEND "--launcher=" OUTPUT_VARIABLE launchers)
     add_custom_command(OUTPUT "${share}.stamp"
       COMMAND ${CMAKE_COMMAND} -E rm -rf "${share}"
@@ -51,9 +53,10 @@ function(rlx_install_share)
     add_custom_target(rlx_manual ALL DEPENDS "${share}.stamp")
     add_dependencies(rlx_runtime rlx_manual)
     install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT runtime
-      PATTERN "*rlx-plugin-check*" EXCLUDE)
+      PATTERN "*rlx-plugin-check*" EXCLUDE
+      PATTERN "*rlx-optest*" EXCLUDE)
     install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT dev
-      FILES_MATCHING PATTERN "*rlx-plugin-check*")
+      FILES_MATCHING PATTERN "*rlx-plugin-check*" PATTERN "*rlx-optest*")
   endif()
   install(FILES "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/LICENSE"
     DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)

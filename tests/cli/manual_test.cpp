@@ -204,6 +204,12 @@ TEST(bash_completion, knows_the_plugin_check) {
     EXPECT_TRUE(flags.contains("--only"));
 }
 
+TEST(bash_completion, knows_the_judge_of_backends) {
+    const words flags = bash_offers({"rlx-optest", "--"});
+    EXPECT_EQ(flags, flags_in(run({program("rlx-optest"), "--help"}).out));
+    EXPECT_TRUE(flags.contains("--case"));
+}
+
 TEST(bash_completion, offers_the_values_of_a_flag) {
     EXPECT_EQ(bash_offers({"rlx-run", "run", "--kv", ""}), (words{"f16", "f32"}));
     EXPECT_EQ(

@@ -22,10 +22,14 @@ struct mode {
 
 constexpr mode modes[] = {
     {"test", mode_test},
+    {"support", mode_support},
     {"perf", mode_perf},
     {"fuse", mode_fuse},
+    {"split", mode_split},
     {"state", mode_state},
     {"det", mode_det},
+    {"mutate", mode_mutate},
+    {"fuzz", mode_fuzz},
 };
 
 const mode& mode_named(std::string_view name) {

@@ -237,7 +237,7 @@ void build_log_sum_exp(model& m) {
 }
 
 void list_l2(sink& s) {
-    for (const int kind : {0, RLX_L2_MAX, RLX_L2_ADD}) {
+    for (const int kind : {0, int{RLX_L2_MAX}, int{RLX_L2_ADD}}) {
         for (const std::int64_t n : sizes(s.full))
             s.add({{"kind", kind}, {"d", list{3, n}}, {"sym", n % 2}});
         for (const char* v : views)

@@ -21,7 +21,8 @@ void list_attention(sink& s) {
         for (const int causal : {0, 1})
             for (const int mask : {0, 1, 2})
                 s.add({{"q", q}, {"causal", causal}, {"mask", mask}});
-    for (const auto& q : {list{2, 0, 2, 2, 5, 8, 8}, list{2, 3, 2, 2, 0, 8, 8}, list{0, 3, 2, 2, 5, 8, 8}})
+    for (const auto& q :
+         {list{2, 0, 2, 2, 5, 8, 8}, list{2, 3, 2, 2, 0, 8, 8}, list{0, 3, 2, 2, 5, 8, 8}})
         s.add({{"q", q}});
     const list q{2, 9, 4, 2, 13, 16, 16};
     for (const int window : {1, 3, 100})
@@ -66,11 +67,21 @@ void build_attention(model& m) {
 void list_ragged(sink& s) {
     const list h{4, 2, 16, 16};
     for (const auto& lengths :
-         {list{5}, list{1}, list{3, 0, 7, 1}, list{33, 2, 65}, list{0, 0}, list{0}, list{130, 1}, list{1, 1, 1, 1, 1}})
+         {list{5},
+          list{1},
+          list{3, 0, 7, 1},
+          list{33, 2, 65},
+          list{0, 0},
+          list{0},
+          list{130, 1},
+          list{1, 1, 1, 1, 1}})
         for (const int causal : {0, 1})
             for (const int bias : {0, 4})
-                s.add({{"lengths", lengths}, {"h", h}, {"causal", causal}, {"bias", bias}, {"sym", 1}});
-    for (const auto& heads : {list{1, 1, 64, 64}, list{6, 2, 20, 12}, list{2, 2, 128, 33}, list{3, 1, 4, 4}})
+                s.add(
+                    {{"lengths", lengths}, {"h", h}, {"causal", causal}, {"bias", bias}, {"sym", 1}}
+                );
+    for (const auto& heads :
+         {list{1, 1, 64, 64}, list{6, 2, 20, 12}, list{2, 2, 128, 33}, list{3, 1, 4, 4}})
         s.add({{"lengths", list{17, 3, 40}}, {"h", heads}});
     for (const int window : {1, 4})
         s.add({{"lengths", list{3, 17}}, {"h", h}, {"causal", 1}, {"window", window}});
@@ -105,7 +116,8 @@ void build_ragged(model& m) {
     const rlx_value v = m.operand("v", {t, h[1], h[3]});
     spoil(m, cu);
     std::vector<rlx_value> in{q, k, v, m.ints("cu", {m.dim_op(RLX_DIM_ADD, b, 1)}, cu)};
-    if (c.has("bias") && c.num("bias")) in.push_back(m.operand("bias", {h[0], c.num("bias0") ? 1 : 2 * c.num("bias") + 1}));
+    if (c.has("bias") && c.num("bias"))
+        in.push_back(m.operand("bias", {h[0], c.num("bias0") ? 1 : 2 * c.num("bias") + 1}));
     m.output(m.add(
         RLX_OP_RaggedAttention,
         in,
@@ -132,7 +144,8 @@ void list_state(sink& s) {
         s.add({{"new", fresh}, {"cached", cached}, {"h", h}, {"sym", 1}});
         s.add({{"new", fresh}, {"cached", cached}, {"h", h}, {"window", 5}});
     }
-    for (const auto& heads : {list{1, 1, 64, 64}, list{6, 2, 20, 12}, list{8, 1, 128, 128}, list{3, 3, 4, 36}})
+    for (const auto& heads :
+         {list{1, 1, 64, 64}, list{6, 2, 20, 12}, list{8, 1, 128, 128}, list{3, 3, 4, 36}})
         s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", heads}});
     s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", h}, {"softcap", "4"}});
     s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", h}, {"window", 1}});
@@ -141,8 +154,8 @@ void list_state(sink& s) {
         s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", h}, {"bad", bad}});
 }
 
-// The graph appends everything, the rows of earlier steps too, and asks only for the new tokens: q of the others
-// would need a second run, which state mode does.
+// The graph appends everything, the rows of earlier steps too, and asks only for the new tokens: q
+// of the others would need a second run, which state mode does.
 void build_state(model& m) {
     const test_case& c = m.given();
     const list fresh = c.list("new"), cached = c.list("cached"), h = c.list("h");
@@ -157,11 +170,16 @@ void build_state(model& m) {
     m.pages = most * static_cast<std::int64_t>(n) + 1;
     for (std::size_t i = 0; i < n; ++i)
         for (std::int64_t p = 0; p < most; ++p)
-            table.push_back(m.pages - 1 - (p * static_cast<std::int64_t>(n) + static_cast<std::int64_t>(i)));
+            table.push_back(
+                m.pages - 1 - (p * static_cast<std::int64_t>(n) + static_cast<std::int64_t>(i))
+            );
     for (std::size_t i = 0; i < n; ++i)
         for (std::int64_t j = 0; j < lengths[i]; ++j)
             slots.push_back(
-                table[i * static_cast<std::size_t>(most) + static_cast<std::size_t>(j / m.page_tokens)] * m.page_tokens +
+                table
+                        [i * static_cast<std::size_t>(most) +
+                         static_cast<std::size_t>(j / m.page_tokens)] *
+                    m.page_tokens +
                 j % m.page_tokens
             );
     switch (c.num("bad")) {
@@ -179,7 +197,9 @@ void build_state(model& m) {
     const rlx_value q = m.operand("q", {t, h[0], h[2]});
     const rlx_value k = m.operand("k", {all, h[1], h[2]});
     const rlx_value v = m.operand("v", {all, h[1], h[3]});
-    const rlx_value state = m.add(RLX_OP_KvAppend, {m.state("kv", h[1], h[2], h[3]), k, v, m.ints("slots", {all}, slots)});
+    const rlx_value state = m.add(
+        RLX_OP_KvAppend, {m.state("kv", h[1], h[2], h[3]), k, v, m.ints("slots", {all}, slots)}
+    );
     const rlx_value y = m.add(
         RLX_OP_AttentionState,
         {q,
@@ -187,7 +207,9 @@ void build_state(model& m) {
          m.ints("cu", {m.dim_op(RLX_DIM_ADD, b, 1)}, cu),
          m.ints("lengths", {b}, lengths),
          m.ints("table", {b, m.dim("P", most)}, table)},
-        {{RLX_ATTR_scale, 0.3}, {RLX_ATTR_window, c.num("window")}, {RLX_ATTR_softcap, c.real("softcap")}}
+        {{RLX_ATTR_scale, 0.3},
+         {RLX_ATTR_window, c.num("window")},
+         {RLX_ATTR_softcap, c.real("softcap")}}
     );
     m.output(y);
     m.tested = {RLX_OP_KvAppend, RLX_OP_AttentionState};
@@ -200,6 +222,8 @@ void list_append(sink& s) {
         for (const std::int64_t n : {1, 15, 16, 17, 33})
             s.add({{"new", list{n, 1}}, {"cached", list{0, n}}, {"h", heads}});
     s.add({{"new", list{0}}, {"cached", list{0}}, {"h", list{2, 2, 8, 8}}, {"sym", 1}});
+    for (const int bad : {1, 2})
+        s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", list{2, 2, 8, 8}}, {"bad", bad}});
 }
 
 constexpr op_cases all[] = {

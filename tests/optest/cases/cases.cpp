@@ -28,6 +28,9 @@ std::vector<op_cases> all_cases() {
           rope_cases(),
           attention_cases(),
           conv_cases(),
+          arrange_cases(),
+          image_cases(),
+          recurrent_cases(),
           pattern_cases()})
         out.insert(out.end(), group.begin(), group.end());
     return out;

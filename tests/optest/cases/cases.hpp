@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// What is tested: for every op a list of cases and a builder that turns a case into a graph with numbers.
+// What is tested: for every op a list of cases and a builder that turns a case into a graph with
+// numbers.
 #pragma once
 
 #include "../engine/model.hpp"
@@ -53,6 +54,9 @@ std::span<const op_cases> linear_cases();
 std::span<const op_cases> rope_cases();
 std::span<const op_cases> attention_cases();
 std::span<const op_cases> conv_cases();
+std::span<const op_cases> arrange_cases();
+std::span<const op_cases> image_cases();
+std::span<const op_cases> recurrent_cases();
 std::span<const op_cases> pattern_cases(); // several ops in a row, which backends like to fuse
 
 std::vector<op_cases> all_cases();
@@ -62,19 +66,32 @@ std::vector<test_case> list_cases(const op_cases& of, bool full);
 // The graph of a case with its inputs. Throws bad_case, usage.
 std::unique_ptr<model> build_case(const test_case& c);
 
-// ---- for the lists ---------------------------------------------------------------------------------
-// 0, 1, around tiles of 4 to 64, primes; `full`: around larger tiles too.
+// ---- for the lists
+// --------------------------------------------------------------------------------- 0, 1, around
+// tiles of 4 to 64, primes; `full`: around larger tiles too.
 std::vector<std::int64_t> sizes(bool full);
 // The views a case can ask for beside "none".
 inline constexpr const char* views[] = {"perm", "slice", "offset", "bcast", "mixed"};
 // The packed types.
 inline constexpr const char* packed_types[] = {
-    "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_nl", "iq4_xs"};
+    "q4_0",
+    "q4_1",
+    "q5_0",
+    "q5_1",
+    "q8_0",
+    "q2_K",
+    "q3_K",
+    "q4_K",
+    "q5_K",
+    "q6_K",
+    "iq4_nl",
+    "iq4_xs"};
 inline constexpr const char* plain_types[] = {"f32", "f16", "bf16", "f64"};
 bool is_super(std::string_view type); // blocks of 256
 
-// ---- for the builders ------------------------------------------------------------------------------
-// Argument `key` as a shape; with sym=1 its first axis is a symbol.
+// ---- for the builders
+// ------------------------------------------------------------------------------ Argument `key` as
+// a shape; with sym=1 its first axis is a symbol.
 axes shape_of(model& m, std::string_view key = "d", std::vector<std::int64_t> otherwise = {});
 // Sequences of the lengths in `key`, one behind the other: [0, l0, l0 + l1, ...].
 std::vector<std::int64_t> cuts(const std::vector<std::int64_t>& lengths);

@@ -19,14 +19,35 @@ void list_shapes(sink& s, bool transpose) {
           {list{1, 6, 5, 6, 7}, list{3, 2, 3}}})
         for (const int groups : {1, 2, 6})
             for (const int bias : {0, 1})
-                s.add({"f32"}, {{"d", d}, {"out", 12}, {"k", k}, {"groups", groups}, {"bias", bias}});
+                s.add(
+                    {"f32"}, {{"d", d}, {"out", 12}, {"k", k}, {"groups", groups}, {"bias", bias}}
+                );
     for (const char* t : plain_types)
         s.add({t}, {{"d", list{2, 4, 15}}, {"out", 5}, {"k", list{3}}, {"bias", 1}});
     const auto one = [&](list stride, list lo, list hi, list dilation, list extra) {
-        s.add({"f32"},
-              {{"d", list{2, 3, 14}}, {"out", 5}, {"k", list{4}}, {"stride", stride}, {"lo", lo}, {"hi", hi}, {"dilation", dilation}, {"extra", extra}, {"bias", 1}});
-        s.add({"f32"},
-              {{"d", list{1, 3, 9, 8}}, {"out", 4}, {"k", list{3, 2}}, {"stride", list{stride[0], 1}}, {"lo", list{lo[0], 0}}, {"hi", list{0, hi[0]}}, {"dilation", list{1, dilation[0]}}, {"extra", list{extra[0], 0}}});
+        s.add(
+            {"f32"},
+            {{"d", list{2, 3, 14}},
+             {"out", 5},
+             {"k", list{4}},
+             {"stride", stride},
+             {"lo", lo},
+             {"hi", hi},
+             {"dilation", dilation},
+             {"extra", extra},
+             {"bias", 1}}
+        );
+        s.add(
+            {"f32"},
+            {{"d", list{1, 3, 9, 8}},
+             {"out", 4},
+             {"k", list{3, 2}},
+             {"stride", list{stride[0], 1}},
+             {"lo", list{lo[0], 0}},
+             {"hi", list{0, hi[0]}},
+             {"dilation", list{1, dilation[0]}},
+             {"extra", list{extra[0], 0}}}
+        );
     };
     one({1}, {1}, {2}, {1}, {0});
     one({2}, {1}, {1}, {1}, {transpose ? 1 : 0});
@@ -37,10 +58,27 @@ void list_shapes(sink& s, bool transpose) {
         s.add({"f32"}, {{"d", list{2, 4, 9, 7}}, {"out", 6}, {"k", list{3, 3}}, {"view", v}});
     s.add({"f32"}, {{"d", list{3, 4, 9}}, {"out", 6}, {"k", list{3}}, {"sym", 1}});
     s.add({"f32"}, {{"d", list{0, 4, 9}}, {"out", 6}, {"k", list{3}}});
-    s.add({"f32"}, {{"d", list{1, 3, 28, 28}}, {"out", 33}, {"k", list{7, 7}}, {"stride", list{7, 7}}, {"bias", 1}});
+    s.add(
+        {"f32"},
+        {{"d", list{1, 3, 28, 28}},
+         {"out", 33},
+         {"k", list{7, 7}},
+         {"stride", list{7, 7}},
+         {"bias", 1}}
+    );
     if (!s.full) return;
-    s.add({"f32"}, {{"d", list{2, 33, 65}}, {"out", 67}, {"k", list{5}}, {"lo", list{2}}, {"hi", list{2}}});
-    s.add({"f32"}, {{"d", list{1, 32, 31, 33}}, {"out", 65}, {"k", list{3, 3}}, {"lo", list{1, 1}}, {"hi", list{1, 1}}});
+    s.add(
+        {"f32"},
+        {{"d", list{2, 33, 65}}, {"out", 67}, {"k", list{5}}, {"lo", list{2}}, {"hi", list{2}}}
+    );
+    s.add(
+        {"f32"},
+        {{"d", list{1, 32, 31, 33}},
+         {"out", 65},
+         {"k", list{3, 3}},
+         {"lo", list{1, 1}},
+         {"hi", list{1, 1}}}
+    );
 }
 
 void list_conv(sink& s) {
@@ -48,8 +86,19 @@ void list_conv(sink& s) {
     // As long as the kernel: one result; shorter: none.
     s.add({"f32"}, {{"d", list{1, 2, 4}}, {"out", 3}, {"k", list{4}}});
     s.add({"f32"}, {{"d", list{1, 2, 0}}, {"out", 3}, {"k", list{1}}});
-    s.add({"f32"}, {{"d", list{1, 2, 0}}, {"out", 3}, {"k", list{3}}, {"lo", list{2}}, {"hi", list{0}}});
-    s.add({"f32"}, {{"d", list{1, 2, 0}}, {"out", 3}, {"k", list{3}}, {"lo", list{2}}, {"hi", list{2}}, {"bias", 1}});
+    s.add(
+        {"f32"},
+        {{"d", list{1, 2, 0}}, {"out", 3}, {"k", list{3}}, {"lo", list{2}}, {"hi", list{0}}}
+    );
+    s.add(
+        {"f32"},
+        {{"d", list{1, 2, 0}},
+         {"out", 3},
+         {"k", list{3}},
+         {"lo", list{2}},
+         {"hi", list{2}},
+         {"bias", 1}}
+    );
 }
 
 void list_transpose(sink& s) {
@@ -71,7 +120,8 @@ void build(model& m, std::uint32_t op) {
     if (c.has("lo")) attrs.emplace_back(RLX_ATTR_pad_lo, c.list("lo"));
     if (c.has("hi")) attrs.emplace_back(RLX_ATTR_pad_hi, c.list("hi"));
     if (c.has("dilation")) attrs.emplace_back(RLX_ATTR_dilation, c.list("dilation"));
-    if (op == RLX_OP_ConvTranspose && c.has("extra")) attrs.emplace_back(RLX_ATTR_output_padding, c.list("extra"));
+    if (op == RLX_OP_ConvTranspose && c.has("extra"))
+        attrs.emplace_back(RLX_ATTR_output_padding, c.list("extra"));
     if (groups > 1) attrs.emplace_back(RLX_ATTR_groups, groups);
     m.output(m.add(op, args, attrs));
 }

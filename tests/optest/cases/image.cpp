@@ -74,6 +74,7 @@ void list_resize(sink& s) {
         for (const int kind : {RLX_RESIZE_NEAREST, RLX_RESIZE_LINEAR, RLX_RESIZE_CUBIC})
             for (const int coord :
                  {RLX_COORD_HALF_PIXEL, RLX_COORD_ALIGN_CORNERS, RLX_COORD_ASYMMETRIC}) {
+                if (kind == RLX_RESIZE_NEAREST && coord == RLX_COORD_ALIGN_CORNERS) continue;
                 std::vector<arg> a{{"d", d}, {"to", to}, {"kind", kind}, {"coord", coord}};
                 a.insert(a.end(), more.begin(), more.end());
                 s.add(a);
@@ -271,7 +272,11 @@ void build_unpartition(model& m) {
     const list d = m.given().list("d"), k = m.given().list("k");
     const std::int64_t per = ((d[1] + k[0] - 1) / k[0]) * ((d[2] + k[1] - 1) / k[1]);
     const rlx_value x = m.operand("x", {d[0] * per, k[0], k[1], d[3]});
-    m.output(m.add(RLX_OP_WindowUnpartition, {x}, {{RLX_ATTR_dims, list{d[0], d[1], d[2]}}}));
+    m.output(m.add(
+        RLX_OP_WindowUnpartition,
+        {x},
+        {{RLX_ATTR_dims, list{d[0], d[1], d[2]}}, {RLX_ATTR_kernel, k}}
+    ));
 }
 
 void list_channel_norm(sink& s) {

@@ -33,7 +33,9 @@ void list_gather_rows(sink& s) {
     for (const auto& ids : {list{0}, list{}, list{3, 2, 2}, list{64}})
         s.add({"f32"}, {{"rows", 5}, {"d", list{3, 4}}, {"ids", ids}});
     s.add({"f32"}, {{"rows", 13}, {"d", list{17}}, {"ids", list{9}}, {"input", 1}, {"sym", 1}});
-    s.add({"f32"}, {{"rows", 13}, {"d", list{17}}, {"ids", list{9}}, {"input", 1}, {"view", "slice"}});
+    s.add(
+        {"f32"}, {{"rows", 13}, {"d", list{17}}, {"ids", list{9}}, {"input", 1}, {"view", "slice"}}
+    );
     s.add({"f32"}, {{"rows", 13}, {"d", list{}}, {"ids", list{9}}, {"input", 1}});
     for (const int bad : {1, 2}) {
         s.add({"f32"}, {{"rows", 5}, {"d", list{8}}, {"ids", list{6}}, {"bad", bad}});
@@ -46,7 +48,8 @@ void build_gather_rows(model& m) {
     const test_case& c = m.given();
     list d = c.list("d"), shape = c.list("ids");
     d.insert(d.begin(), c.num("rows"));
-    const rlx_value table = c.num("input") ? m.operand("table", plain(d)) : m.weight("table", c.type(0, RLX_F32), d);
+    const rlx_value table =
+        c.num("input") ? m.operand("table", plain(d)) : m.weight("table", c.type(0, RLX_F32), d);
     auto ids = indices(m, ref::count(shape), c.num("rows"));
     spoil(m, ids, c.num("rows"));
     axes of_ids = plain(shape);
@@ -70,7 +73,8 @@ void build_take_along(model& m) {
     list d = c.list("d");
     const std::int64_t axis = c.num("axis");
     const rlx_value x = m.typed("a", c.type(0, RLX_F32), plain(d));
-    const auto at = static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(d.size()) : axis);
+    const auto at =
+        static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(d.size()) : axis);
     const std::int64_t below = d[at];
     d[at] = c.num("n");
     auto idx = indices(m, ref::count(d), below);

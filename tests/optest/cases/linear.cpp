@@ -46,7 +46,8 @@ void build_matmul(model& m) {
     axes d = c.has("d") ? shape_of(m) : axes{m.dim("T", c.num("m"))};
     d.push_back(k);
     const rlx_value x = m.operand("x", d);
-    std::vector<rlx_value> in{x, c.num("made") ? m.operand("w", {n, k}) : m.weight("w", c.type(0, RLX_F32), {n, k})};
+    std::vector<rlx_value> in{
+        x, c.num("made") ? m.operand("w", {n, k}) : m.weight("w", c.type(0, RLX_F32), {n, k})};
     if (c.num("bias")) in.push_back(m.weight("b", RLX_F32, {n}));
     m.output(m.add(RLX_OP_MatMul, in));
 }
@@ -55,19 +56,30 @@ void list_grouped(sink& s) {
     for (const char* t : {"f32", "bf16", "f16", "q8_0", "q4_0", "q4_K", "q6_K", "q5_K", "iq4_xs"})
         for (const int per : {0, 1})
             for (const auto& tk : {list{1, 2}, list{7, 3}, list{33, 2}})
-                s.add({t, "f32"}, {{"t", tk[0]}, {"k", tk[1]}, {"per", per}, {"e", 5}, {"in", is_super(t) ? 256 : 64}, {"out", 19}});
+                s.add(
+                    {t, "f32"},
+                    {{"t", tk[0]},
+                     {"k", tk[1]},
+                     {"per", per},
+                     {"e", 5},
+                     {"in", is_super(t) ? 256 : 64},
+                     {"out", 19}}
+                );
     s.add({"f32", "f32"}, {{"t", 0}, {"k", 2}, {"e", 5}, {"in", 32}, {"out", 16}, {"sym", 1}});
     s.add({"f32", "f32"}, {{"t", 9}, {"k", 1}, {"e", 1}, {"in", 33}, {"out", 65}, {"sym", 1}});
     s.add({"q8_0", "f32"}, {{"t", 9}, {"k", 2}, {"e", 64}, {"in", 32}, {"out", 8}});
     for (const int bad : {1, 2})
-        s.add({"f32", "f32"}, {{"t", 5}, {"k", 2}, {"e", 5}, {"in", 32}, {"out", 16}, {"bad", bad}});
+        s.add(
+            {"f32", "f32"}, {{"t", 5}, {"k", 2}, {"e", 5}, {"in", 32}, {"out", 16}, {"bad", bad}}
+        );
 }
 
 void build_grouped(model& m) {
     const test_case& c = m.given();
     const axis t = m.dim("T", c.num("t"));
     const std::int64_t k = c.num("k"), e = c.num("e");
-    const rlx_value x = m.operand("x", c.num("per") ? axes{t, k, c.num("in")} : axes{t, c.num("in")});
+    const rlx_value x =
+        m.operand("x", c.num("per") ? axes{t, k, c.num("in")} : axes{t, c.num("in")});
     std::vector<std::int64_t> ids(static_cast<std::size_t>(t.n * k));
     for (std::int64_t& v : ids)
         v = m.rng().below(e);
@@ -100,7 +112,13 @@ void build_moe_route(model& m) {
 }
 
 void list_moe_combine(sink& s) {
-    for (const auto& d : {list{1, 1, 1}, list{5, 2, 67}, list{7, 8, 64}, list{0, 2, 8}, list{3, 4, 0}, list{3, 1, 17}})
+    for (const auto& d :
+         {list{1, 1, 1},
+          list{5, 2, 67},
+          list{7, 8, 64},
+          list{0, 2, 8},
+          list{3, 4, 0},
+          list{3, 1, 17}})
         for (const char* v : {"none", "perm", "slice"})
             s.add({{"d", d}, {"view", v}, {"sym", *v == 'n'}});
 }

@@ -10,7 +10,8 @@ constexpr std::int64_t heads = 4, kv_heads = 2, head_dim = 64, layers = 2;
 
 class decoder {
 public:
-    decoder(model& m, std::uint16_t type, std::int64_t hidden) : m_(m), type_(type), hidden_(hidden) {}
+    decoder(model& m, std::uint16_t type, std::int64_t hidden)
+        : m_(m), type_(type), hidden_(hidden) {}
 
     rlx_value matrix(const std::string& name, std::int64_t out, std::int64_t in) {
         return m_.weight(name, type_, {out, in});
@@ -25,7 +26,8 @@ public:
         return m_.add(RLX_OP_Binary, {a, b}, {{RLX_ATTR_kind, RLX_BINARY_ADD}});
     }
 
-    rlx_value attention(const std::string& p, rlx_value x, rlx_value rope, const lm_values& v, axis t) {
+    rlx_value
+    attention(const std::string& p, rlx_value x, rlx_value rope, const lm_values& v, axis t) {
         const auto split = [&](const char* name, std::int64_t n) {
             const rlx_value y = m_.add(RLX_OP_MatMul, {x, matrix(p + name, n * head_dim, hidden_)});
             return m_.reshape(y, {t, n, head_dim});
@@ -109,7 +111,8 @@ feed lm_feed(const model& m, const lm_values& v, const std::vector<lm_sequence>&
         for (std::size_t p = 0; p < most; ++p)
             table.push_back(p < s.pages.size() ? static_cast<double>(s.pages[p]) : 0);
     }
-    const auto t = static_cast<std::int64_t>(tokens.size()), b = static_cast<std::int64_t>(step.size());
+    const auto t = static_cast<std::int64_t>(tokens.size()),
+               b = static_cast<std::int64_t>(step.size());
     const auto p = static_cast<std::int64_t>(most);
     feed f;
     f.extents = {{"T", t}, {"B", b}, {"P", p}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// A small decoder with a KV state, whole: embedding, two layers, head. Patterns, state mode and split mode run it.
+// A small decoder with a KV state, whole: embedding, two layers, head. Patterns, state mode and
+// split mode run it.
 #pragma once
 
 #include "cases.hpp"

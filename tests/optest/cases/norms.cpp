@@ -32,9 +32,12 @@ void build_reduce(model& m) {
     const test_case& c = m.given();
     const std::int64_t kind = c.num("kind");
     m.limit_name = kind == RLX_REDUCE_MAX || kind == RLX_REDUCE_MIN ? "Reduce.pick" : "Reduce";
-    const rlx_value x = m.operand("a", shape_of(m), kind == RLX_REDUCE_PROD ? numbers::positive : numbers::usual);
+    const rlx_value x =
+        m.operand("a", shape_of(m), kind == RLX_REDUCE_PROD ? numbers::positive : numbers::usual);
     m.output(m.add(
-        RLX_OP_Reduce, {x}, {{RLX_ATTR_kind, kind}, {RLX_ATTR_axis, c.num("axis")}, {RLX_ATTR_keep, c.num("keep")}}
+        RLX_OP_Reduce,
+        {x},
+        {{RLX_ATTR_kind, kind}, {RLX_ATTR_axis, c.num("axis")}, {RLX_ATTR_keep, c.num("keep")}}
     ));
 }
 
@@ -109,7 +112,8 @@ void build_layer_norm(model& m) {
 
 void list_group_norm(sink& s) {
     for (const int groups : {1, 2, 3, 6})
-        for (const auto& d : {list{2, 6, 5, 7}, list{1, 6, 67}, list{3, 6}, list{2, 6, 0}, list{0, 6, 4}})
+        for (const auto& d :
+             {list{2, 6, 5, 7}, list{1, 6, 67}, list{3, 6}, list{2, 6, 0}, list{0, 6, 4}})
             for (const int p : {0, 2})
                 s.add({"f32"}, {{"d", d}, {"groups", groups}, {"p", p}});
     for (const char* t : plain_types)

@@ -45,7 +45,9 @@ void build_mlp(model& m) {
     const axes d{m.dim("T", m.given().num("m")), n};
     const rlx_value sum = binary(m, RLX_BINARY_ADD, m.operand("x", d), m.operand("r", d));
     const rlx_value h = m.add(
-        RLX_OP_RmsNorm, {sum, m.weight("norm", RLX_F32, {n}, numbers::positive)}, {{RLX_ATTR_eps, 1e-5}}
+        RLX_OP_RmsNorm,
+        {sum, m.weight("norm", RLX_F32, {n}, numbers::positive)},
+        {{RLX_ATTR_eps, 1e-5}}
     );
     const rlx_value gate = m.add(RLX_OP_MatMul, {h, m.weight("gate", t, {2 * n, n})});
     const rlx_value up = m.add(RLX_OP_MatMul, {h, m.weight("up", t, {2 * n, n})});
@@ -56,7 +58,8 @@ void build_mlp(model& m) {
     m.limit_name = "Model";
 }
 
-// LayerNorm, q k v from one input, heads as views, attention, projection, residual: an encoder's layer.
+// LayerNorm, q k v from one input, heads as views, attention, projection, residual: an encoder's
+// layer.
 void build_encoder(model& m) {
     const std::int64_t n = width(m), heads = 4;
     const std::uint16_t t = m.given().type(0, RLX_F32);
@@ -68,12 +71,16 @@ void build_encoder(model& m) {
         {{RLX_ATTR_eps, 1e-5}}
     );
     const auto part = [&](const char* name) {
-        const rlx_value y = m.add(RLX_OP_MatMul, {h, m.weight(name, t, {n, n}), m.weight(std::string(name) + "b", RLX_F32, {n})});
+        const rlx_value y = m.add(
+            RLX_OP_MatMul,
+            {h, m.weight(name, t, {n, n}), m.weight(std::string(name) + "b", RLX_F32, {n})}
+        );
         return m.reshape(y, {2, tokens, heads, n / heads});
     };
     const rlx_value q = part("q"), k = part("k"), v = part("v");
     const rlx_value y = m.add(RLX_OP_Attention, {q, k, v}, {{RLX_ATTR_scale, 0.25}});
-    const rlx_value o = m.add(RLX_OP_MatMul, {m.reshape(y, {2, tokens, n}), m.weight("o", t, {n, n})});
+    const rlx_value o =
+        m.add(RLX_OP_MatMul, {m.reshape(y, {2, tokens, n}), m.weight("o", t, {n, n})});
     m.output(binary(m, RLX_BINARY_ADD, x, o));
     m.limit_name = "Model";
 }
@@ -84,12 +91,15 @@ void build_moe(model& m) {
     const std::uint16_t t = m.given().type(0, RLX_F32);
     const rlx_value x = m.operand("x", {m.dim("T", m.given().num("m")), n});
     const rlx_value logits = m.operand("router", {m.dim("T", m.given().num("m")), experts});
-    const auto route = m.add_many(RLX_OP_MoeRoute, {logits}, {{RLX_ATTR_k, 2}, {RLX_ATTR_normalise, 1}}, 2);
+    const auto route =
+        m.add_many(RLX_OP_MoeRoute, {logits}, {{RLX_ATTR_k, 2}, {RLX_ATTR_normalise, 1}}, 2);
     const auto expert = [&](const char* name, rlx_value in, std::int64_t out, std::int64_t k) {
         return m.add(RLX_OP_GroupedMatMul, {in, m.weight(name, t, {experts, out, k}), route[1]});
     };
     const rlx_value g = m.add(
-        RLX_OP_Glu, {expert("gate", x, n, n), expert("up", x, n, n)}, {{RLX_ATTR_kind, RLX_GLU_SWIGLU}}
+        RLX_OP_Glu,
+        {expert("gate", x, n, n), expert("up", x, n, n)},
+        {{RLX_ATTR_kind, RLX_GLU_SWIGLU}}
     );
     m.output(m.add(RLX_OP_MoeCombine, {expert("down", g, n, n), route[0]}));
     m.limit_name = "Model";
@@ -108,7 +118,11 @@ void build_conv(model& m) {
     y = unary(m, RLX_UNARY_SILU, y);
     list k(d.size(), 3), pad(d.size() - 2, 1);
     k[0] = k[1] = 8;
-    y = m.add(RLX_OP_Conv, {y, m.weight("w", RLX_F32, k), m.weight("b", RLX_F32, {8})}, {{RLX_ATTR_pad_lo, pad}, {RLX_ATTR_pad_hi, pad}});
+    y = m.add(
+        RLX_OP_Conv,
+        {y, m.weight("w", RLX_F32, k), m.weight("b", RLX_F32, {8})},
+        {{RLX_ATTR_pad_lo, pad}, {RLX_ATTR_pad_hi, pad}}
+    );
     y = m.add(RLX_OP_Snake, {y, m.weight("alpha", RLX_F32, {8}, numbers::positive)});
     m.output(binary(m, RLX_BINARY_ADD, x, y));
     m.limit_name = "Model";
@@ -125,7 +139,8 @@ void build_chain(model& m) {
     const axes d = shape_of(m);
     const rlx_value x = m.operand("x", d), z = m.operand("z", d);
     rlx_value y = unary(m, RLX_UNARY_TANH, x);
-    const rlx_value kept = m.add(RLX_OP_Affine, {y}, {{RLX_ATTR_scale, 2.0}, {RLX_ATTR_shift, 0.5}});
+    const rlx_value kept =
+        m.add(RLX_OP_Affine, {y}, {{RLX_ATTR_scale, 2.0}, {RLX_ATTR_shift, 0.5}});
     y = binary(m, RLX_BINARY_MUL, kept, z);
     y = m.add(RLX_OP_Clamp, {y}, {{RLX_ATTR_lo, -0.5}, {RLX_ATTR_hi, 0.5}});
     y = binary(m, RLX_BINARY_SUB, y, y);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Views, layout and creation. A view that is an output is copied, which is how its elements are seen.
+// Views, layout and creation. A view that is an output is copied, which is how its elements are
+// seen.
 #include "cases.hpp"
 
 namespace optest {
@@ -66,7 +67,9 @@ void build_slice(model& m) {
     m.output(m.add(
         RLX_OP_Slice,
         {operand(m)},
-        {{RLX_ATTR_axis, c.num("axis")}, {RLX_ATTR_start, c.num("from")}, {RLX_ATTR_stop, c.num("to")}}
+        {{RLX_ATTR_axis, c.num("axis")},
+         {RLX_ATTR_start, c.num("from")},
+         {RLX_ATTR_stop, c.num("to")}}
     ));
 }
 
@@ -106,7 +109,9 @@ void list_concat(sink& s) {
     for (int axis = 0; axis < 3; ++axis)
         for (const auto& parts : {list{4}, list{1, 1}, list{0, 3, 0}, list{17, 2, 9, 1}})
             for (const char* v : {"none", "perm", "mixed"})
-                s.add({"f32"}, {{"d", list{3, 5, 7}}, {"axis", axis}, {"parts", parts}, {"view", v}});
+                s.add(
+                    {"f32"}, {{"d", list{3, 5, 7}}, {"axis", axis}, {"parts", parts}, {"view", v}}
+                );
     s.add({"f32"}, {{"d", list{3, 0}}, {"axis", 0}, {"parts", list{1, 2}}});
     s.add({"f32"}, {{"d", list{3, 8}}, {"axis", -1}, {"parts", list(64, 2)}});
 }
@@ -115,7 +120,8 @@ void build_concat(model& m) {
     const test_case& c = m.given();
     list d = c.list("d");
     const std::int64_t axis = c.num("axis");
-    const auto at = static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(d.size()) : axis);
+    const auto at =
+        static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(d.size()) : axis);
     std::vector<rlx_value> in;
     for (const std::int64_t n : c.list("parts")) {
         d[at] = n;
@@ -127,12 +133,35 @@ void build_concat(model& m) {
 void list_pad(sink& s) {
     for (int kind = RLX_PAD_CONSTANT; kind <= RLX_PAD_CIRCULAR; ++kind) {
         for (const char* v : {"none", "perm", "slice"}) {
-            s.add({{"d", list{2, 3, 9}}, {"kind", kind}, {"lo", list{2}}, {"hi", list{3}}, {"view", v}});
-            s.add({{"d", list{2, 5, 7}}, {"kind", kind}, {"lo", list{4, 0}}, {"hi", list{1, 6}}, {"view", v}});
+            s.add(
+                {{"d", list{2, 3, 9}},
+                 {"kind", kind},
+                 {"lo", list{2}},
+                 {"hi", list{3}},
+                 {"view", v}}
+            );
+            s.add(
+                {{"d", list{2, 5, 7}},
+                 {"kind", kind},
+                 {"lo", list{4, 0}},
+                 {"hi", list{1, 6}},
+                 {"view", v}}
+            );
         }
-        s.add({{"d", list{2, 4, 5, 6}}, {"kind", kind}, {"lo", list{1, 2, 3}}, {"hi", list{3, 2, 1}}, {"sym", 1}});
+        s.add(
+            {{"d", list{2, 4, 5, 6}},
+             {"kind", kind},
+             {"lo", list{1, 2, 3}},
+             {"hi", list{3, 2, 1}},
+             {"sym", 1}}
+        );
         s.add({{"d", list{3, 8}}, {"kind", kind}, {"lo", list{0}}, {"hi", list{0}}});
-        s.add({{"d", list{3, 1}}, {"kind", kind}, {"lo", list{kind == RLX_PAD_REFLECT ? 0 : 1}}, {"hi", list{0}}});
+        s.add(
+            {{"d", list{3, 1}},
+             {"kind", kind},
+             {"lo", list{kind == RLX_PAD_REFLECT ? 0 : 1}},
+             {"hi", list{0}}}
+        );
     }
     s.add({{"d", list{3, 0}}, {"kind", RLX_PAD_CONSTANT}, {"lo", list{2}}, {"hi", list{1}}});
     s.add({{"d", list{3, 0}}, {"kind", RLX_PAD_REPLICATE}, {"lo", list{2}}, {"hi", list{1}}});
@@ -143,12 +172,16 @@ void build_pad(model& m) {
     m.output(m.add(
         RLX_OP_Pad,
         {m.operand("a", shape_of(m))},
-        {{RLX_ATTR_kind, c.num("kind")}, {RLX_ATTR_pad_lo, c.list("lo")}, {RLX_ATTR_pad_hi, c.list("hi")}, {RLX_ATTR_value, -0.3}}
+        {{RLX_ATTR_kind, c.num("kind")},
+         {RLX_ATTR_pad_lo, c.list("lo")},
+         {RLX_ATTR_pad_hi, c.list("hi")},
+         {RLX_ATTR_value, -0.3}}
     ));
 }
 
 void list_cast(sink& s) {
-    constexpr const char* types[] = {"f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "bool"};
+    constexpr const char* types[] = {
+        "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "bool"};
     for (const char* from : types)
         for (const char* to : types)
             s.add({from, to}, {{"d", list{3, 37}}});
@@ -162,7 +195,9 @@ void list_cast(sink& s) {
 
 void build_cast(model& m) {
     const rlx_value x = operand(m);
-    m.output(m.add(RLX_OP_Cast, {x}, {{RLX_ATTR_dtype, static_cast<std::int64_t>(m.given().type(1, RLX_F32))}}));
+    m.output(m.add(
+        RLX_OP_Cast, {x}, {{RLX_ATTR_dtype, static_cast<std::int64_t>(m.given().type(1, RLX_F32))}}
+    ));
 }
 
 void list_fill(sink& s) {

@@ -11,13 +11,12 @@ namespace optest {
 namespace {
 
 constexpr std::pair<std::string_view, std::uint16_t> type_names[] = {
-    {"f32", RLX_F32},       {"f16", RLX_F16},         {"bf16", RLX_BF16},     {"f64", RLX_F64},
-    {"q4_0", RLX_Q4_0},     {"q4_1", RLX_Q4_1},       {"q5_0", RLX_Q5_0},     {"q5_1", RLX_Q5_1},
-    {"q8_0", RLX_Q8_0},     {"q2_K", RLX_Q2_K},       {"q3_K", RLX_Q3_K},     {"q4_K", RLX_Q4_K},
-    {"q5_K", RLX_Q5_K},     {"q6_K", RLX_Q6_K},       {"iq4_nl", RLX_IQ4_NL}, {"iq4_xs", RLX_IQ4_XS},
-    {"i8", RLX_I8},         {"i16", RLX_I16},         {"i32", RLX_I32},       {"i64", RLX_I64},
-    {"u8", RLX_U8},         {"bool", RLX_BOOL},       {"f8_e4m3", RLX_F8_E4M3},
-    {"f8_e5m2", RLX_F8_E5M2}};
+    {"f32", RLX_F32},   {"f16", RLX_F16},   {"bf16", RLX_BF16},       {"f64", RLX_F64},
+    {"q4_0", RLX_Q4_0}, {"q4_1", RLX_Q4_1}, {"q5_0", RLX_Q5_0},       {"q5_1", RLX_Q5_1},
+    {"q8_0", RLX_Q8_0}, {"q2_K", RLX_Q2_K}, {"q3_K", RLX_Q3_K},       {"q4_K", RLX_Q4_K},
+    {"q5_K", RLX_Q5_K}, {"q6_K", RLX_Q6_K}, {"iq4_nl", RLX_IQ4_NL},   {"iq4_xs", RLX_IQ4_XS},
+    {"i8", RLX_I8},     {"i16", RLX_I16},   {"i32", RLX_I32},         {"i64", RLX_I64},
+    {"u8", RLX_U8},     {"bool", RLX_BOOL}, {"f8_e4m3", RLX_F8_E4M3}, {"f8_e5m2", RLX_F8_E5M2}};
 
 template <class T>
 T number(std::string_view key, std::string_view text) {
@@ -105,7 +104,8 @@ std::string list_text(std::span<const std::int64_t> numbers) {
 test_case parse_case(std::string_view line) {
     const std::size_t open = line.find('(');
     if (open == line.npos || open == 0 || line.back() != ')')
-        throw usage{fmt::format("'{}' is no case: expected Op(type,..,name=value,..,seed=N)", line)};
+        throw usage{
+            fmt::format("'{}' is no case: expected Op(type,..,name=value,..,seed=N)", line)};
     test_case c;
     c.op = line.substr(0, open);
     const std::string_view inside = line.substr(open + 1, line.size() - open - 2);

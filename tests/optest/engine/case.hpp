@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// One test case: an op (or a pattern of ops) with element types, named numbers and a seed. Printed and parsed as one
-// line, MatMul(q4_K,f32,m=7,k=256,n=31,seed=7), which is all that a replay needs.
+// One test case: an op (or a pattern of ops) with element types, named numbers and a seed. Printed
+// and parsed as one line, MatMul(q4_K,f32,m=7,k=256,n=31,seed=7), which is all that a replay needs.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +24,15 @@ struct test_case {
     std::uint64_t seed = 0;
 
     const std::string* find(std::string_view key) const;
+
     bool has(std::string_view key) const { return find(key) != nullptr; }
+
     std::int64_t num(std::string_view key, std::int64_t otherwise = 0) const;
     double real(std::string_view key, double otherwise = 0) const;
     std::string text(std::string_view key, std::string_view otherwise = {}) const;
     // "3x5x7"; "-" is the list without entries.
-    std::vector<std::int64_t> list(std::string_view key, std::vector<std::int64_t> otherwise = {}) const;
+    std::vector<std::int64_t>
+    list(std::string_view key, std::vector<std::int64_t> otherwise = {}) const;
     std::uint16_t type(std::size_t i, std::uint16_t otherwise) const;
 
     test_case& set(std::string_view key, std::int64_t value);
@@ -50,7 +53,8 @@ std::string type_name(std::uint16_t dtype);
 // Small, fixed generator, the same on every machine.
 class random_numbers {
 public:
-    explicit random_numbers(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u) {}
+    explicit random_numbers(std::uint64_t seed)
+        : state_(seed * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u) {}
 
     std::uint64_t bits();
 

@@ -37,7 +37,8 @@ rlx::plugin& load_file(const fs::path& file) {
     std::error_code code;
     auto note = rlx::loader::read_manifest_note(fd, fs::file_size(path, code));
     ::close(fd);
-    auto m = note.ok() ? rlx::loader::manifest_from_text(*note) : rlx::result<rlx::manifest>(note.error());
+    auto m = note.ok() ? rlx::loader::manifest_from_text(*note)
+                       : rlx::result<rlx::manifest>(note.error());
     if (!m.ok()) throw no_device{file.native() + ": " + m.error().message, m.error().code};
     m->library = path;
     return *need(rlx::loader::load_plugin(*m));
@@ -63,7 +64,8 @@ rlx::plugin& device::find(const device_options& options, std::uint32_t* index) {
     if (colon != text.npos) {
         const char* end = text.data() + text.size();
         if (std::from_chars(text.data() + colon + 1, end, *index).ptr != end)
-            throw no_device{fmt::format("'{}': expected a number after the colon", text), RLX_INVALID_ARGUMENT};
+            throw no_device{
+                fmt::format("'{}': expected a number after the colon", text), RLX_INVALID_ARGUMENT};
     }
     const auto match = need(catalog_->find("backend", name_));
     return *need(catalog_->load(*match.owner));
@@ -74,14 +76,15 @@ device::device(const device_options& options) {
     rlx::plugin& p = find(options, &index);
     api_ = static_cast<const rlx_backend_v1*>(need(p.iface("rlx.backend/1")));
     const rlx_backend_v1* t = api_;
-    if (!RLX_HAS(t, device_count) || !RLX_HAS(t, open) || !RLX_HAS(t, close) || !RLX_HAS(t, supports) ||
-        !RLX_HAS(t, measure) || !RLX_HAS(t, compile) || !RLX_HAS(t, program_free) || !RLX_HAS(t, run) ||
-        !RLX_HAS(t, alloc) || !RLX_HAS(t, free))
+    if (!RLX_HAS(t, device_count) || !RLX_HAS(t, open) || !RLX_HAS(t, close) ||
+        !RLX_HAS(t, supports) || !RLX_HAS(t, measure) || !RLX_HAS(t, compile) ||
+        !RLX_HAS(t, program_free) || !RLX_HAS(t, run) || !RLX_HAS(t, alloc) || !RLX_HAS(t, free))
         throw no_device{name_ + ": its rlx.backend/1 lacks members that running a graph needs"};
     self_ = p.table().self;
     const std::uint32_t n = t->device_count(self_);
     if (index >= n)
-        throw no_device{fmt::format("{}: it sees {} device(s), number {} was asked for", name_, n, index)};
+        throw no_device{
+            fmt::format("{}: it sees {} device(s), number {} was asked for", name_, n, index)};
     rlx::options how, info;
     if (!options.tier.empty()) how.set_string("tier", options.tier);
     need(t->open(self_, index, how.handle(), &handle_));

@@ -45,7 +45,9 @@ double rms(const double* x, std::size_t n) {
 distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l) {
     distance d;
     if (got.shape != want.shape || got.dtype != want.dtype) {
-        d.why = fmt::format("shape [{}], expected [{}]", fmt::join(got.shape, ", "), fmt::join(want.shape, ", "));
+        d.why = fmt::format(
+            "shape [{}], expected [{}]", fmt::join(got.shape, ", "), fmt::join(want.shape, ", ")
+        );
         return d;
     }
     const bool exact = ref::is_integer(want.dtype) || l.max == 0;
@@ -56,7 +58,8 @@ distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l) 
             if (exact || special(r)) v = r;
         }
     const double all = rms(expected.data(), expected.size());
-    const std::size_t row = l.element ? 1 : static_cast<std::size_t>(std::max<std::int64_t>(want.last(), 1));
+    const std::size_t row =
+        l.element ? 1 : static_cast<std::size_t>(std::max<std::int64_t>(want.last(), 1));
     double squares = 0, differences = 0, scale = 0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
         if (i % row == 0) scale = std::max(rms(expected.data() + i, row), l.floor * all);
@@ -82,7 +85,8 @@ distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l) 
     d.nmse = squares > 0 ? differences / squares : differences > smallest ? INFINITY : 0;
     if (d.max > l.max) d.why += fmt::format("; max {:.2g} of the row, limit {:.2g}", d.max, l.max);
     if (d.nmse > l.nmse && std::sqrt(differences) > smallest)
-        d.why += fmt::format("{}nmse {:.2g}, limit {:.2g}", d.why.empty() ? "" : "; ", d.nmse, l.nmse);
+        d.why +=
+            fmt::format("{}nmse {:.2g}, limit {:.2g}", d.why.empty() ? "" : "; ", d.nmse, l.nmse);
     return d;
 }
 

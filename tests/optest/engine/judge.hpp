@@ -10,9 +10,10 @@
 
 namespace optest {
 
-// Distances: nmse = sum of squared differences / sum of squares of what was expected, over the tensor; max = largest
-// difference in a row / root mean square of the row as expected. A row whose own rms is below floor * rms of the
-// tensor counts as that large: sums that cancel leave rounding of their terms behind.
+// Distances: nmse = sum of squared differences / sum of squares of what was expected, over the
+// tensor; max = largest difference in a row / root mean square of the row as expected. A row whose
+// own rms is below floor * rms of the tensor counts as that large: sums that cancel leave rounding
+// of their terms behind.
 struct limit {
     std::string_view op;      // "*": every other op
     std::string_view weights; // "packed", "plain", "*"
@@ -20,7 +21,8 @@ struct limit {
     double nmse;
     double max;
     double floor;
-    bool element; // every element is a row of its own: nothing is summed up, so each has its own digits
+    bool element; // every element is a row of its own: nothing is summed up, so each has its own
+                  // digits
 };
 
 std::span<const limit> limits();
@@ -33,8 +35,8 @@ struct distance {
     std::string why; // of a failure; empty: within the limit
 };
 
-// Integers and booleans must be equal, numbers too where the limit is 0; NaN and infinities must stand where they are
-// expected.
+// Integers and booleans must be equal, numbers too where the limit is 0; NaN and infinities must
+// stand where they are expected.
 distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l);
 
 } // namespace optest

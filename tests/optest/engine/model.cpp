@@ -271,9 +271,10 @@ model::weight(const std::string& name, std::uint16_t dtype, const ref::dims& dim
     return v;
 }
 
-rlx_value
-model::state(const std::string& name, std::int64_t heads, std::int64_t k, std::int64_t v) {
-    const rlx_state_slot slot{sizeof slot, RLX_STATE_KV, heads, k, v};
+rlx_value model::state(
+    const std::string& name, std::int64_t heads, std::int64_t k, std::int64_t v, std::uint32_t kind
+) {
+    const rlx_state_slot slot{sizeof slot, kind, heads, k, v};
     rlx_value out = 0;
     must(api().state(graph_->handle(), rlx::str(name), &slot, &out));
     states.push_back(out);

@@ -91,7 +91,13 @@ public:
         const ref::dims& dims,
         numbers how = numbers::usual
     );
-    rlx_value state(const std::string& name, std::int64_t heads, std::int64_t k, std::int64_t v);
+    rlx_value state(
+        const std::string& name,
+        std::int64_t heads,
+        std::int64_t k,
+        std::int64_t v,
+        std::uint32_t kind = RLX_STATE_KV
+    );
 
     rlx_value add(std::uint32_t op, std::vector<rlx_value> in, std::vector<attr> attrs = {});
     std::vector<rlx_value> add_many(

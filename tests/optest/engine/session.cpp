@@ -11,8 +11,8 @@
 namespace optest {
 namespace {
 
-constexpr std::size_t guard = 256;        // bytes around host memory
-constexpr std::uint64_t tail = 4096;      // bytes behind device memory
+constexpr std::size_t guard = 256;   // bytes around host memory
+constexpr std::uint64_t tail = 4096; // bytes behind device memory
 constexpr unsigned char sentinel = 0xa7;
 
 void check(rlx_error* e, std::string_view doing) {
@@ -37,7 +37,8 @@ unsigned char* session::memory::data() {
 bool session::memory::intact() const {
     const auto is = [](unsigned char b) { return b == sentinel; };
     const auto behind = bytes.begin() + static_cast<std::ptrdiff_t>(guard + n);
-    return std::all_of(bytes.begin(), bytes.begin() + guard, is) && std::all_of(behind, bytes.end(), is);
+    return std::all_of(bytes.begin(), bytes.begin() + guard, is) &&
+           std::all_of(behind, bytes.end(), is);
 }
 
 session::session(device& d, model& m, const setup& how) : device_(d), m_(m), how_(how) {
@@ -152,7 +153,8 @@ void session::stain_buffer(rlx_buffer* b, std::uint64_t n, unsigned char stain) 
     if (!RLX_HAS(t, upload)) return;
     constexpr std::uint64_t most = 16 << 20;
     const std::vector<unsigned char> dirt(std::min(n, most), stain), last(tail, sentinel);
-    if (!dirt.empty()) check(t->upload(device_.handle(), b, 0, {dirt.data(), dirt.size()}), "upload");
+    if (!dirt.empty())
+        check(t->upload(device_.handle(), b, 0, {dirt.data(), dirt.size()}), "upload");
     check(t->upload(device_.handle(), b, n, {last.data(), last.size()}), "upload");
 }
 

@@ -36,8 +36,9 @@ public:
     session& operator=(const session&) = delete;
     ~session();
 
-    // One run. Everything it may write is filled with `stain` before, so that what is left out shows; guards around
-    // outputs and behind scratch and state are checked after. Throws broken, or run_failed.
+    // One run. Everything it may write is filled with `stain` before, so that what is left out
+    // shows; guards around outputs and behind scratch and state are checked after. Throws broken,
+    // or run_failed.
     outputs run(const feed& f, unsigned char stain = 0xff);
 
     // The call of run() alone with what the last run() was given: for timing.

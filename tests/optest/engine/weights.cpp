@@ -52,7 +52,8 @@ rlx_error* meta(const rlx_weights* w, rlx_str key, rlx_meta* out, std::uint32_t*
     return nullptr;
 }
 
-rlx_error* add_names(rlx_weights* w, const rlx_name_rule* rules, std::uint64_t n, std::uint64_t stride) {
+rlx_error*
+add_names(rlx_weights* w, const rlx_name_rule* rules, std::uint64_t n, std::uint64_t stride) {
     return mine(w) ? nullptr : real().add_names(w, rules, n, stride);
 }
 
@@ -122,7 +123,8 @@ rlx_error* read_rows(
     return nullptr;
 }
 
-rlx_error* read_f32(const rlx_weights* w, rlx_str name, std::uint64_t first, std::uint64_t n, float* dst) {
+rlx_error*
+read_f32(const rlx_weights* w, rlx_str name, std::uint64_t first, std::uint64_t n, float* dst) {
     const memory_weights* m = mine(w);
     if (!m) return real().read_f32(w, name, first, n, dst);
     const stored_tensor* t = lookup(*m, name);

@@ -75,7 +75,8 @@ private:
 
 // Runs f and turns what the engine throws into an outcome.
 outcome guarded(const std::function<outcome()>& f);
-outcome compare(const model& m, const outputs& got, const outputs& want, const std::string& compute);
+outcome
+compare(const model& m, const outputs& got, const outputs& want, const std::string& compute);
 // A case on the device against the oracle.
 outcome run_case(const context& c, const test_case& t, const setup& how);
 

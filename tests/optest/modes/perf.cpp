@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Mode perf: time, bytes moved and operations done per op and shape. Bytes: every input and weight read once, every
-// output written once.
+// Mode perf: time, bytes moved and operations done per op and shape. Bytes: every input and weight
+// read once, every output written once.
 #include "modes.hpp"
 
 #include "rlx/base/threads.hpp"
@@ -69,7 +69,8 @@ double flops(const test_case& t) {
     }
     if (t.op == "AttentionState") {
         const auto h = t.list("h");
-        return 2 * real(t.list("new")[0]) * real(t.list("new")[0] + t.list("cached")[0]) * real(h[0]) * real(h[2] + h[3]);
+        return 2 * real(t.list("new")[0]) * real(t.list("new")[0] + t.list("cached")[0]) *
+               real(h[0]) * real(h[2] + h[3]);
     }
     if (t.op == "Conv") {
         const auto d = t.list("d");
@@ -80,12 +81,16 @@ double flops(const test_case& t) {
 
 double bytes(const model& m, const outputs& out) {
     double n = 0;
-    const auto add = [&](const ref::tensor& t) { n += static_cast<double>(ref::bytes_of(t.dtype, t.size())); };
+    const auto add = [&](const ref::tensor& t) {
+        n += static_cast<double>(ref::bytes_of(t.dtype, t.size()));
+    };
     for (const auto& [v, t] : m.inputs.inputs)
         add(t);
     if (m.given().op == "GatherRows") {
         n += static_cast<double>(out[0].rows()) *
-             static_cast<double>(ref::bytes_of(m.weights.begin()->second.dtype, static_cast<std::size_t>(out[0].last())));
+             static_cast<double>(ref::bytes_of(
+                 m.weights.begin()->second.dtype, static_cast<std::size_t>(out[0].last())
+             ));
     } else {
         for (const auto& [v, t] : m.weights)
             add(t);
@@ -117,12 +122,19 @@ double seconds_of(session& s) {
 } // namespace
 
 void mode_perf(const context& c) {
-    c.out.note(fmt::format("{}: {}, compute {}, {} threads", c.dev.name(), c.dev.description(), c.opt.how.compute, rlx::threads()));
+    c.out.note(fmt::format(
+        "{}: {}, compute {}, {} threads",
+        c.dev.name(),
+        c.dev.description(),
+        c.opt.how.compute,
+        rlx::threads()
+    ));
     std::vector<test_case> cases = c.opt.cases;
     if (cases.empty())
         for (const char* line : shapes) {
             test_case t = parse_case(line);
-            if (c.opt.ops.empty() || std::find(c.opt.ops.begin(), c.opt.ops.end(), t.op) != c.opt.ops.end())
+            if (c.opt.ops.empty() ||
+                std::find(c.opt.ops.begin(), c.opt.ops.end(), t.op) != c.opt.ops.end())
                 cases.push_back(std::move(t));
         }
     for (const test_case& t : cases) {

@@ -42,7 +42,10 @@ void report::note(const std::string& line, nlohmann::json data) {
 
 int report::end() {
     const std::string sum = fmt::format(
-        "{} passed, {} failed{}", passed_, failed_, skipped_ ? fmt::format(", {} skipped", skipped_) : ""
+        "{} passed, {} failed{}",
+        passed_,
+        failed_,
+        skipped_ ? fmt::format(", {} skipped", skipped_) : ""
     );
     if (options_.as_json) {
         const nlohmann::json doc = {
@@ -68,7 +71,8 @@ void context::each_case(const std::function<outcome(const test_case&)>& f) const
         return;
     }
     for (const op_cases& of : all_cases()) {
-        if (!opt.ops.empty() && std::find(opt.ops.begin(), opt.ops.end(), of.name) == opt.ops.end()) continue;
+        if (!opt.ops.empty() && std::find(opt.ops.begin(), opt.ops.end(), of.name) == opt.ops.end())
+            continue;
         for (const test_case& t : list_cases(of, opt.full))
             out.add(t.line(), f(t));
     }

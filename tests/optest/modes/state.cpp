@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Mode state: a decoder fed in one step, token by token, in ragged batches, and after a rollback gives the same
-// logits; each way is also held against the oracle.
+// Mode state: a decoder fed in one step, token by token, in ragged batches, and after a rollback
+// gives the same logits; each way is also held against the oracle.
 #include "modes.hpp"
 
 #include "../cases/lm.hpp"
@@ -16,7 +16,8 @@ using step = std::vector<lm_sequence>;
 
 struct plan {
     const char* name;
-    // The steps, and in each the rows whose logits belong to the text: first row of the step, place in the text.
+    // The steps, and in each the rows whose logits belong to the text: first row of the step, place
+    // in the text.
     std::vector<step> steps;
     std::vector<std::vector<std::pair<std::size_t, std::size_t>>> rows;
 };
@@ -29,14 +30,19 @@ std::vector<std::int64_t> text_of(std::uint64_t seed) {
     return out;
 }
 
-std::vector<std::int64_t> part(const std::vector<std::int64_t>& t, std::size_t first, std::size_t last) {
-    return {t.begin() + static_cast<std::ptrdiff_t>(first), t.begin() + static_cast<std::ptrdiff_t>(last)};
+std::vector<std::int64_t>
+part(const std::vector<std::int64_t>& t, std::size_t first, std::size_t last) {
+    return {
+        t.begin() + static_cast<std::ptrdiff_t>(first),
+        t.begin() + static_cast<std::ptrdiff_t>(last)};
 }
 
 const std::vector<std::int64_t> pages{5, 2, 7}, other_pages{1, 4, 0}, third_pages{6};
 
 // Adds a step that feeds text[first, last) alone.
-void feed_part(plan& p, const std::vector<std::int64_t>& text, std::size_t first, std::size_t last) {
+void feed_part(
+    plan& p, const std::vector<std::int64_t>& text, std::size_t first, std::size_t last
+) {
     p.steps.push_back({{part(text, first, last), static_cast<std::int64_t>(first), pages}});
     p.rows.emplace_back();
     for (std::size_t i = first; i < last; ++i)
@@ -71,7 +77,11 @@ plan ragged(const std::vector<std::int64_t>& text, const std::vector<std::int64_
     const std::size_t before[] = {0, 3, 20, 20, 33};
     for (std::size_t i = 0; i + 1 < std::size(at); ++i) {
         step s;
-        s.push_back({part(noise, before[i], before[i + 1]), static_cast<std::int64_t>(before[i]), other_pages});
+        s.push_back(
+            {part(noise, before[i], before[i + 1]),
+             static_cast<std::int64_t>(before[i]),
+             other_pages}
+        );
         s.push_back({part(text, at[i], at[i + 1]), static_cast<std::int64_t>(at[i]), pages});
         s.push_back({part(noise, i, i + 1), static_cast<std::int64_t>(i), third_pages});
         p.rows.emplace_back();
@@ -132,18 +142,29 @@ void mode_state(const context& c) {
         const auto text = text_of(t.seed), noise = text_of(t.seed + 1);
         std::optional<ref::tensor> first;
         for (const plan& p :
-             {prefill(text), decode(text, 0), decode(text, 16), chunks(text, 5), chunks(text, 16), ragged(text, noise), rollback(text, noise)}) {
-            const std::string line = fmt::format("State({},steps={},seed={})", type, p.steps.size(), t.seed);
+             {prefill(text),
+              decode(text, 0),
+              decode(text, 16),
+              chunks(text, 5),
+              chunks(text, 16),
+              ragged(text, noise),
+              rollback(text, noise)}) {
+            const std::string line =
+                fmt::format("State({},steps={},seed={})", type, p.steps.size(), t.seed);
             c.out.add(line + " " + p.name, guarded([&]() -> outcome {
-                const auto [got, want] = logits(c, t, p);
-                const limit& l = limit_for("Model", ref::is_packed(type_named(type)), c.opt.how.compute);
-                const distance d = judge(got, want, l);
-                if (!d.why.empty()) return {verdict::failed, "against the oracle: " + d.why};
-                if (!first) first = got;
-                const distance same = judge(got, *first, l);
-                if (!same.why.empty()) return {verdict::failed, "against the first way: " + same.why};
-                return {};
-            }));
+                          const auto [got, want] = logits(c, t, p);
+                          const limit& l = limit_for(
+                              "Model", ref::is_packed(type_named(type)), c.opt.how.compute
+                          );
+                          const distance d = judge(got, want, l);
+                          if (!d.why.empty())
+                              return {verdict::failed, "against the oracle: " + d.why};
+                          if (!first) first = got;
+                          const distance same = judge(got, *first, l);
+                          if (!same.why.empty())
+                              return {verdict::failed, "against the first way: " + same.why};
+                          return {};
+                      }));
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Modes test, fuse and det: cases on the device against the oracle, against themselves taken apart, and twice.
+// Modes test, fuse and det: cases on the device against the oracle, against themselves taken apart,
+// and twice.
 #include "modes.hpp"
 
 #include "rlx/graph/ops.hpp"
@@ -53,12 +54,14 @@ outcome guarded(const std::function<outcome()>& f) {
     }
 }
 
-outcome compare(const model& m, const outputs& got, const outputs& want, const std::string& compute) {
+outcome
+compare(const model& m, const outputs& got, const outputs& want, const std::string& compute) {
     const limit& l = limit_for(m.limit_name, m.packed, compute);
     for (std::size_t i = 0; i < want.size(); ++i) {
         const distance d = judge(got.at(i), want[i], l);
         if (!d.why.empty())
-            return {verdict::failed, want.size() > 1 ? fmt::format("output {}: {}", i, d.why) : d.why};
+            return {
+                verdict::failed, want.size() > 1 ? fmt::format("output {}: {}", i, d.why) : d.why};
     }
     return {};
 }
@@ -74,7 +77,8 @@ void check_claimed(const session& s, const model& m) {
     }
 }
 
-// Inputs that the text calls an error: the oracle must see it so too, and the backend must say no without harm.
+// Inputs that the text calls an error: the oracle must see it so too, and the backend must say no
+// without harm.
 outcome run_bad(session& s, model& m) {
     bool known = false;
     try {
@@ -86,7 +90,9 @@ outcome run_bad(session& s, model& m) {
     try {
         (void)s.run(m.inputs);
     } catch (const session::run_failed& r) {
-        if (r.code == RLX_INTERNAL) return {verdict::failed, "an error of the input is reported as an internal one: " + r.why};
+        if (r.code == RLX_INTERNAL)
+            return {
+                verdict::failed, "an error of the input is reported as an internal one: " + r.why};
         return {};
     }
     return {verdict::failed, "ran with inputs that are an error"};
@@ -115,12 +121,14 @@ void mode_test(const context& c) {
 void mode_fuse(const context& c) {
     c.each_case([&](const test_case& t) -> outcome {
         const rlx::op_desc* op = rlx::op_by_name(t.op);
-        if (op && op->kind != rlx::op_kind::composite) return {verdict::skipped, "no composite and no pattern"};
+        if (op && op->kind != rlx::op_kind::composite)
+            return {verdict::skipped, "no composite and no pattern"};
         setup apart = c.opt.how, alone = c.opt.how;
         apart.composites = false;
         alone.fuse = false;
         outcome worst{verdict::passed, {}};
-        for (const auto& [name, how] : {std::pair{"whole", c.opt.how}, {"taken apart", apart}, {"not fused", alone}}) {
+        for (const auto& [name, how] :
+             {std::pair{"whole", c.opt.how}, {"taken apart", apart}, {"not fused", alone}}) {
             const outcome o = run_case(c, t, how);
             if (o.what == verdict::failed) return {o.what, fmt::format("{}: {}", name, o.why)};
             if (o.what == verdict::skipped) worst = {o.what, fmt::format("{}: {}", name, o.why)};
@@ -129,7 +137,8 @@ void mode_fuse(const context& c) {
     });
 }
 
-// Two runs of one program and one of a second, memory dirty in different ways: bit for bit the same.
+// Two runs of one program and one of a second, memory dirty in different ways: bit for bit the
+// same.
 void mode_det(const context& c) {
     const auto bits = [](const outputs& o) {
         std::vector<std::vector<char>> out;
@@ -144,8 +153,10 @@ void mode_det(const context& c) {
             session s(c.dev, *m, c.opt.how), other(c.dev, *again, c.opt.how);
             check_claimed(s, *m);
             const auto first = bits(s.run(m->inputs, 0xff));
-            if (first != bits(s.run(m->inputs, 0x3c))) return {verdict::failed, "two runs of a program differ"};
-            if (first != bits(other.run(again->inputs, 0x00))) return {verdict::failed, "two programs of a graph differ"};
+            if (first != bits(s.run(m->inputs, 0x3c)))
+                return {verdict::failed, "two runs of a program differ"};
+            if (first != bits(other.run(again->inputs, 0x00)))
+                return {verdict::failed, "two programs of a graph differ"};
             return {};
         });
     });

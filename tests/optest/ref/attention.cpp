@@ -75,8 +75,8 @@ results attention(const call& c) {
 
 void check_cuts(const tensor& cu, std::int64_t tokens) {
     for (std::size_t i = 0; i < cu.size(); ++i)
-        if (cu.data[i] < 0 || cu.data[i] > static_cast<double>(tokens) || (i == 0 && cu.data[i] != 0) ||
-            (i > 0 && cu.data[i] < cu.data[i - 1]) ||
+        if (cu.data[i] < 0 || cu.data[i] > static_cast<double>(tokens) ||
+            (i == 0 && cu.data[i] != 0) || (i > 0 && cu.data[i] < cu.data[i - 1]) ||
             (i + 1 == cu.size() && cu.data[i] != static_cast<double>(tokens)))
             throw bad_input("cu_seqlens is no partition of the tokens");
 }
@@ -88,7 +88,8 @@ results ragged_attention(const call& c) {
     const bool causal = c.i64(RLX_ATTR_causal) == 1;
     tensor y(RLX_F32, {q.dim(0), q.dim(1), v.dim(2)});
     for (std::int64_t b = 0; b + 1 < cu.dim(0); ++b) {
-        const auto first = static_cast<std::int64_t>(cu({b})), last = static_cast<std::int64_t>(cu({b + 1}));
+        const auto first = static_cast<std::int64_t>(cu({b})),
+                   last = static_cast<std::int64_t>(cu({b + 1}));
         each({last - first, q.dim(1)}, [&](const dims& at) {
             const std::int64_t i = at[0], h = at[1], kh = h / group;
             query one{last - first, v.dim(2), {}, {}};
@@ -116,7 +117,8 @@ results kv_append(const call& c) {
     kv_rows& s = *c.state;
     for (std::int64_t t = 0; t < slots.dim(0); ++t) {
         const auto at = static_cast<std::int64_t>(slots({t}));
-        if (at < 0 || at >= s.page_tokens * s.pages) throw bad_input("KvAppend: slot outside the state");
+        if (at < 0 || at >= s.page_tokens * s.pages)
+            throw bad_input("KvAppend: slot outside the state");
         auto& row = s.rows[at];
         row.first.clear();
         row.second.clear();
@@ -157,8 +159,7 @@ results attention_state(const call& c) {
             static_cast<std::int64_t>(cu({b + 1})),
             static_cast<std::int64_t>(lengths({b})),
             b};
-        if (s.length < s.last - s.first ||
-            s.length > c.at(4).dim(1) * rows.page_tokens)
+        if (s.length < s.last - s.first || s.length > c.at(4).dim(1) * rows.page_tokens)
             throw bad_input("AttentionState: kv_lengths do not fit the step or the table");
         each({s.last - s.first, q.dim(1)}, [&](const dims& at) {
             const std::int64_t t = s.first + at[0], h = at[1], kh = h / group;

@@ -24,7 +24,8 @@ results conv(const call& c) {
     dims out(in.size());
     for (std::size_t i = 0; i < in.size(); ++i) {
         const std::int64_t stride = c.nth(RLX_ATTR_stride, i, 1);
-        const std::int64_t reach = in[i] + c.nth(RLX_ATTR_pad_lo, i, 0) + c.nth(RLX_ATTR_pad_hi, i, 0) -
+        const std::int64_t reach = in[i] + c.nth(RLX_ATTR_pad_lo, i, 0) +
+                                   c.nth(RLX_ATTR_pad_hi, i, 0) -
                                    c.nth(RLX_ATTR_dilation, i, 1) * (taps[i] - 1);
         out[i] = reach <= 0 ? 0 : (reach + stride - 1) / stride;
     }

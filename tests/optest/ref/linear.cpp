@@ -88,7 +88,9 @@ results moe_combine(const call& c) {
 results batch_matmul(const call& c) {
     const tensor &a = c.at(0), &b = c.at(1);
     const std::int64_t k = a.last();
-    dims shape = broadcast(dims(a.shape.begin(), a.shape.end() - 2), dims(b.shape.begin(), b.shape.end() - 2));
+    dims shape = broadcast(
+        dims(a.shape.begin(), a.shape.end() - 2), dims(b.shape.begin(), b.shape.end() - 2)
+    );
     shape.push_back(a.dim(a.rank() - 2));
     shape.push_back(b.dim(b.rank() - 2));
     tensor y(RLX_F32, shape);
@@ -98,7 +100,8 @@ results batch_matmul(const call& c) {
         double sum = 0;
         for (std::int64_t i = 0; i < k; ++i) {
             of_a.back() = of_b.back() = i;
-            // The last two axes never broadcast, but for an extent of 1, where index 0 is the only one.
+            // The last two axes never broadcast, but for an extent of 1, where index 0 is the only
+            // one.
             sum += spread(a, of_a) * spread(b, of_b);
         }
         y(at) = sum;

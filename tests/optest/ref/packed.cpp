@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Packed GGUF blocks to numbers, exact: every product of a half, a small integer and a second small integer is a
-// double without rounding. Written from the layout of the blocks, once more beside core/formats, which rounds to f32.
+// Packed GGUF blocks to numbers, exact: every product of a half, a small integer and a second small
+// integer is a double without rounding. Written from the layout of the blocks, once more beside
+// core/formats, which rounds to f32.
 #include "ref.hpp"
 
 #include <array>

@@ -10,9 +10,11 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-// f(line) for every line of x along an axis; what f leaves in the line goes to y (same shape), or one number
-// per line when y is shorter.
-void along(const tensor& x, std::size_t axis, const std::function<void(std::vector<double>&)>& f, tensor& y) {
+// f(line) for every line of x along an axis; what f leaves in the line goes to y (same shape), or
+// one number per line when y is shorter.
+void along(
+    const tensor& x, std::size_t axis, const std::function<void(std::vector<double>&)>& f, tensor& y
+) {
     std::size_t outer = 1, inner = 1;
     for (std::size_t i = 0; i < axis; ++i)
         outer *= static_cast<std::size_t>(x.dim(i));
@@ -58,7 +60,8 @@ results reduce(const call& c) {
     along(
         x, c.axis(), [&](std::vector<double>& l) { l = {reduced(c.i64(RLX_ATTR_kind), l)}; }, y
     );
-    if (!c.i64(RLX_ATTR_keep)) y.shape.erase(y.shape.begin() + static_cast<std::ptrdiff_t>(c.axis()));
+    if (!c.i64(RLX_ATTR_keep))
+        y.shape.erase(y.shape.begin() + static_cast<std::ptrdiff_t>(c.axis()));
     return {y};
 }
 

@@ -65,9 +65,9 @@ results rope_table(const call& c) {
     tensor y(RLX_F32, {positions.dim(0), dim});
     for (std::int64_t t = 0; t < positions.dim(0); ++t)
         for (std::int64_t j = 0; j < half; ++j) {
-            const auto inv = static_cast<float>(
-                frequency(c, static_cast<std::size_t>(t), static_cast<double>(j))
-            );
+            const auto inv =
+                static_cast<float>(frequency(c, static_cast<std::size_t>(t), static_cast<double>(j))
+                );
             const auto angle = static_cast<float>(positions({t}) * static_cast<double>(inv));
             y({t, j}) = std::cos(static_cast<double>(angle)) * attention;
             y({t, half + j}) = std::sin(static_cast<double>(angle)) * attention;

@@ -15,7 +15,8 @@ namespace optest::ref {
 
 using dims = std::vector<std::int64_t>;
 
-// An input that the op's text calls an error (an index outside a table); a backend must refuse it too.
+// An input that the op's text calls an error (an index outside a table); a backend must refuse it
+// too.
 struct bad_input : std::runtime_error {
     using runtime_error::runtime_error;
 };
@@ -38,6 +39,7 @@ struct tensor {
     std::vector<double> data;
 
     tensor() = default;
+
     tensor(std::uint16_t type, dims d) : dtype(type), shape(std::move(d)), data(count(shape)) {}
 
     std::int64_t dim(std::size_t i) const { return shape.at(i); }

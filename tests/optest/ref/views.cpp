@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Views, layout and creation: Reshape, Permute, Slice, Broadcast, Concat, Pad, Copy, Cast, Fill, Arange.
+// Views, layout and creation: Reshape, Permute, Slice, Broadcast, Concat, Pad, Copy, Cast, Fill,
+// Arange.
 #include "ref.hpp"
 
 #include <cmath>

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The oracle against numpy and torch where the text has a convention, and its types against the
+// core's.
+#include "cases/cases.hpp"
+#include "engine/judge.hpp"
+#include "modes/mutants.hpp"
+
+#include "rlx/formats/dequant.hpp"
+#include "rlx/graph/ops.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace optest {
+namespace {
+
+using nlohmann::json;
+
+std::uint16_t attr_key(const rlx::op_desc& op, const std::string& name) {
+    for (const rlx::attr_desc& a : op.attrs)
+        if (a.name == name) return a.key;
+    ADD_FAILURE() << op.name << " has no attribute " << name;
+    return 0;
+}
+
+ref::tensor tensor_of(const json& j) {
+    ref::tensor t(type_named(j.at("dtype").get<std::string>()), j.at("shape").get<ref::dims>());
+    t.data = j.at("data").get<std::vector<double>>();
+    return t;
+}
+
+ref::attribute attribute_of(const json& j) {
+    ref::attribute a;
+    if (j.is_array()) {
+        a.list = j.get<ref::dims>();
+    } else {
+        a.f = j.get<double>();
+        a.i = static_cast<std::int64_t>(a.f);
+    }
+    return a;
+}
+
+// Largest difference; infinity when shapes or types differ.
+double off(const ref::tensor& got, const ref::tensor& want) {
+    if (got.shape != want.shape || got.dtype != want.dtype) return INFINITY;
+    double worst = 0;
+    for (std::size_t i = 0; i < want.size(); ++i)
+        worst = std::max(worst, std::abs(got.data[i] - want.data[i]));
+    return worst;
+}
+
+TEST(oracle, agrees_with_torch_and_numpy_on_every_convention) {
+    std::ifstream file(OPTEST_GOLDENS);
+    const json doc = json::parse(file);
+    for (const json& e : doc.at("entries")) {
+        const rlx::op_desc* op = rlx::op_by_name(e.at("op").get<std::string>());
+        ASSERT_TRUE(op);
+        ref::call c;
+        c.op = op->id;
+        for (const auto& [name, value] : e.at("attrs").items())
+            c.attrs[attr_key(*op, name)] = attribute_of(value);
+        std::vector<ref::tensor> in;
+        for (const json& t : e.at("in"))
+            in.push_back(t.is_null() ? ref::tensor() : tensor_of(t));
+        for (std::size_t i = 0; i < in.size(); ++i)
+            c.in.push_back(e.at("in")[i].is_null() ? nullptr : &in[i]);
+        const ref::results got = ref::compute(c);
+        for (std::size_t i = 0; i < e.at("out").size(); ++i)
+            EXPECT_LE(off(got.at(i), tensor_of(e.at("out")[i])), 2e-5)
+                << op->name << " " << e.at("attrs").dump() << " output " << i;
+    }
+}
+
+// Random123's known answer for philox4x32-10, counter 0, key 0: 6627e8d5 e169c58d bc57ac4c
+// 9b00dbd8.
+TEST(oracle, random_numbers_are_philox) {
+    const ref::tensor zero(RLX_I32, {2});
+    ref::call c;
+    c.op = RLX_OP_Random;
+    c.in = {&zero, &zero};
+    c.attrs[RLX_ATTR_dims].list = {4};
+    c.attrs[RLX_ATTR_kind].i = RLX_RANDOM_UNIFORM;
+    const ref::tensor y = ref::compute(c)[0];
+    const std::uint32_t words[] = {0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u};
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_EQ(y.data[i], (words[i] >> 8) * 0x1p-24);
+}
+
+TEST(oracle, reads_packed_blocks_as_the_core_does) {
+    random_numbers rng(5);
+    for (const char* name : packed_types) {
+        const std::uint16_t type = type_named(name);
+        constexpr std::size_t n = 1024;
+        std::vector<std::uint8_t> bytes(ref::bytes_of(type, n));
+        for (auto& b : bytes)
+            b = static_cast<std::uint8_t>(rng.bits() & 0x3f); // halves stay finite
+        std::vector<float> want(n);
+        ASSERT_TRUE(rlx::dequantize(type, bytes.data(), n, want.data()).ok()) << name;
+        const auto got = ref::decode(type, bytes.data(), n);
+        for (std::size_t i = 0; i < n; ++i)
+            ASSERT_NEAR(got[i], want[i], 1e-6 * (std::abs(want[i]) + 1))
+                << name << " element " << i;
+    }
+}
+
+TEST(oracle, halves_and_brain_floats_go_there_and_back) {
+    for (const std::uint16_t type : {RLX_F16, RLX_BF16})
+        for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+            const auto half = static_cast<std::uint16_t>(bits);
+            const double x = ref::decode(type, &half, 1)[0];
+            if (std::isnan(x)) continue;
+            const auto back = ref::encode(type, {x});
+            ASSERT_EQ(std::memcmp(back.data(), &half, 2), 0) << type << " " << bits;
+        }
+    EXPECT_EQ(ref::round_to(RLX_F16, 2049), 2048); // to even
+    EXPECT_EQ(ref::round_to(RLX_F16, 2051), 2052);
+    EXPECT_TRUE(std::isinf(ref::round_to(RLX_F16, 65520)));
+}
+
+TEST(op_set, every_op_has_an_oracle_and_cases_that_build) {
+    for (const rlx::op_desc& op : rlx::op_list()) {
+        if (op.id == RLX_OP_Custom) continue; // the plugin brings its reference
+        EXPECT_TRUE(ref::knows(op.id)) << op.name;
+        const auto cases = list_cases(cases_of(op.name), false);
+        EXPECT_GE(cases.size(), 5u) << op.name;
+    }
+}
+
+TEST(cases, a_line_is_all_a_replay_needs) {
+    for (const op_cases& of : all_cases())
+        for (const test_case& t : list_cases(of, false)) {
+            EXPECT_EQ(parse_case(t.line()).line(), t.line());
+            EXPECT_GT(t.seed, 0u) << t.line();
+        }
+    EXPECT_THROW(parse_case("MatMul"), usage);
+    EXPECT_THROW(parse_case("MatMul(q9_K,seed=1)"), usage);
+    EXPECT_THROW(parse_case("MatMul(f32,seed=x)"), usage);
+    EXPECT_THROW(cases_of("MatMull"), usage);
+}
+
+// One wrong row among a hundred right ones is small in the sum of squares, and seen all the same.
+TEST(judge, sees_one_wrong_row_and_what_is_no_number) {
+    ref::tensor want(RLX_F32, {100, 10});
+    for (std::size_t i = 0; i < want.size(); ++i)
+        want.data[i] = i / 10 == 50 ? 1e-3 : 1;
+    ref::tensor got = want;
+    const limit l{"", "", "", 1e-3, 1e-2, 0, false};
+    EXPECT_EQ(judge(got, want, l).why, "");
+    got.data[505] = 2e-3;
+    EXPECT_NE(judge(got, want, l).why, "");
+    got = want;
+    got.data[3] = NAN;
+    EXPECT_NE(judge(got, want, l).why, "");
+    want.data[3] = NAN;
+    EXPECT_EQ(judge(got, want, l).why, "");
+    want.data[3] = INFINITY;
+    EXPECT_NE(judge(got, want, l).why, "");
+}
+
+TEST(limits, exact_ops_have_no_tolerance) {
+    for (const char* op : {"Copy", "Concat", "TopK", "TakeAlong", "Compare", "Cast"})
+        EXPECT_EQ(limit_for(op, false, "auto").max, 0) << op;
+    EXPECT_EQ(limit_for("no such op", false, "f32").op, "*");
+}
+
+} // namespace
+} // namespace optest
