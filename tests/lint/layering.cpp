@@ -81,8 +81,8 @@ constexpr std::array third_party{
     "readline/"};
 
 // What plugins may include besides the SDK and the standard library of their language: processor
-// intrinsics, and the system calls that memory, libraries opened at run time and caches on disk
-// need.
+// intrinsics, the system calls that memory, libraries opened at run time and caches on disk need,
+// and the types of a driver that is opened at run time.
 constexpr std::array system_headers{
     "immintrin.h",
     "cpuid.h",
@@ -91,7 +91,8 @@ constexpr std::array system_headers{
     "sys/mman.h",
     "sys/syscall.h",
     "fcntl.h",
-    "sys/stat.h"};
+    "sys/stat.h",
+    "vulkan/vulkan.h"};
 
 constexpr std::array c_headers{
     "assert.h",
