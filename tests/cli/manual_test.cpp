@@ -210,13 +210,21 @@ TEST(bash_completion, knows_the_judge_of_backends) {
     EXPECT_TRUE(flags.contains("--case"));
 }
 
+// Vulkan's plugin is built where its tools are.
+words devices() {
+    words out{"auto", "cpu"};
+    const fs::path plugins = fs::path(program("rlx-run")).parent_path() / "../lib/rlx/plugins";
+    if (fs::exists(plugins / "rlx-vulkan.so")) out.insert("vulkan");
+    return out;
+}
+
 TEST(bash_completion, offers_the_values_of_a_flag) {
     EXPECT_EQ(bash_offers({"rlx-run", "run", "--kv", ""}), (words{"f16", "f32"}));
     EXPECT_EQ(
         bash_offers({"rlx-run", "run", "--tier", "=", "avx512"}), (words{"avx512", "avx512_vnni"})
     );
     EXPECT_EQ(bash_offers({"rlx-run", "run", "--tier", "="}).size(), 5u);
-    EXPECT_EQ(bash_offers({"rlx-qwen3", "--device", ""}), (words{"auto", "cpu"}));
+    EXPECT_EQ(bash_offers({"rlx-qwen3", "--device", ""}), devices());
     EXPECT_EQ(bash_offers({"rlx-run", "help", "--list", "f"}), words{"families"});
     EXPECT_EQ(
         bash_offers({"rlx-inspect", "scan", "--source", "l"}), (words{"lmstudio", "lemonade"})
@@ -302,7 +310,7 @@ TEST(fish_completion, offers_commands_flags_values_and_files) {
     };
     EXPECT_EQ(offers("rlx-run ch"), (words{"chat", "check"}));
     EXPECT_EQ(offers("rlx-run chat --kv "), (words{"f16", "f32"}));
-    EXPECT_EQ(offers("rlx-run qwen3 --device "), (words{"auto", "cpu"}));
+    EXPECT_EQ(offers("rlx-run qwen3 --device "), devices());
     EXPECT_EQ(offers("rlx-run run --weights mo"), words{"model.gguf"});
     EXPECT_EQ(offers("rlx-run inspect sc"), words{"scan"});
     EXPECT_EQ(offers("rlx-run inspect scan --sn"), words{"--sniff"});
