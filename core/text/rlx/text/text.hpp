@@ -22,6 +22,11 @@ struct encode_options {
     bool parse_special = false; // recognise control tokens in the text
 };
 
+// Two texts as one input, for cross-encoders.
+struct token_pair {
+    std::vector<std::int32_t> ids, types; // types: segment of each id
+};
+
 // Turns a stream of tokens into text that never ends inside a UTF-8 character. The pieces joined
 // equal decode() of the ids, and control tokens give no text. [one thread]
 class stream_decoder {
@@ -57,6 +62,14 @@ public:
 
     // Named special tokens as chat templates see them: {"bos_token", "<s>"}, {"eos_token", ..}, ..
     virtual std::vector<std::pair<std::string, std::string>> special_tokens() const { return {}; }
+
+    // Two texts, encoded without special tokens, put together as the checkpoint's post-processor
+    // says; without one as BERT does, [CLS] a [SEP] b [SEP] with segments 0 and 1.
+    virtual result<token_pair>
+    join(std::span<const std::int32_t> a, std::span<const std::int32_t> b) const {
+        (void)a, (void)b;
+        return error{RLX_UNSUPPORTED, "this tokenizer does not put two texts together"};
+    }
 
     // A new stream; it borrows the tokenizer.
     virtual std::unique_ptr<stream_decoder> stream() const { return nullptr; }

@@ -78,6 +78,60 @@ result<token_id> need_id(const pipeline& p, std::int64_t id, const char* where) 
     return static_cast<token_id>(id);
 }
 
+// Ids of an item {"SpecialToken": {"id": "[SEP]"}} of a template.
+result<std::vector<token_id>>
+special_ids(const json& j, const json& item, const char* list, const pipeline& p) {
+    const json* special = get(item, "SpecialToken");
+    if (!special)
+        return error{
+            RLX_CORRUPT_DATA,
+            std::string("an item of \"") + list + "\" is neither Sequence nor SpecialToken"};
+    const std::string name = RLX_TRY(need_string(*special, "id"));
+    const json* tokens = get(j, "special_tokens");
+    const json* entry = tokens ? get(*tokens, name.c_str()) : nullptr;
+    const json* ids = entry ? get(*entry, "ids") : nullptr;
+    if (!ids || !ids->is_array())
+        return error{RLX_CORRUPT_DATA, "special token \"" + name + "\" has no ids"};
+    std::vector<token_id> out;
+    for (const json& id : *ids) {
+        if (!id.is_number_integer())
+            return error{
+                RLX_CORRUPT_DATA, "special token \"" + name + "\" has an id that is no number"};
+        out.push_back(RLX_TRY(need_id(p, id.get<std::int64_t>(), "post-processor")));
+    }
+    return out;
+}
+
+result<std::int32_t> segment_of(const json& item) {
+    constexpr std::int64_t most = 1 << 16;
+    const std::int64_t type = RLX_TRY(get_int(item, "type_id")).value_or(0);
+    if (type < 0 || type > most)
+        return error{
+            RLX_CORRUPT_DATA, "type_id " + std::to_string(type) + " of the post-processor"};
+    return static_cast<std::int32_t>(type);
+}
+
+// "pair" is for join(); files without it are read all the same.
+result<void> read_pair_template(const json& j, pipeline& p) {
+    const json* pair = get(j, "pair");
+    if (!pair || !pair->is_array()) return {};
+    for (const json& item : *pair) {
+        if (const json* text = get(item, "Sequence")) {
+            const bool second = RLX_TRY(need_string(*text, "id")) == "B";
+            using kind = pair_item::kind;
+            p.pair.push_back(
+                {second ? kind::second : kind::first, no_token, RLX_TRY(segment_of(*text))}
+            );
+            continue;
+        }
+        const auto ids = RLX_TRY(special_ids(j, item, "pair", p));
+        const std::int32_t type = RLX_TRY(segment_of(*get(item, "SpecialToken")));
+        for (const token_id id : ids)
+            p.pair.push_back({pair_item::kind::token, id, type});
+    }
+    return {};
+}
+
 result<void> read_template(const json& j, pipeline& p) {
     const json* single = get(j, "single");
     if (!single || !single->is_array()) return error{RLX_CORRUPT_DATA, "\"single\" is missing"};
@@ -87,25 +141,10 @@ result<void> read_template(const json& j, pipeline& p) {
             after_text = true;
             continue;
         }
-        const json* special = get(item, "SpecialToken");
-        if (!special)
-            return error{
-                RLX_CORRUPT_DATA, "an item of \"single\" is neither Sequence nor SpecialToken"};
-        const std::string name = RLX_TRY(need_string(*special, "id"));
-        const json* tokens = get(j, "special_tokens");
-        const json* entry = tokens ? get(*tokens, name.c_str()) : nullptr;
-        const json* ids = entry ? get(*entry, "ids") : nullptr;
-        if (!ids || !ids->is_array())
-            return error{RLX_CORRUPT_DATA, "special token \"" + name + "\" has no ids"};
-        for (const json& id : *ids) {
-            if (!id.is_number_integer())
-                return error{
-                    RLX_CORRUPT_DATA, "special token \"" + name + "\" has an id that is no number"};
-            (after_text ? p.suffix : p.prefix)
-                .push_back(RLX_TRY(need_id(p, id.get<std::int64_t>(), "post-processor")));
-        }
+        for (const token_id id : RLX_TRY(special_ids(j, item, "single", p)))
+            (after_text ? p.suffix : p.prefix).push_back(id);
     }
-    return {};
+    return read_pair_template(j, p);
 }
 
 // BertProcessing and RobertaProcessing: ["[SEP]", 102].
@@ -128,8 +167,12 @@ result<void> read_post_processor(const json& j, pipeline& p) {
     }
     if (type == "TemplateProcessing") return read_template(j, p);
     if (type == "BertProcessing" || type == "RobertaProcessing") {
-        p.prefix.push_back(RLX_TRY(read_pair(j, "cls", p)));
-        p.suffix.insert(p.suffix.begin(), RLX_TRY(read_pair(j, "sep", p)));
+        const token_id cls = RLX_TRY(read_pair(j, "cls", p)), sep = RLX_TRY(read_pair(j, "sep", p));
+        p.prefix.push_back(cls);
+        p.suffix.insert(p.suffix.begin(), sep);
+        using enum pair_item::kind;
+        if (type == "RobertaProcessing") // two separators between the texts, one segment
+            p.pair = {{token, cls}, {first}, {token, sep}, {token, sep}, {second}, {token, sep}};
         return {};
     }
     if (type == "ByteLevel") return {}; // offsets only

@@ -77,6 +77,34 @@ pipeline_tokenizer::encode(std::string_view text, const encode_options& o) const
     return out;
 }
 
+result<token_pair>
+pipeline_tokenizer::join(std::span<const std::int32_t> a, std::span<const std::int32_t> b) const {
+    using kind = pair_item::kind;
+    std::vector<pair_item> items = p_->pair;
+    if (items.empty()) {
+        const auto add = [&](std::span<const token_id> ids, std::int32_t type) {
+            for (const token_id id : ids)
+                items.push_back({kind::token, id, type});
+        };
+        add(p_->prefix, 0);
+        items.push_back({kind::first, no_token, 0});
+        add(p_->suffix, 0);
+        items.push_back({kind::second, no_token, 1});
+        add(p_->suffix, 1);
+    }
+    token_pair out;
+    for (const pair_item& item : items) {
+        if (item.what == kind::token) {
+            out.ids.push_back(item.id);
+        } else {
+            const auto text = item.what == kind::first ? a : b;
+            out.ids.insert(out.ids.end(), text.begin(), text.end());
+        }
+        out.types.resize(out.ids.size(), item.type);
+    }
+    return out;
+}
+
 result<void> pipeline_tokenizer::encode_text(
     std::string_view text,
     bool first,

@@ -16,6 +16,15 @@
 
 namespace rlx::text {
 
+// An item of a pair's template.
+struct pair_item {
+    enum class kind { token, first, second };
+
+    kind what = kind::token;
+    token_id id = no_token; // of a token
+    std::int32_t type = 0;  // segment
+};
+
 struct pipeline {
     token_table tokens;
     added_matcher raw_added;        // matched before normalisation
@@ -25,6 +34,7 @@ struct pipeline {
     std::variant<std::monostate, bpe_model, spm_model, wordpiece_model, unigram_model> model;
     decoder_rules decoder;
     std::vector<token_id> prefix, suffix; // of add_special
+    std::vector<pair_item> pair;          // of join(); empty: prefix a suffix b suffix
     std::optional<token_id> bos, eos;
     std::vector<token_id> stops;
     std::vector<std::pair<std::string, std::string>> special_tokens; // "bos_token" -> "<s>"
@@ -64,6 +74,9 @@ public:
     std::vector<std::pair<std::string, std::string>> special_tokens() const override {
         return p_->special_tokens;
     }
+
+    result<token_pair>
+    join(std::span<const std::int32_t> a, std::span<const std::int32_t> b) const override;
 
     std::unique_ptr<stream_decoder> stream() const override;
 
