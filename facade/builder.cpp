@@ -6,62 +6,57 @@ namespace rlx {
 using builder = lm_runner::builder;
 
 builder& builder::weights(std::filesystem::path path) {
-    weights_ = std::move(path);
+    request_.weights = std::move(path);
     return *this;
 }
 
 builder& builder::config(std::filesystem::path file) {
-    open_.config = std::move(file);
+    request_.open.config = std::move(file);
     return *this;
 }
 
 builder& builder::tokenizer(std::filesystem::path file) {
-    tokenizer_ = std::move(file);
+    request_.tokenizer = std::move(file);
     return *this;
 }
 
 builder& builder::prefer(std::string text) {
-    open_.prefer = std::move(text);
+    request_.open.prefer = std::move(text);
     return *this;
 }
 
 builder& builder::gguf_index(std::size_t index) {
-    open_.gguf_index = index;
-    return *this;
-}
-
-builder& builder::task(lm_task t) {
-    lm_.graph = t == lm_task::embed ? RLX_GRAPH_EMBED : RLX_GRAPH_LM;
+    request_.open.gguf_index = index;
     return *this;
 }
 
 builder& builder::family(std::string name) {
-    family_ = std::move(name);
+    request_.family = std::move(name);
     return *this;
 }
 
 builder& builder::device(std::string name) {
-    device_.name = std::move(name);
+    request_.device.name = std::move(name);
     return *this;
 }
 
 builder& builder::tier(std::string name) {
-    device_.tier = std::move(name);
+    request_.device.tier = std::move(name);
     return *this;
 }
 
 builder& builder::on_fallback(fallback_policy p) {
-    fallback_ = p;
+    request_.fallback = p;
     return *this;
 }
 
 builder& builder::threads(std::uint32_t n) {
-    threads_ = n;
+    request_.threads = n;
     return *this;
 }
 
 builder& builder::profile(std::string choice) {
-    profile_ = std::move(choice);
+    request_.profile = std::move(choice);
     return *this;
 }
 
@@ -103,12 +98,12 @@ builder& builder::max_memory_gb(double gb) {
 }
 
 builder& builder::plugin_dir(std::filesystem::path dir) {
-    plugin_dirs_.push_back(std::move(dir));
+    request_.plugin_dirs.push_back(std::move(dir));
     return *this;
 }
 
 builder& builder::catalog(plugin_catalog* catalog) {
-    catalog_ = catalog;
+    request_.catalog = catalog;
     return *this;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "rlx/base/wall.hpp"
+#include "rlx/embedder.hpp"
 #include "rlx/rlx.h"
 #include "rlx/rlx.hpp"
 
@@ -16,12 +17,20 @@
 #include <exception>
 #include <new>
 
-// The object behind the handle.
+// The object behind the handle: one of the three, by what it was opened for.
 struct rlx_model {
     std::unique_ptr<rlx::lm_runner> runner;
-    std::uint32_t pooling = 0; // RLX_POOL_* of the checkpoint, when opened to embed
+    std::unique_ptr<rlx::text_embedder> embedder;
+    std::unique_ptr<rlx::text_reranker> reranker;
     std::atomic<bool> busy{false};
-    std::atomic<std::uint64_t> n_notes{0}; // the runner's own lists change while it generates
+    std::atomic<std::uint64_t> n_notes{0}; // the model's own lists change while it generates
+
+    // fn(the lm_runner or the text_embedder), what both have.
+    template <class Fn>
+    decltype(auto) with(Fn&& fn) const {
+        if (runner) return fn(*runner);
+        return fn(reranker ? reranker->model() : *embedder);
+    }
 };
 
 namespace rlx::c_api {
@@ -66,14 +75,46 @@ public:
 
     ~use() {
         if (!model_) return;
-        const lm_runner& r = *model_->runner;
-        model_->n_notes = r.warnings().size() + r.fallbacks().size();
+        model_->n_notes = model_->with([](const auto& m) -> std::uint64_t {
+            return m.warnings().size() + m.fallbacks().size();
+        });
         model_->busy.store(false, std::memory_order_release);
     }
 
-    lm_runner& runner() const { return *model_->runner; }
+    // RLX_INVALID_ARGUMENT unless it was opened for that.
+    result<lm_runner*> runner() const {
+        if (model_->runner) return model_->runner.get();
+        return opened_for_less("generate");
+    }
+
+    result<text_embedder*> embedder() const {
+        if (model_->embedder) return model_->embedder.get();
+        return opened_for_less("embed");
+    }
+
+    result<text_reranker*> reranker() const {
+        if (model_->reranker) return model_->reranker.get();
+        return opened_for_less("rank");
+    }
+
+    checkpoint& files() const {
+        if (model_->runner) return model_->runner->checkpoint();
+        if (model_->reranker) return model_->reranker->checkpoint();
+        return model_->embedder->checkpoint();
+    }
+
+    const rlx_model& model() const { return *model_; }
 
 private:
+    error opened_for_less(std::string_view wanted) const {
+        const std::string_view has = model_->runner     ? "generate"
+                                     : model_->embedder ? "embed"
+                                                        : "rank";
+        return {
+            RLX_INVALID_ARGUMENT,
+            fmt::format("the model was opened to {}; open it to {} for this call", has, wanted)};
+    }
+
     explicit use(rlx_model* model) : model_(model) {}
 
     rlx_model* model_;
@@ -166,6 +207,20 @@ inline const std::atomic<std::uint32_t>* watched(const volatile std::uint32_t* f
     ));
 }
 
+constexpr pooling poolings[] = { // by RLX_POOL_*
+    pooling::from_checkpoint,
+    pooling::last,
+    pooling::mean,
+    pooling::cls,
+    pooling::max,
+    pooling::weighted_mean,
+    pooling::mean_sqrt_len,
+    pooling::none};
+
+inline std::uint32_t as_pooling(pooling p) {
+    return static_cast<std::uint32_t>(std::ranges::find(poolings, p) - std::begin(poolings));
+}
+
 // Memory for the caller's rlx_free().
 struct free_memory {
     void operator()(void* p) const { std::free(p); }
@@ -187,5 +242,28 @@ owned<T> copy_out(const T* first, std::size_t n, std::size_t extra = 0) {
 inline owned<char> text_out(std::string_view text) {
     return copy_out(text.data(), text.size(), 1);
 }
+
+// Where a call puts an array of the caller's: both pointers are required and cleared first.
+template <class T>
+class array_result {
+public:
+    static result<array_result> begin(T** first, std::uint64_t* n, std::string_view name) {
+        if (first) *first = nullptr;
+        if (n) *n = 0;
+        if (!first || !n) return missing(name);
+        return array_result(first, n);
+    }
+
+    void put(owned<T> values, std::size_t n) {
+        *first_ = values.release();
+        *n_ = n;
+    }
+
+private:
+    array_result(T** first, std::uint64_t* n) : first_(first), n_(n) {}
+
+    T** first_;
+    std::uint64_t* n_;
+};
 
 } // namespace rlx::c_api

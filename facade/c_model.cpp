@@ -33,9 +33,9 @@ result<std::int64_t> not_negative(std::int64_t n, std::string_view name) {
     return error{RLX_INVALID_ARGUMENT, fmt::format("{} is {}, expected 0 or more", name, n)};
 }
 
-// Text options, each set only when it is given.
-result<void> read_names(const rlx_model_options& o, lm_runner::builder& b) {
-    using builder = lm_runner::builder;
+// Text options, each set only when it is given. Builder: lm_runner's or text_embedder's.
+template <class Builder>
+result<void> read_names(const rlx_model_options& o, Builder& b) {
     using path = std::filesystem::path;
     const auto each = [](rlx_str given, std::string_view name, auto&& set) -> result<void> {
         const std::string_view text = RLX_TRY(read_text(given, name));
@@ -51,36 +51,32 @@ result<void> read_names(const rlx_model_options& o, lm_runner::builder& b) {
     const struct {
         rlx_str given;
         std::string_view name;
-        builder& (builder::*set)(std::string);
+        Builder& (Builder::*set)(std::string);
     } rest[] = {
-        {o.prefer, "prefer", &builder::prefer},
-        {o.family, "family", &builder::family},
-        {o.device, "device", &builder::device},
-        {o.tier, "tier", &builder::tier},
-        {o.compute, "compute", &builder::compute},
-        {o.kv, "kv", &builder::kv}};
+        {o.prefer, "prefer", &Builder::prefer},
+        {o.family, "family", &Builder::family},
+        {o.device, "device", &Builder::device},
+        {o.tier, "tier", &Builder::tier},
+        {o.compute, "compute", &Builder::compute}};
 
     for (const auto& [given, name, set] : rest)
         RLX_CHECK(each(given, name, [&](std::string s) { (b.*set)(std::move(s)); }));
+    RLX_CHECK(each(o.kv, "kv", [&](std::string s) {
+        if constexpr (requires { b.kv(s); }) b.kv(std::move(s)); // an embedder's is its own
+    }));
     for (const rlx_str& dir : RLX_TRY(read_array(o.plugin_dirs, o.n_plugin_dirs, "plugin_dirs")))
         RLX_CHECK(each(dir, "plugin_dirs", [&](std::string s) { b.plugin_dir(path(s)); }));
     return {};
 }
 
-result<lm_runner::builder> read_model_options(const rlx_model_options* given) {
-    if (!given) return missing("options");
-    const rlx_model_options o = RLX_TRY(read_options(given, "rlx_model_options"));
-    lm_runner::builder b;
+template <class Builder>
+result<Builder> read_common(const rlx_model_options& o) {
+    Builder b;
     RLX_CHECK(read_names(o, b));
-    if (o.task != RLX_MODEL_GENERATE && o.task != RLX_MODEL_EMBED)
-        return error{
-            RLX_INVALID_ARGUMENT,
-            fmt::format("task is {}, expected RLX_MODEL_GENERATE or RLX_MODEL_EMBED", o.task)};
     RLX_CHECK(check_reserved(o.reserved, "rlx_model_options"));
-    b.task(o.task == RLX_MODEL_EMBED ? lm_task::embed : lm_task::generate);
-    b.max_seq(RLX_TRY(not_negative(o.max_seq, "max_seq")));
-    if (RLX_TRY(not_negative(o.max_batch, "max_batch")) > 0) b.max_batch(o.max_batch);
-    b.max_rows(RLX_TRY(not_negative(o.max_rows, "max_rows")));
+    RLX_TRY(not_negative(o.max_seq, "max_seq"));
+    RLX_TRY(not_negative(o.max_batch, "max_batch"));
+    RLX_TRY(not_negative(o.max_rows, "max_rows"));
     b.max_memory_gb(static_cast<double>(o.max_memory) / 1e9);
     b.threads(o.threads);
     b.cancel(watched(o.cancel));
@@ -88,6 +84,33 @@ result<lm_runner::builder> read_model_options(const rlx_model_options* given) {
         b.progress([fn = o.progress, ctx = o.progress_ctx](std::uint64_t done, std::uint64_t all) {
             fn(ctx, done, all);
         });
+    return b;
+}
+
+result<rlx_model_options> read_model_options(const rlx_model_options* given) {
+    if (!given) return missing("options");
+    const rlx_model_options o = RLX_TRY(read_options(given, "rlx_model_options"));
+    if (o.task > RLX_MODEL_RERANK)
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format(
+                "task is {}, expected RLX_MODEL_GENERATE, RLX_MODEL_EMBED or RLX_MODEL_RERANK",
+                o.task
+            )};
+    return o;
+}
+
+result<lm_runner::builder> runner_builder(const rlx_model_options& o) {
+    auto b = RLX_TRY(read_common<lm_runner::builder>(o));
+    b.max_seq(o.max_seq);
+    if (o.max_batch > 0) b.max_batch(o.max_batch);
+    b.max_rows(o.max_rows);
+    return b;
+}
+
+result<text_embedder::builder> embedder_builder(const rlx_model_options& o) {
+    auto b = RLX_TRY(read_common<text_embedder::builder>(o));
+    b.max_length(o.max_seq).max_tokens(o.max_batch);
     return b;
 }
 
@@ -104,34 +127,44 @@ rlx_memory_plan as_plan(const lm_plan& p) {
     return out;
 }
 
-std::uint32_t as_pooling(pooling p) {
-    return p == pooling::last ? std::uint32_t{RLX_POOL_LAST} : std::uint32_t{RLX_POOL_MEAN};
-}
-
 result<void> open_model(const rlx_model_options* options, rlx_model** out) {
+    const rlx_model_options o = RLX_TRY(read_model_options(options));
     auto model = std::make_unique<rlx_model>();
-    model->runner = RLX_TRY(RLX_TRY(read_model_options(options)).build());
-    model->n_notes = model->runner->warnings().size();
-    if (model->runner->task() == lm_task::embed)
-        // A pooling nobody here does is an error when a vector is asked for, not before.
-        if (const auto kind = checkpoint_pooling(model->runner->checkpoint().weights()))
-            model->pooling = as_pooling(*kind);
+    if (o.task == RLX_MODEL_GENERATE)
+        model->runner = RLX_TRY(RLX_TRY(runner_builder(o)).build());
+    else if (o.task == RLX_MODEL_EMBED)
+        model->embedder = RLX_TRY(RLX_TRY(embedder_builder(o)).build());
+    else
+        model->reranker = RLX_TRY(RLX_TRY(embedder_builder(o)).build_reranker());
+    model->n_notes = model->with([](const auto& m) -> std::uint64_t {
+        return m.warnings().size() + m.fallbacks().size();
+    });
     *out = model.release();
     return {};
 }
 
-result<void> describe(const rlx_model& model, rlx_model_info* out) {
-    const lm_runner& r = *model.runner;
-    const run_facts& f = r.ran_on();
-    rlx_model_info info{};
-    info.task = r.task() == lm_task::embed ? RLX_MODEL_EMBED : RLX_MODEL_GENERATE;
-    info.vocab_size = r.vocab_size();
-    info.hidden_size = r.hidden_size();
-    info.max_seq = r.max_seq();
-    info.context_length = r.context_length();
-    info.load_seconds = r.load_seconds();
+result<lm_plan> plan_of(const rlx_model_options* options) {
+    const rlx_model_options o = RLX_TRY(read_model_options(options));
+    if (o.task == RLX_MODEL_GENERATE) return RLX_TRY(runner_builder(o)).plan();
+    return RLX_TRY(embedder_builder(o)).plan();
+}
+
+std::int64_t longest(const lm_runner& m) {
+    return m.max_seq();
+}
+
+std::int64_t longest(const text_embedder& m) {
+    return m.max_length();
+}
+
+void fill_common(rlx_model_info& info, const auto& m) {
+    const run_facts& f = m.ran_on();
+    info.vocab_size = m.vocab_size();
+    info.hidden_size = m.hidden_size();
+    info.max_seq = longest(m);
+    info.context_length = m.context_length();
+    info.load_seconds = m.load_seconds();
     info.threads = f.threads;
-    info.pooling = model.pooling;
     info.family = str(f.family);
     info.family_plugin = str(f.family_plugin);
     info.family_version = str(f.family_version);
@@ -142,14 +175,28 @@ result<void> describe(const rlx_model& model, rlx_model_info* out) {
     info.tier = str(f.tier);
     info.compute = str(f.compute);
     info.kv = str(f.kv);
+}
+
+result<void> describe(const rlx_model& model, rlx_model_info* out) {
+    rlx_model_info info{};
+    info.task = model.runner     ? RLX_MODEL_GENERATE
+                : model.embedder ? RLX_MODEL_EMBED
+                                 : RLX_MODEL_RERANK;
+    model.with([&](const auto& m) { fill_common(info, m); });
+    // A pooling nobody here does is an error when a vector is asked for, not before.
+    if (model.embedder && model.embedder->recipe().unsupported_pooling.empty())
+        info.pooling = as_pooling(model.embedder->recipe().pooling);
     info.n_notes = model.n_notes;
     write_result(out, info);
     return {};
 }
 
-result<void> note_at(const lm_runner& r, std::uint64_t index, rlx_note* out) {
-    const auto warnings = r.warnings();
-    const auto fallbacks = r.fallbacks();
+result<void> note_at(
+    std::span<const std::string> warnings,
+    std::span<const fallback> fallbacks,
+    std::uint64_t index,
+    rlx_note* out
+) {
     rlx_note note{};
     if (index < warnings.size()) {
         note.kind = RLX_NOTE_WARNING;
@@ -191,7 +238,9 @@ const rlx_models_v1* models_table() {
         rlx_model_logits_each,
         rlx_model_embed,
         rlx_model_embed_ids,
-        rlx_free};
+        rlx_free,
+        rlx_model_embed_texts,
+        rlx_model_rerank};
     return &table;
 }
 
@@ -283,7 +332,7 @@ rlx_error* rlx_model_open(const rlx_model_options* options, rlx_model** model) {
 rlx_error* rlx_model_plan(const rlx_model_options* options, rlx_memory_plan* plan) {
     return guarded([&]() -> rlx::result<void> {
         RLX_CHECK(clear_result(plan, "rlx_memory_plan"));
-        write_result(plan, as_plan(RLX_TRY(RLX_TRY(read_model_options(options)).plan())));
+        write_result(plan, as_plan(RLX_TRY(plan_of(options))));
         return {};
     });
 }
@@ -304,7 +353,9 @@ rlx_error* rlx_model_memory(const rlx_model* model, rlx_memory_plan* plan) {
     return guarded([&]() -> rlx::result<void> {
         RLX_CHECK(clear_result(plan, "rlx_memory_plan"));
         if (!model) return missing("model");
-        write_result(plan, as_plan(model->runner->memory()));
+        write_result(plan, as_plan(model->with([](const auto& m) -> const rlx::lm_plan& {
+                         return m.memory();
+                     })));
         return {};
     });
 }
@@ -313,6 +364,8 @@ rlx_error* rlx_model_note(const rlx_model* model, uint64_t index, rlx_note* note
     return guarded([&]() -> rlx::result<void> {
         RLX_CHECK(clear_result(note, "rlx_note"));
         const use held = RLX_TRY(use::begin(const_cast<rlx_model*>(model)));
-        return note_at(held.runner(), index, note);
+        return held.model().with([&](const auto& m) {
+            return note_at(m.warnings(), m.fallbacks(), index, note);
+        });
     });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The C API's half with text and ids: tokens, chat, generating, logits, embedding.
+// The C API's part with text and ids: tokens, chat, generating, logits.
 #include "c_api.hpp"
 
 #include <cstddef>
@@ -12,30 +12,6 @@ using id_span = std::span<const std::int32_t>;
 constexpr std::uint32_t tokenize_flags = RLX_TOKENIZE_ADD_SPECIAL | RLX_TOKENIZE_PARSE_SPECIAL;
 constexpr std::uint32_t generate_flags =
     RLX_GENERATE_RENDERED | RLX_GENERATE_KEEP_CACHE | RLX_GENERATE_IGNORE_EOS;
-constexpr std::uint32_t embed_flags = RLX_EMBED_RAW | RLX_EMBED_TRUNCATE;
-
-// Where a call puts an array of the caller's: both pointers are required and cleared first.
-template <class T>
-class array_result {
-public:
-    static result<array_result> begin(T** first, std::uint64_t* n, std::string_view name) {
-        if (first) *first = nullptr;
-        if (n) *n = 0;
-        if (!first || !n) return missing(name);
-        return array_result(first, n);
-    }
-
-    void put(owned<T> values, std::size_t n) {
-        *first_ = values.release();
-        *n_ = n;
-    }
-
-private:
-    array_result(T** first, std::uint64_t* n) : first_(first), n_(n) {}
-
-    T** first_;
-    std::uint64_t* n_;
-};
 
 void put_text(array_result<char>& out, std::string_view text) {
     out.put(text_out(text), text.size());
@@ -136,10 +112,10 @@ rlx_error* generate(
             callback = [&](std::int32_t id, std::string_view text) {
                 return on_token(ctx, id, str(text)) == 0;
             };
-        const auto ids = RLX_TRY(prompt(held.runner(), given.flags));
+        lm_runner& runner = *RLX_TRY(held.runner());
+        const auto ids = RLX_TRY(prompt(runner, given.flags));
         const bool keep = (given.flags & RLX_GENERATE_KEEP_CACHE) != 0;
-        const generate_result made =
-            RLX_TRY(held.runner().generate(id_span(ids), how, callback, keep));
+        const generate_result made = RLX_TRY(runner.generate(id_span(ids), how, callback, keep));
         if (out) put_generated(made, how.stop, out);
         return {};
     });
@@ -178,46 +154,7 @@ rlx_error* render(
         auto out = RLX_TRY(array_result<char>::begin(text, n_text, "text or n_text"));
         const use held = RLX_TRY(use::begin(model));
         const render_options how = RLX_TRY(read_chat(options));
-        put_text(out, RLX_TRY(held.runner().render_chat(RLX_TRY(messages()), how)));
-        return {};
-    });
-}
-
-result<embed_options> read_embed(const rlx_embed_options* given) {
-    const rlx_embed_options o = RLX_TRY(read_options(given, "rlx_embed_options"));
-    RLX_CHECK(check_flags(o.flags, embed_flags, "rlx_embed_options"));
-    RLX_CHECK(check_reserved(o.reserved, "rlx_embed_options"));
-    constexpr pooling kinds[] = {pooling::from_checkpoint, pooling::last, pooling::mean};
-    if (o.pooling >= std::size(kinds))
-        return error{
-            RLX_INVALID_ARGUMENT,
-            fmt::format("pooling is {}, expected one of RLX_POOL_AUTO, _LAST, _MEAN", o.pooling)};
-    embed_options out;
-    out.pooling = kinds[o.pooling];
-    out.normalise = (o.flags & RLX_EMBED_RAW) == 0;
-    out.truncate = (o.flags & RLX_EMBED_TRUNCATE) != 0;
-    out.cancel = watched(o.cancel);
-    return out;
-}
-
-// `embed`: (runner, options) -> result<embedding>.
-template <class Embed>
-rlx_error* embed_with(
-    rlx_model* model, const rlx_embed_options* options, rlx_embed_result* out, Embed&& embed
-) {
-    return guarded([&]() -> result<void> {
-        RLX_CHECK(clear_result(out, "rlx_embed_result"));
-        const use held = RLX_TRY(use::begin(model));
-        const embedding made = RLX_TRY(embed(held.runner(), RLX_TRY(read_embed(options))));
-        owned<float> values = copy_out(made.values.data(), made.values.size());
-        rlx_embed_result r{};
-        r.pooling = made.pooling == pooling::last ? RLX_POOL_LAST : RLX_POOL_MEAN;
-        r.n_values = made.values.size();
-        r.n_tokens = made.tokens;
-        r.n_dropped = made.dropped;
-        if (out->size >= offsetof(rlx_embed_result, values) + sizeof r.values)
-            r.values = values.release();
-        write_result(out, r);
+        put_text(out, RLX_TRY(RLX_TRY(held.runner())->render_chat(RLX_TRY(messages()), how)));
         return {};
     });
 }
@@ -233,7 +170,7 @@ rlx_model_tokenize(rlx_model* model, rlx_str text, uint32_t flags, int32_t** ids
         auto out = RLX_TRY(array_result<int32_t>::begin(ids, n_ids, "ids or n_ids"));
         const use held = RLX_TRY(use::begin(model));
         RLX_CHECK(check_flags(flags, tokenize_flags, "rlx_model_tokenize"));
-        const auto made = RLX_TRY(held.runner().tokenize(
+        const auto made = RLX_TRY(held.files().tokenize(
             RLX_TRY(read_text(text, "text")),
             {.add_special = (flags & RLX_TOKENIZE_ADD_SPECIAL) != 0,
              .parse_special = (flags & RLX_TOKENIZE_PARSE_SPECIAL) != 0}
@@ -249,7 +186,7 @@ rlx_error* rlx_model_detokenize(
     return guarded([&]() -> rlx::result<void> {
         auto out = RLX_TRY(array_result<char>::begin(text, n_text, "text or n_text"));
         const use held = RLX_TRY(use::begin(model));
-        put_text(out, RLX_TRY(held.runner().detokenize(RLX_TRY(read_array(ids, n_ids, "ids")))));
+        put_text(out, RLX_TRY(held.files().detokenize(RLX_TRY(read_array(ids, n_ids, "ids")))));
         return {};
     });
 }
@@ -319,7 +256,7 @@ rlx_error* rlx_model_logits(
         auto out = RLX_TRY(array_result<float>::begin(logits, n_logits, "logits or n_logits"));
         const use held = RLX_TRY(use::begin(model));
         const auto row =
-            RLX_TRY(held.runner().predict_logits(RLX_TRY(read_array(ids, n_ids, "ids"))));
+            RLX_TRY(RLX_TRY(held.runner())->predict_logits(RLX_TRY(read_array(ids, n_ids, "ids"))));
         out.put(copy_out(row.data(), row.size()), row.size());
         return {};
     });
@@ -331,36 +268,13 @@ rlx_error* rlx_model_logits_each(
     return guarded([&]() -> rlx::result<void> {
         if (!on_rows) return missing("on_rows");
         const use held = RLX_TRY(use::begin(model));
-        const int64_t width = held.runner().vocab_size();
+        rlx::lm_runner& runner = *RLX_TRY(held.runner());
+        const int64_t width = runner.vocab_size();
         const auto forward = [&](int64_t first, std::span<const float> rows) -> rlx::result<void> {
             const auto n = static_cast<int64_t>(rows.size()) / width;
             if (on_rows(ctx, first, n, width, rows.data()) == 0) return {};
             return rlx::error{RLX_CANCELLED, "the rows callback said stop"};
         };
-        return held.runner().logits(RLX_TRY(read_array(ids, n_ids, "ids")), 0, forward);
+        return runner.logits(RLX_TRY(read_array(ids, n_ids, "ids")), 0, forward);
     });
-}
-
-rlx_error* rlx_model_embed(
-    rlx_model* model, rlx_str text, const rlx_embed_options* options, rlx_embed_result* result
-) {
-    const auto embed = [&](rlx::lm_runner& r,
-                           const rlx::embed_options& how) -> rlx::result<rlx::embedding> {
-        return r.embed(RLX_TRY(read_text(text, "text")), how);
-    };
-    return embed_with(model, options, result, embed);
-}
-
-rlx_error* rlx_model_embed_ids(
-    rlx_model* model,
-    const int32_t* ids,
-    uint64_t n_ids,
-    const rlx_embed_options* options,
-    rlx_embed_result* result
-) {
-    const auto embed = [&](rlx::lm_runner& r,
-                           const rlx::embed_options& how) -> rlx::result<rlx::embedding> {
-        return r.embed(RLX_TRY(read_array(ids, n_ids, "ids")), how);
-    };
-    return embed_with(model, options, result, embed);
 }

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/embedding.hpp"
 
-#include "rlx/base/mmap.hpp"
-#include "rlx/base/utf8.hpp"
-
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -13,82 +9,91 @@
 namespace rlx {
 namespace {
 
-namespace fs = std::filesystem;
-using json = nlohmann::json;
+struct pooling_word {
+    pooling kind;
+    std::string_view name;
+};
 
-error other_pooling(std::string_view where, std::string_view what) {
-    return {
-        RLX_UNSUPPORTED,
-        fmt::format(
-            "{}: the checkpoint was trained for pooling '{}'; 'last' and 'mean' are done, "
-            "choose one to use it nevertheless",
-            where,
-            printable(what)
-        )};
+constexpr pooling_word poolings[] = {
+    {pooling::from_checkpoint, "auto"},
+    {pooling::last, "last"},
+    {pooling::mean, "mean"},
+    {pooling::cls, "cls"},
+    {pooling::max, "max"},
+    {pooling::weighted_mean, "weighted-mean"},
+    {pooling::mean_sqrt_len, "mean-sqrt-len"},
+    {pooling::none, "none"}};
+
+std::vector<float> largest(std::span<const float> rows, std::size_t width) {
+    std::vector<float> out(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(width));
+    for (std::size_t i = width; i < rows.size(); ++i)
+        out[i % width] = std::max(out[i % width], rows[i]);
+    return out;
 }
 
-// The numbers that llama.cpp's GGUF files use.
-result<pooling> gguf_pooling(const weights& w) {
-    const std::string key = fmt::format("{}.pooling_type", w.stored_architecture());
-    const auto type = w.meta_int(key);
-    if (!type) return pooling::mean;
-    constexpr std::int64_t mean = 1, last = 3;
-    if (*type == mean) return pooling::mean;
-    if (*type == last) return pooling::last;
-    constexpr std::string_view names[] = {"none", "mean", "cls", "last", "rank"};
-    return other_pooling(
-        fmt::format("{}: {}", w.path().string(), key),
-        *type >= 0 && *type < std::ssize(names) ? std::string(names[*type]) : std::to_string(*type)
-    );
+std::vector<float> averaged(std::span<const float> rows, std::size_t width, pooling kind) {
+    const std::size_t n = rows.size() / width;
+    std::vector<double> sum(width);
+    double weights = 0;
+    for (std::size_t row = 0; row < n; ++row) {
+        const double weight = kind == pooling::weighted_mean ? static_cast<double>(row + 1) : 1.0;
+        weights += weight;
+        for (std::size_t i = 0; i < width; ++i)
+            sum[i] += weight * static_cast<double>(rows[row * width + i]);
+    }
+    if (kind == pooling::mean_sqrt_len) weights = std::sqrt(weights);
+    std::vector<float> out(width);
+    std::ranges::transform(sum, out.begin(), [&](double s) {
+        return static_cast<float>(s / weights);
+    });
+    return out;
 }
 
-// sentence-transformers' pooling module: one flag per kind.
-result<pooling> module_pooling(const fs::path& file) {
-    constexpr std::uint64_t largest = 1 << 20;
-    const std::string text = RLX_TRY(read_text_file(file, largest));
-    const json config = json::parse(text, nullptr, false);
-    if (!config.is_object())
-        return error{RLX_CORRUPT_DATA, fmt::format("{}: expected a JSON object", file.string())};
-    std::vector<std::string> chosen;
-    for (const auto& [key, value] : config.items())
-        if (key.starts_with("pooling_mode_") && value.is_boolean() && value.get<bool>())
-            chosen.push_back(key.substr(std::string_view("pooling_mode_").size()));
-    if (chosen == std::vector<std::string>{"lasttoken"}) return pooling::last;
-    if (chosen == std::vector<std::string>{"mean_tokens"}) return pooling::mean;
-    return other_pooling(file.string(), fmt::format("{}", fmt::join(chosen, " + ")));
+double product(std::span<const float> a, std::span<const float> b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    return sum;
 }
 
 } // namespace
 
-result<pooling> checkpoint_pooling(const weights& w) {
-    if (w.format() == "gguf") return gguf_pooling(w);
-    // A plugin's format is one file; what belongs to it lies beside it, as the sidecars do.
-    std::error_code ignored;
-    const fs::path folder = fs::is_directory(w.path(), ignored) ? w.path() : w.path().parent_path();
-    const fs::path file = folder / "1_Pooling" / "config.json";
-    if (!fs::exists(file, ignored)) return pooling::mean;
-    return module_pooling(file);
+std::string_view pooling_name(pooling kind) {
+    return std::ranges::find(poolings, kind, &pooling_word::kind)->name;
+}
+
+std::optional<pooling> pooling_named(std::string_view name) {
+    const auto* at = std::ranges::find(poolings, name, &pooling_word::name);
+    return at == std::end(poolings) ? std::nullopt : std::optional(at->kind);
 }
 
 std::vector<float> pool_rows(std::span<const float> rows, std::size_t width, pooling kind) {
-    if (kind == pooling::last) return {rows.end() - static_cast<std::ptrdiff_t>(width), rows.end()};
-    std::vector<double> sum(width);
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        sum[i % width] += static_cast<double>(rows[i]);
-    std::vector<float> out(width);
-    const auto n = static_cast<double>(rows.size() / width);
-    std::ranges::transform(sum, out.begin(), [n](double s) { return static_cast<float>(s / n); });
-    return out;
+    switch (kind) {
+    case pooling::none: return {rows.begin(), rows.end()};
+    case pooling::cls: return {rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(width)};
+    case pooling::last: return {rows.end() - static_cast<std::ptrdiff_t>(width), rows.end()};
+    case pooling::max: return largest(rows, width);
+    default: return averaged(rows, width, kind);
+    }
 }
 
 void scale_to_unit(std::span<float> values) {
-    double square = 0;
-    for (const float v : values)
-        square += static_cast<double>(v) * static_cast<double>(v);
-    if (!(square > 0)) return;
-    const double factor = 1 / std::sqrt(square);
+    constexpr double least = 1e-12;
+    const double factor = 1 / std::max(std::sqrt(product(values, values)), least);
     for (float& v : values)
         v = static_cast<float>(static_cast<double>(v) * factor);
+}
+
+void layer_norm(std::span<float> values, double eps) {
+    const auto n = static_cast<double>(values.size());
+    double mean = 0, variance = 0;
+    for (const float v : values)
+        mean += static_cast<double>(v) / n;
+    for (const float v : values)
+        variance += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean) / n;
+    const double factor = 1 / std::sqrt(variance + eps);
+    for (float& v : values)
+        v = static_cast<float>((static_cast<double>(v) - mean) * factor);
 }
 
 result<std::vector<std::int32_t>> truncate_ids(
@@ -105,12 +110,19 @@ result<std::vector<std::int32_t>> truncate_ids(
     if (special >= limit)
         return error{
             RLX_INVALID_ARGUMENT,
-            fmt::format("max_seq {} has no room beside {} special tokens", most, special)};
+            fmt::format("max_length {} has no room beside {} special tokens", most, special)};
     std::vector<std::int32_t> out(whole.begin(), inside.begin());
     const auto kept = plain.first(limit - special);
     out.insert(out.end(), kept.begin(), kept.end());
     out.insert(out.end(), inside.end(), whole.end());
     return out;
+}
+
+double similar(std::span<const float> a, std::span<const float> b, similarity how) {
+    const double dot = product(a, b);
+    if (how == similarity::dot) return dot;
+    const double lengths = std::sqrt(product(a, a)) * std::sqrt(product(b, b));
+    return lengths > 0 ? dot / lengths : 0;
 }
 
 } // namespace rlx

@@ -1,48 +1,46 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Vectors from a decoder's hidden states: which rows, how they become one, its length. The model
-// runs in lm_runner::embed (rlx/rlx.hpp).
+// Vectors from hidden states: which rows, how they become one, its length and its first dimensions,
+// how two compare, how one is stored in fewer bits. Runs no model: that is rlx/embedder.hpp.
 #pragma once
 
 #include "rlx/base/api.hpp"
 #include "rlx/base/result.hpp"
-#include "rlx/formats/weights.hpp"
 
-#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace rlx {
 
+// As sentence-transformers' Pooling module defines them, over a text's own tokens.
 enum class pooling {
-    from_checkpoint, // what the checkpoint says, else mean
+    from_checkpoint, // what the checkpoint says
     last,            // the last token's state
-    mean             // the mean over all tokens
+    mean,            // the mean over all tokens
+    cls,             // the first token's state
+    max,             // the largest value of each dimension
+    weighted_mean,   // the mean with weights 1, 2, 3, ... in the order of the tokens
+    mean_sqrt_len,   // the sum over all tokens divided by the root of their number
+    none             // no pooling: a row for every token
 };
 
-struct embed_options {
-    rlx::pooling pooling = pooling::from_checkpoint;
-    bool normalise = true; // scale to length 1; a vector of zeros stays
-    bool truncate = false; // cut what is longer than max_seq instead of refusing it
-    const std::atomic<std::uint32_t>* cancel = nullptr; // nonzero ends it with RLX_CANCELLED
-};
+// "mean", "cls", "max", "last", "weighted-mean", "mean-sqrt-len", "none"; "auto" for
+// from_checkpoint. pooling_named() is the reverse.
+RLX_API std::string_view pooling_name(pooling kind);
+RLX_API std::optional<pooling> pooling_named(std::string_view name);
 
-struct embedding {
-    std::vector<float> values;            // [hidden_size]
-    rlx::pooling pooling = pooling::mean; // what was used
-    std::int64_t tokens = 0, dropped = 0; // read, and cut off
-};
-
-// The pooling a checkpoint was trained for: <arch>.pooling_type in GGUF, 1_Pooling/config.json
-// beside the weights of other formats; mean when neither is there. RLX_UNSUPPORTED for another kind than
-// last and mean, RLX_CORRUPT_DATA for a file that is no such config; both name the file.
-RLX_API result<pooling> checkpoint_pooling(const weights& w);
-
-// rows [n, width] of hidden states to one vector. n >= 1, kind not from_checkpoint.
+// rows [n, width] of hidden states to one vector; pooling::none gives the rows. n >= 1, kind not
+// from_checkpoint. Sums are in double.
 RLX_API std::vector<float> pool_rows(std::span<const float> rows, std::size_t width, pooling kind);
 
+// Divides by max(length, 1e-12), as torch.nn.functional.normalize does; zeros stay.
 RLX_API void scale_to_unit(std::span<float> values);
+
+// (x - mean) / sqrt(variance + eps) without weights, population variance.
+RLX_API void layer_norm(std::span<float> values, double eps = 1e-5);
 
 // Cuts `whole` (a text's ids with special tokens around them) to `most` ids: the special tokens
 // stay, `plain` (the same text without them) loses its end. RLX_INVALID_ARGUMENT when the special
@@ -50,5 +48,32 @@ RLX_API void scale_to_unit(std::span<float> values);
 RLX_API result<std::vector<std::int32_t>> truncate_ids(
     std::span<const std::int32_t> whole, std::span<const std::int32_t> plain, std::int64_t most
 );
+
+enum class similarity { cosine, dot };
+
+// Of two vectors of the same size; the cosine with a vector of zeros is 0.
+RLX_API double similar(std::span<const float> a, std::span<const float> b, similarity how);
+
+// How a vector is stored. int8 and uint8: 256 steps between the ends of each dimension's range.
+// binary and ubinary: one bit per dimension, set when it is above 0, the first dimension in the
+// highest bit; binary stores the byte minus 128.
+enum class quantisation { none, int8, uint8, binary, ubinary };
+
+RLX_API std::string_view quantisation_name(quantisation kind);
+RLX_API std::optional<quantisation> quantisation_named(std::string_view name);
+
+// Smallest and largest value of each dimension over a calibration set; what is outside is stored as
+// the end of the range.
+struct value_ranges {
+    std::vector<float> low, high; // [dimensions] each
+
+    void include(std::span<const float> values);
+};
+
+// Bytes of one vector: dimensions of int8 and uint8, dimensions / 8 of the binary ones, which
+// RLX_INVALID_ARGUMENT unless 8 divides the number of dimensions. int8 and uint8 need ranges of the
+// same size.
+RLX_API result<std::vector<std::uint8_t>>
+quantise(std::span<const float> values, quantisation kind, const value_ranges& ranges = {});
 
 } // namespace rlx

@@ -276,20 +276,43 @@ static inline void rlx_embed_result_init(rlx_embed_result* result) {
     result->size = (uint32_t)sizeof *result;
 }
 
-// The vector of a text: the model's final hidden state, pooled over the tokens and scaled to length 1. The model must
-// have been opened with task RLX_MODEL_EMBED. The text is tokenised with the checkpoint's special tokens. `options`
-// may be NULL: the checkpoint's pooling, scaled, nothing cut off.
-//   result->values  hidden_size floats, yours to rlx_free()
-// RLX_INVALID_ARGUMENT: no tokens, an unknown pooling, `reserved` not 0, a model opened to generate, or a text of more than max_seq tokens
-// unless RLX_EMBED_TRUNCATE; that keeps the first ones and the special tokens around them. RLX_UNSUPPORTED: the
-// checkpoint asks for a pooling that is neither last nor mean, and the options do not choose one.
+static inline void rlx_rerank_options_init(rlx_rerank_options* options) {
+    memset(options, 0, sizeof *options);
+    options->size = (uint32_t)sizeof *options;
+}
+
+// The vector of a text: the model's hidden states, pooled over the tokens. The model must have been opened with task
+// RLX_MODEL_EMBED; it may be a text encoder (BERT and its kin) or a language model. The text is tokenised with the
+// checkpoint's special tokens, which are also recognised in the text. `options` may be NULL: pooling, length and prompt
+// as the checkpoint says, nothing cut off. A vector does not depend on what else is embedded, to the last bit.
+//   result->values  the floats of a vector (RLX_POOL_NONE: hidden_size for every token), yours to rlx_free()
+// RLX_INVALID_ARGUMENT: no tokens, an unknown pooling, role or prompt name, more dimensions than there are, a model
+// that was not opened to embed, or a text of more than max_seq tokens unless RLX_EMBED_TRUNCATE; that keeps the first
+// ones and the special tokens around them. RLX_UNSUPPORTED: the checkpoint asks for a pooling that is not done, and
+// the options do not choose one.
 RLX_C_API rlx_error* rlx_model_embed(
     rlx_model* model, rlx_str text, const rlx_embed_options* options, rlx_embed_result* result
 );
 
-// The same from ids, which are used as they are.
+// The same from ids, which are used as they are, without a prompt.
 RLX_C_API rlx_error* rlx_model_embed_ids(
     rlx_model* model, const int32_t* ids, uint64_t n_ids, const rlx_embed_options* options, rlx_embed_result* result
+);
+
+// Many texts at once, which is faster than one by one: result->values are their vectors in order, n_values the floats
+// of all of them; the tokens are summed up. RLX_POOL_NONE is RLX_INVALID_ARGUMENT here. An error names the text.
+RLX_C_API rlx_error* rlx_model_embed_texts(
+    rlx_model* model, const rlx_str* texts, uint64_t n_texts, const rlx_embed_options* options, rlx_embed_result* result
+);
+
+// How well documents answer a query, by a cross-encoder that was opened with task RLX_MODEL_RERANK. `options` may be
+// NULL: raw logits, the best first, nothing cut off.
+//   *ranked  n_documents of them, yours to rlx_free()
+// RLX_INVALID_ARGUMENT: a pair of more than max_seq tokens unless RLX_RERANK_TRUNCATE, a model that was not opened to
+// rank.
+RLX_C_API rlx_error* rlx_model_rerank(
+    rlx_model* model, rlx_str query, const rlx_str* documents, uint64_t n_documents,
+    const rlx_rerank_options* options, rlx_ranked** ranked, uint64_t* n_ranked
 );
 
 #ifdef __cplusplus

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// librlx for applications: open a language model, generate text, turn text into vectors.
+// librlx for applications: open a language model and generate text.
 //
 //   auto runner = rlx::lm_runner::builder().weights("SmolLM2-135M-Instruct.Q4_1.gguf").build();
 //   if (!runner) { ... runner.error().message ... }
 //   auto answer = (*runner)->generate("The capital of France is", {.max_tokens = 32});
 //
-//   auto embedder = rlx::lm_runner::builder().weights("Qwen3-Embedding-0.6B");
-//   auto reader = embedder.task(rlx::lm_task::embed).build();
-//   auto vector = (*reader)->embed("a sentence");
-//
-// From C: rlx/rlx.h. Nothing here throws on bad input; a failure is an rlx::error with an RLX_*
-// code and one line that says what to do.
+// Vectors of texts: rlx/embedder.hpp. From C: rlx/rlx.h. Nothing here throws on bad input; a
+// failure is an rlx::error with an RLX_* code and one line that says what to do.
 #pragma once
 
 #include "rlx/checkpoint.hpp"
 #include "rlx/devices.hpp"
-#include "rlx/embedding.hpp"
 #include "rlx/profile.hpp"
 #include "rlx/runtime/generate.hpp"
 #include "rlx/runtime/lm.hpp"
@@ -39,14 +34,25 @@ struct run_facts {
     std::vector<device_facts> devices; // those that run something, the one asked for first
 };
 
+// What is opened, and on what: the part that is the same for every kind of model. The builders'
+// functions of the same names fill it.
+struct model_request {
+    std::filesystem::path weights, tokenizer;
+    open_options open;
+    std::string family; // refuse another one; empty = whichever it is
+    device_options device;
+    fallback_policy fallback = fallback_policy::warn; // nodes the device refuses
+    std::uint32_t threads = 0;
+    std::string profile;
+    std::vector<std::filesystem::path> plugin_dirs;
+    plugin_catalog* catalog = nullptr;
+};
+
 // One turn of a conversation.
 struct chat_message {
     std::string role; // "system" | "user" | "assistant" | "tool"
     std::string content;
 };
-
-// What a model is opened for: the head, or the hidden states below it.
-enum class lm_task { generate, embed };
 
 // A loaded language model. May move between threads, used by one at a time.
 class RLX_API lm_runner {
@@ -60,10 +66,9 @@ public:
     lm_runner(const lm_runner&) = delete;
     lm_runner& operator=(const lm_runner&) = delete;
 
-    lm_task task() const;
     std::string_view family() const;
     std::int64_t vocab_size() const;
-    std::int64_t hidden_size() const; // floats of an embedding; 0 when the family does not say
+    std::int64_t hidden_size() const; // 0 when the family does not say
     std::int64_t max_seq() const;
     std::int64_t context_length() const;
     const lm_plan& memory() const;
@@ -100,12 +105,6 @@ public:
         bool keep_cache = false
     );
 
-    // The ids as they are, or the text with the checkpoint's special tokens. RLX_INVALID_ARGUMENT
-    // for no tokens, more than max_seq without options.truncate, or a model that was not opened to
-    // embed; errors of checkpoint_pooling() as they are.
-    result<embedding> embed(std::span<const std::int32_t> ids, const embed_options& options = {});
-    result<embedding> embed(std::string_view text, const embed_options& options = {});
-
     result<std::vector<std::int32_t>>
     tokenize(std::string_view text, const encode_options& options = {});
     result<std::string> detokenize(std::span<const std::int32_t> ids);
@@ -136,7 +135,6 @@ public:
     );                                       // tokenizer.json instead of the checkpoint's own
     builder& prefer(std::string text);       // of several GGUF files the one whose name has it
     builder& gguf_index(std::size_t index);  // or its number in the sorted list
-    builder& task(lm_task t);                // generate by default
     builder& family(std::string name);       // refuse another family than this one
     builder& device(std::string name);       // "cpu"
     builder& tier(std::string name);         // kernel tier; a missing one is an error
@@ -166,17 +164,9 @@ public:
 private:
     friend class lm_runner;
 
-    std::filesystem::path weights_, tokenizer_;
-    open_options open_;
-    std::string family_;
-    device_options device_;
-    fallback_policy fallback_ = fallback_policy::warn;
-    std::uint32_t threads_ = 0;
+    model_request request_;
     lm_options lm_;
     explicit_choices given_;
-    std::string profile_;
-    std::vector<std::filesystem::path> plugin_dirs_;
-    plugin_catalog* catalog_ = nullptr;
 };
 
 } // namespace rlx

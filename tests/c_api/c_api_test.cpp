@@ -460,7 +460,7 @@ TEST(c_api, a_long_text_is_refused_with_the_limit_or_cut_on_request) {
     rlx_embed_result_init(&result);
     rlx_model* model = story(RLX_MODEL_EMBED);
     EXPECT_FAILS(
-        rlx_model_embed(model, s(text), nullptr, &result), RLX_INVALID_ARGUMENT, "max_seq is 256"
+        rlx_model_embed(model, s(text), nullptr, &result), RLX_INVALID_ARGUMENT, "max_length is 256"
     );
     EXPECT_EQ(result.values, nullptr);
     rlx_embed_options how;
@@ -483,9 +483,107 @@ TEST(c_api, each_task_refuses_the_other_by_name) {
     EXPECT_FAILS(
         rlx_model_generate(story(RLX_MODEL_EMBED), s(opening), nullptr, nullptr, nullptr, nullptr),
         RLX_INVALID_ARGUMENT,
-        "opened for 'embed'"
+        "opened to embed"
     );
 }
 
 } // namespace
+
+// A text encoder and a cross-encoder with random weights (tests/goldens/make_embedders.py).
+c_model open_golden(const std::string& name, std::uint32_t task) {
+    const std::string path = std::string(RLX_SOURCE_DIR "/tests/goldens/embedders/") + name;
+    rlx_model_options o;
+    rlx_model_options_init(&o);
+    o.weights = s(path);
+    o.task = task;
+    o.compute = rlx_cstr("f32");
+    rlx_model* model = nullptr;
+    EXPECT_OK(rlx_model_open(&o, &model));
+    return c_model(model);
+}
+
+TEST(c_api, a_text_encoder_embeds_many_texts_as_it_embeds_each) {
+    const c_model model = open_golden("embedder", RLX_MODEL_EMBED);
+    const std::vector<std::string> texts{"the word", "", "what was it, and for whom?"};
+    std::vector<rlx_str> given;
+    for (const std::string& text : texts)
+        given.push_back(s(text));
+    rlx_embed_result all;
+    rlx_embed_result_init(&all);
+    EXPECT_OK(rlx_model_embed_texts(model.get(), given.data(), given.size(), nullptr, &all));
+    const c_array<float> held(all.values);
+    ASSERT_EQ(all.n_values, 3u * 16);
+    EXPECT_EQ(all.pooling, std::uint32_t{RLX_POOL_MEAN});
+    std::int64_t tokens = 0;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        rlx_embed_result one;
+        rlx_embed_result_init(&one);
+        EXPECT_OK(rlx_model_embed(model.get(), given[i], nullptr, &one));
+        const c_array<float> values(one.values);
+        EXPECT_TRUE(std::equal(one.values, one.values + 16, all.values + 16 * i)) << texts[i];
+        tokens += one.n_tokens;
+    }
+    EXPECT_EQ(tokens, all.n_tokens);
+    rlx_embed_options how;
+    rlx_embed_options_init(&how);
+    how.dimensions = 17;
+    EXPECT_FAILS(
+        rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "have 16"
+    );
+    how.dimensions = 0;
+    how.pooling = RLX_POOL_NONE;
+    EXPECT_FAILS(
+        rlx_model_embed_texts(model.get(), given.data(), 1, &how, &all),
+        RLX_INVALID_ARGUMENT,
+        "RLX_POOL_NONE"
+    );
+    how.pooling = 0;
+    how.prompt_name = rlx_cstr("nothing");
+    EXPECT_FAILS(
+        rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "query, document"
+    );
+    how.prompt_name = {};
+    how.flags = RLX_EMBED_RAW | RLX_EMBED_UNIT;
+    EXPECT_FAILS(rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "UNIT");
+}
+
+TEST(c_api, a_cross_encoder_ranks_documents) {
+    const c_model model = open_golden("reranker", RLX_MODEL_RERANK);
+    const rlx_str documents[] = {
+        rlx_cstr("x"), rlx_cstr("what was it, and for whom?"), rlx_cstr("word")};
+    rlx_ranked* ranked = nullptr;
+    std::uint64_t n = 0;
+    EXPECT_OK(
+        rlx_model_rerank(model.get(), rlx_cstr("what was it?"), documents, 3, nullptr, &ranked, &n)
+    );
+    const c_array<rlx_ranked> held(ranked);
+    ASSERT_EQ(n, 3u);
+    EXPECT_EQ(ranked[0].index, 1u);
+    EXPECT_GE(ranked[0].score, ranked[1].score);
+    EXPECT_GE(ranked[1].score, ranked[2].score);
+    EXPECT_GT(ranked[0].n_tokens, 5);
+    rlx_rerank_options how;
+    rlx_rerank_options_init(&how);
+    how.flags = 64;
+    rlx_ranked* none = nullptr;
+    EXPECT_FAILS(
+        rlx_model_rerank(model.get(), rlx_cstr("q"), documents, 3, &how, &none, &n),
+        RLX_INVALID_ARGUMENT,
+        "flags"
+    );
+    EXPECT_EQ(none, nullptr);
+    rlx_embed_result vector;
+    rlx_embed_result_init(&vector);
+    EXPECT_FAILS(
+        rlx_model_embed(model.get(), documents[0], nullptr, &vector),
+        RLX_INVALID_ARGUMENT,
+        "opened to rank"
+    );
+    EXPECT_FAILS(
+        rlx_model_rerank(story(), rlx_cstr("q"), documents, 3, nullptr, &none, &n),
+        RLX_INVALID_ARGUMENT,
+        "open it to rank"
+    );
+}
+
 } // namespace rlx::test

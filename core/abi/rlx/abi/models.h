@@ -22,7 +22,8 @@ typedef struct rlx_model rlx_model;
 // live until that call has returned; the one of rlx_model_options until the model is closed. rlx_cancel_raise() of
 // rlx/rlx.h sets it without a data race; in C++ it may be a std::atomic<uint32_t>.
 
-enum { RLX_MODEL_GENERATE = 0, RLX_MODEL_EMBED = 1 }; // what a model is opened for
+// What a model is opened for. EMBED: text encoders, and language models below their head. RERANK: cross-encoders.
+enum { RLX_MODEL_GENERATE = 0, RLX_MODEL_EMBED = 1, RLX_MODEL_RERANK = 2 };
 
 typedef struct rlx_model_options {
     uint32_t size;    // sizeof(rlx_model_options)
@@ -38,7 +39,8 @@ typedef struct rlx_model_options {
     rlx_str kv;       // element type of the cache: "auto" (default), "f16" or "f32"
     const rlx_str* plugin_dirs; // absolute directories, searched before all others
     uint64_t n_plugin_dirs;
-    int64_t max_seq;   // tokens per sequence; 0: the smaller of the model's context and 4096
+    int64_t max_seq;   // tokens per sequence; 0: the smaller of the model's context and 4096; to embed: of a text, 0: as
+                       // the checkpoint says
     int64_t max_batch; // tokens per step; 0: 512
     int64_t max_rows;  // rows of logits per step, for rlx_model_logits_each(); 0: 1
     uint64_t max_memory; // bytes; refuse before loading when the plan is larger; 0: what the machine has
@@ -67,7 +69,7 @@ typedef struct rlx_model_info {
     uint32_t size; // sizeof(rlx_model_info)
     uint32_t task; // RLX_MODEL_*
     int64_t vocab_size;     // ids are 0 .. vocab_size - 1; floats in a row of logits
-    int64_t hidden_size;    // floats in an embedding; 0 when the family does not say
+    int64_t hidden_size;    // floats in a hidden state; 0 when the family does not say
     int64_t max_seq;        // most tokens of a prompt and its answer together
     int64_t context_length; // what the checkpoint was trained for; 0 when it does not say
     double load_seconds;
@@ -183,30 +185,61 @@ typedef uint32_t (*rlx_rows_fn)(void* ctx, int64_t first, int64_t n_rows, int64_
 enum {
     RLX_POOL_AUTO = 0, // what the checkpoint says (1_Pooling/config.json, GGUF pooling_type), else MEAN
     RLX_POOL_LAST = 1, // the last token's state
-    RLX_POOL_MEAN = 2  // the mean over all tokens
+    RLX_POOL_MEAN = 2, // the mean over all tokens
+    RLX_POOL_CLS = 3,  // the first token's state
+    RLX_POOL_MAX_TOKENS = 4, // the largest value of each dimension
+    RLX_POOL_WEIGHTED_MEAN = 5, // the mean with weights 1, 2, 3, ...
+    RLX_POOL_MEAN_SQRT_LEN = 6, // the sum divided by the root of the number of tokens
+    RLX_POOL_NONE = 7           // none: hidden_size floats for every token
 };
 
 enum {
-    RLX_EMBED_RAW = 1,     // do not scale the vector to length 1
-    RLX_EMBED_TRUNCATE = 2 // cut a text that is longer than max_seq instead of refusing it
+    RLX_EMBED_RAW = 1,      // do not scale the vector to length 1
+    RLX_EMBED_TRUNCATE = 2, // cut a text that is longer than max_seq instead of refusing it
+    RLX_EMBED_UNIT = 4      // scale it; without either flag as the checkpoint says, else scaled
 };
+
+// What a text is for; models trained for search put a prompt before it.
+enum { RLX_TEXT_PLAIN = 0, RLX_TEXT_QUERY = 1, RLX_TEXT_DOCUMENT = 2 };
 
 typedef struct rlx_embed_options {
     uint32_t size;    // sizeof(rlx_embed_options)
     uint32_t flags;   // RLX_EMBED_*
     uint32_t pooling; // RLX_POOL_*
-    uint32_t reserved; // 0
+    uint32_t role;    // RLX_TEXT_*
     const volatile uint32_t* cancel; // may be NULL
+    int64_t dimensions;  // keep the first ones of a vector, then scale again; 0: all
+    rlx_str prompt_name; // of the checkpoint's prompts; beats role
+    rlx_str prompt;      // put before the text; beats both
 } rlx_embed_options;
 
 typedef struct rlx_embed_result {
     uint32_t size;    // sizeof(rlx_embed_result), set by the caller
     uint32_t pooling; // RLX_POOL_* that was used
-    float* values;    // the vector; free it with rlx_free() / free_memory
+    float* values;    // the vector, or those of all texts in order; free it with rlx_free() / free_memory
     uint64_t n_values;
     int64_t n_tokens;  // that were read
     int64_t n_dropped; // that RLX_EMBED_TRUNCATE left out
 } rlx_embed_result;
+
+enum {
+    RLX_RERANK_SIGMOID = 1,  // scores between 0 and 1 instead of raw logits
+    RLX_RERANK_TRUNCATE = 2, // cut the longer text of a pair that does not fit instead of refusing it
+    RLX_RERANK_IN_ORDER = 4  // results in the order of the documents, not the best first
+};
+
+typedef struct rlx_rerank_options {
+    uint32_t size;  // sizeof(rlx_rerank_options)
+    uint32_t flags; // RLX_RERANK_*
+    const volatile uint32_t* cancel; // may be NULL
+} rlx_rerank_options;
+
+typedef struct rlx_ranked {
+    uint64_t index; // of the document as given
+    double score;
+    int64_t n_tokens;  // of the pair that were read
+    int64_t n_dropped; // that RLX_RERANK_TRUNCATE left out
+} rlx_ranked;
 
 // Objects (rlx_model) are destroyed by close. Memory that a call returns (text, ids, vectors) belongs to the
 // caller, who gives it back to free_memory. On an error nothing is returned: pointers are NULL, counts 0.
@@ -245,6 +278,10 @@ typedef struct rlx_models_v1 {
     rlx_error* (*embed_ids)(rlx_model* model, const int32_t* ids, uint64_t n_ids, const rlx_embed_options* options, rlx_embed_result* out); // [one thread per model]
     // Memory that this table returned; NULL is fine. [any thread]
     void (*free_memory)(void* memory);
+    // Many at once; values in *out belong to the caller. [one thread per model]
+    rlx_error* (*embed_texts)(rlx_model* model, const rlx_str* texts, uint64_t n_texts, const rlx_embed_options* options, rlx_embed_result* out);
+    // *ranked belongs to the caller. [one thread per model]
+    rlx_error* (*rerank)(rlx_model* model, rlx_str query, const rlx_str* documents, uint64_t n_documents, const rlx_rerank_options* options, rlx_ranked** ranked, uint64_t* n_ranked);
 } rlx_models_v1;
 
 #ifdef __cplusplus

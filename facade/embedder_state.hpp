@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Private: what a text_embedder is made of.
+#pragma once
+
+#include "open_model.hpp"
+
+#include "rlx/embedder.hpp"
+#include "rlx/runtime/encoder.hpp"
+
+namespace rlx {
+
+// One of encoder and lm is set. Destroyed from the bottom up: the model borrows from `opened`.
+struct text_embedder::state {
+    opened_model opened;
+    std::unique_ptr<encoder_model> encoder;
+    std::unique_ptr<lm_model> lm;
+    embedding_recipe recipe;
+    lm_plan plan;
+    std::int64_t max_length = 0;
+    std::vector<std::string> warnings;
+    double load_seconds = 0;
+    lm_options lm_how;
+    encoder_options encoder_how;
+
+    result<void> prepare(const builder& b);
+    result<void> choose_length(const builder& b);
+    result<void> load();
+    void read_facts();
+
+    std::int64_t vocab_size() const { return encoder ? encoder->vocab_size() : lm->vocab_size(); }
+
+    std::int64_t hidden_size() const { return encoder ? encoder->hidden_size() : lm->row_size(); }
+
+    const partition_report& partition() const {
+        return encoder ? encoder->partition() : lm->partition();
+    }
+
+    // Ids as they are may be as many as the model takes; texts stop where it was trained for.
+    std::int64_t longest_ids() const { return encoder ? encoder->max_length() : lm->max_seq(); }
+
+    // Floats of a pooled vector behind the Dense layers.
+    std::int64_t vector_size() const {
+        return recipe.dense.empty() ? hidden_size() : recipe.dense.back().out;
+    }
+
+    // Whether the ids can be read; `index` is for the message.
+    result<void> check(const embed_input& input, std::size_t index) const;
+};
+
+// What one text's rows become.
+struct finish_vector {
+    rlx::pooling pooling;
+    bool normalise;
+    std::int64_t dimensions; // 0: all
+
+    static result<finish_vector> of(const text_embedder::state& s, const embed_options& o);
+    std::vector<float> operator()(
+        const embedding_recipe& recipe, std::span<const float> rows, std::size_t width
+    ) const;
+};
+
+} // namespace rlx
