@@ -34,7 +34,20 @@ struct described {
 };
 
 std::optional<described> describe(int (*run)(arg_span), arg_span args);
-described describe_family(std::string_view family);
+
+// The command behind rlx-run <family> and rlx-<family>, by the task of the family's manifest.
+struct family_command {
+    std::string_view task;
+    int (*run)(std::string_view family, std::string_view program, arg_span args);
+};
+
+std::span<const family_command> family_commands();
+// Runs it; RLX_UNSUPPORTED for a task that no command here is for.
+int run_family(
+    std::string_view family, std::string_view task, std::string_view program, arg_span args
+);
+// `task` may be one that no command is for: language models then.
+described describe_family(std::string_view family, std::string_view task = "lm");
 
 struct builtin {
     const char* name;
@@ -53,6 +66,8 @@ int cmd_run(arg_span args);
 int cmd_auto(arg_span args);
 int cmd_family(std::string_view family, std::string_view program, arg_span args);
 int cmd_image_family(std::string_view family, std::string_view program, arg_span args);
+int cmd_embed_family(std::string_view family, std::string_view program, arg_span args);
+int cmd_embed(arg_span args);
 int cmd_chat(arg_span args);
 int cmd_tokenize(arg_span args);
 int cmd_render(arg_span args);

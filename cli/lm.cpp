@@ -101,45 +101,88 @@ result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a) {
     return checkpoint::open(c.path, with_plugins(c.options, *catalog), c.tokenizer);
 }
 
-result<lm_runner::builder>
-builder_of(const arguments& a, plugin_catalog* catalog, const std::string& family) {
-    const weights_choice c = RLX_TRY(weights_of(a));
+namespace {
+
+// --compute and its older spellings; empty when none is given: the compile profile may say it.
+result<std::string> compute_of(const arguments& a) {
     if (a.has("packed") && a.has("no-packed"))
         return usage("--packed and --no-packed exclude each other");
-    std::string compute = a.has("compute") && a.text("compute") == "f16-lm"
-                              ? "f16-lm"
-                              : RLX_TRY(one_of(a, "compute", "auto", {"auto", "f32", "bf16"}));
-    if (compute == "f16-lm")
+    if (a.has("compute") && a.text("compute") == "f16-lm")
         return error{
             RLX_UNSUPPORTED,
             "--precision f16-lm: a half-precision output layer alone is not offered; auto and f32 "
             "are"};
-    if (a.has("no-packed") && a.has("compute") && compute != "f32")
+    const std::string compute = RLX_TRY(one_of(a, "compute", "auto", {"auto", "f32", "bf16"}));
+    if (!a.has("no-packed")) return a.has("compute") ? compute : std::string();
+    if (a.has("compute") && compute != "f32")
         return usage(
             fmt::format("--no-packed means --compute f32 and contradicts --compute {}", compute)
         );
-    if (a.has("no-packed")) compute = "f32";
-    if (a.has("format")) {
-        const std::string wanted = RLX_TRY(one_of(a, "format", "", {"gguf", "safetensors"}));
-        auto w = RLX_TRY(weights::open(c.path, with_plugins(c.options, *catalog)));
-        if (w->format() != wanted)
-            return error{
-                RLX_INVALID_ARGUMENT,
-                fmt::format("--format {}: {} is {}", wanted, w->path().string(), w->format())};
-    }
-    lm_runner::builder b;
+    return std::string("f32");
+}
+
+result<void> check_format(const arguments& a, const weights_choice& c, plugin_catalog& catalog) {
+    if (!a.has("format")) return {};
+    const std::string wanted = RLX_TRY(one_of(a, "format", "", {"gguf", "safetensors"}));
+    auto w = RLX_TRY(weights::open(c.path, with_plugins(c.options, catalog)));
+    if (w->format() == wanted) return {};
+    return error{
+        RLX_INVALID_ARGUMENT,
+        fmt::format("--format {}: {} is {}", wanted, w->path().string(), w->format())};
+}
+
+// What lm_runner's and text_embedder's builders have in common.
+template <class Builder>
+result<Builder> common_of(
+    const arguments& a, const weights_choice& c, plugin_catalog* catalog, const std::string& family
+) {
+    const std::string compute = RLX_TRY(compute_of(a));
+    Builder b;
     b.weights(c.path).config(c.options.config).tokenizer(c.tokenizer).prefer(c.options.prefer);
     if (c.options.gguf_index) b.gguf_index(*c.options.gguf_index);
     if (!family.empty()) b.family(family);
     b.device(device_of(a)).threads(RLX_TRY(threads_of(a))).profile(a.text("profile"));
-    // Unsaid is not "auto": the compile profile may say it.
-    if (a.has("compute") || a.has("no-packed")) b.compute(compute);
+    if (!compute.empty()) b.compute(compute);
     b.tier(a.text("tier")).on_fallback(RLX_TRY(fallback_of(a)));
+    b.max_memory_gb(a.number("max-memory-gb", 0)).catalog(catalog).cancel(&cancel_flag());
+    return b;
+}
+
+} // namespace
+
+result<lm_runner::builder>
+builder_of(const arguments& a, plugin_catalog* catalog, const std::string& family) {
+    const weights_choice c = RLX_TRY(weights_of(a));
+    auto b = RLX_TRY(common_of<lm_runner::builder>(a, c, catalog, family));
+    RLX_CHECK(check_format(a, c, *catalog));
     const std::string kv = RLX_TRY(one_of(a, "kv", "auto", {"auto", "f16", "f32"}));
     if (a.has("kv")) b.kv(kv);
-    b.max_seq(a.integer("max-seq", 0)).max_memory_gb(a.number("max-memory-gb", 0));
-    b.catalog(catalog).cancel(&cancel_flag());
+    b.max_seq(a.integer("max-seq", 0));
     return b;
+}
+
+result<text_embedder::builder>
+embedder_of(const arguments& a, plugin_catalog* catalog, const std::string& family) {
+    weights_choice c;
+    if (a.has("pretrained")) {
+        if (a.has("weights")) return usage("--weights and --pretrained exclude each other");
+        c.options.config = a.text("config");
+        c.tokenizer = a.text("tokenizer");
+    } else {
+        if (!a.has("weights"))
+            return usage(
+                "no model given; --weights PATH names a checkpoint directory or a GGUF file, "
+                "--pretrained NAME one of the Hugging Face cache"
+            );
+        c = RLX_TRY(weights_of(a));
+    }
+    auto b = RLX_TRY(common_of<text_embedder::builder>(a, c, catalog, family));
+    if (a.has("pretrained"))
+        b.pretrained(a.text("pretrained"));
+    else
+        RLX_CHECK(check_format(a, c, *catalog));
+    return b.max_length(a.integer("max-length", a.integer("max-seq", 0)))
+        .max_tokens(a.integer("batch-tokens", 0));
 }
 
 result<std::unique_ptr<lm_runner>> load_model(
@@ -248,8 +291,7 @@ std::string dump(const json& doc) {
     return doc.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-json facts_of(const lm_runner& runner) {
-    const run_facts& f = runner.ran_on();
+json facts_of(const run_facts& f) {
     json devices = json::array();
     for (const device_facts& d : f.devices)
         devices.push_back(
@@ -272,9 +314,9 @@ json facts_of(const lm_runner& runner) {
         {"plugins", {f.family_plugin, f.backend_plugin}}};
 }
 
-json fallbacks_of(const lm_runner& runner) {
+json fallbacks_of(std::span<const fallback> fallbacks) {
     json list = json::array();
-    for (const fallback& f : runner.fallbacks())
+    for (const fallback& f : fallbacks)
         list.push_back({{"what", f.what}, {"reason", f.reason}});
     return list;
 }

@@ -5,6 +5,7 @@
 
 #include "commands.hpp"
 
+#include "rlx/embedder.hpp"
 #include "rlx/rlx.hpp"
 
 #include <nlohmann/json.hpp>
@@ -29,6 +30,9 @@ result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a);
 // A builder with everything the flags say but progress. family: refuse any other, empty = detect.
 result<lm_runner::builder>
 builder_of(const arguments& a, plugin_catalog* catalog, const std::string& family);
+// The same for vectors; --pretrained instead of --weights, --max-length, --batch-tokens.
+result<text_embedder::builder>
+embedder_of(const arguments& a, plugin_catalog* catalog, const std::string& family);
 // builder_of + progress on stderr + build.
 result<std::unique_ptr<lm_runner>> load_model(
     const arguments& a,
@@ -47,9 +51,13 @@ std::string messages_of(std::string_view system, std::string_view user);
 // RLX_INVALID_ARGUMENT unless the text is a JSON array of messages with a role each.
 result<void> check_messages(std::string_view text);
 
+// --plan: what a model would need, as text or --json. RLX_OUT_OF_MEMORY behind the numbers when
+// that is too much.
+result<int> show_plan(const arguments& a, const lm_plan& p);
+
 std::string dump(const json& doc); // one line, invalid UTF-8 replaced
-json facts_of(const lm_runner& runner);
-json fallbacks_of(const lm_runner& runner);
+json facts_of(const run_facts& f);
+json fallbacks_of(std::span<const fallback> fallbacks);
 // What --explain-partition prints.
 result<int> show_partition(const arguments& a, const partition_report& report);
 // --fallback.

@@ -18,6 +18,7 @@ constexpr builtin builtins[] = {
     {"auto", "find the family of a checkpoint and run its command", cmd_auto},
     {"run", "generate text", cmd_run},
     {"chat", "talk to a model", cmd_chat},
+    {"embed", "turn texts into vectors, compare and rank them", cmd_embed},
     {"check", "say whether a checkpoint can be run", cmd_check},
     {"inspect", "show what a weight file holds; find model files on this machine", cmd_inspect},
     {"plugins", "list plugins, and why a file was refused", cmd_plugins},
@@ -27,6 +28,12 @@ constexpr builtin builtins[] = {
     {"render", "messages to prompt text", cmd_render},
     {"logits", "logits of every token as an .npy file", cmd_logits},
     {"help", "explain a command; manual pages and shell completion", cmd_help},
+};
+
+constexpr family_command by_task[] = {
+    {"lm", cmd_family},
+    {"encode", cmd_embed_family},
+    {"encode_image", cmd_image_family},
 };
 
 struct registry {
@@ -199,6 +206,22 @@ std::span<const builtin> builtin_commands() {
     return builtins;
 }
 
+std::span<const family_command> family_commands() {
+    return by_task;
+}
+
+int run_family(
+    std::string_view family, std::string_view task, std::string_view program, arg_span args
+) {
+    for (const family_command& c : by_task)
+        if (c.task == task) return c.run(family, program, args);
+    return report(
+        program,
+        {RLX_UNSUPPORTED,
+         fmt::format("family '{}' is for task '{}', which no command here does", family, task)}
+    );
+}
+
 std::string top_help() {
     auto catalog = plugin_catalog::open();
     return top_help(catalog.ok() ? catalog->get() : nullptr);
@@ -244,8 +267,10 @@ int dispatch(std::span<const std::string> args) {
     const std::vector<std::string> own = with_dirs(rest, *dirs);
     const bool outside = own_help(args[0], known);
     if (auto code = run_command_of(args[0], known, outside ? rest : arg_span(own))) return *code;
-    for (const auto& [family, summary] : families_of(known))
-        if (family == args[0]) return cmd_family(family, "rlx-run " + family, own);
+    if (known)
+        for (const auto& m : known->all("family"))
+            if (m.entry->name == args[0])
+                return run_family(args[0], m.entry->task, "rlx-run " + args[0], own);
     return unknown_command(args[0], known);
 }
 
@@ -264,5 +289,10 @@ extern "C" int rlx_cli_main_as(const char* command, int argc, char** argv) {
     if (args.size() == 1 && args[0] == "--version") return dispatch(args);
     for (const builtin& b : builtin_commands())
         if (std::string_view(b.name) == command) return b.run(args);
-    return cmd_family(command, std::string("rlx-") + command, args);
+    // "bert:encode": a family and its task.
+    const std::string_view whole = command;
+    const std::string_view family = whole.substr(0, whole.find(':'));
+    const std::string_view task =
+        family.size() < whole.size() ? whole.substr(family.size() + 1) : std::string_view("lm");
+    return run_family(family, task, fmt::format("rlx-{}", family), args);
 }

@@ -38,9 +38,11 @@ std::optional<described> describe(int (*run)(arg_span), arg_span args) {
     return description_of([&] { return run(args); });
 }
 
-described describe_family(std::string_view family) {
+described describe_family(std::string_view family, std::string_view task) {
     const std::string program = fmt::format("rlx-{}", family);
-    return *description_of([&] { return cmd_family(family, program, {}); });
+    for (const family_command& c : family_commands())
+        if (c.task == task) return *description_of([&] { return c.run(family, program, {}); });
+    return describe_family(family);
 }
 
 int report(std::string_view program, const error& e) {

@@ -117,8 +117,11 @@ result<int> check(const arguments& a) {
         RLX_CHECK(print(doc.dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
     } else if (runnable) {
         const provided& family = *r.family.entry;
+        const bool command = std::ranges::any_of(family_commands(), [&](const family_command& c) {
+            return c.task == family.task;
+        });
         const std::string how =
-            family.task == "lm"
+            command
                 ? fmt::format("runs with rlx-{}", family.name)
                 : fmt::format(
                       "is for task '{}' of family {}, which programs can run and no command yet",

@@ -48,7 +48,7 @@ constexpr flag own[] = {
      flag_kind::text,
      "NAME",
      "",
-     "with --write: also those of the program rlx-NAME (may be repeated)"},
+     "with --write: also those of the program rlx-NAME (may be repeated); a family's is NAME:TASK"},
 };
 
 // With its subcommands, called as `program` says.
@@ -77,14 +77,26 @@ manual_entry whole_program() {
     return top;
 }
 
-// What the program rlx-NAME is: a command of its own, or a family's.
-manual_entry launcher(const std::string& name) {
+// What the program rlx-NAME is: a command of its own, or a family's ("NAME:TASK").
+manual_entry launcher(const std::string& given) {
+    const std::size_t colon = given.find(':');
+    const std::string name = given.substr(0, colon);
     const std::string program = "rlx-" + name;
     for (const builtin& b : builtin_commands())
         if (b.name == name) return entry_of(b, program);
     if (name == "plugin-check") return {program, plugin_check_spec()};
     if (name == "optest") return {program, optest_spec()};
-    return {program, describe_family(name).spec};
+    const std::string task = colon == given.npos ? "lm" : given.substr(colon + 1);
+    return {program, describe_family(name, task).spec};
+}
+
+// A family's with the task that its manifest says.
+result<std::string> launcher_named(const std::string& name) {
+    if (name == "plugin-check" || name == "optest") return name;
+    for (const builtin& b : builtin_commands())
+        if (b.name == name) return name;
+    auto catalog = RLX_TRY(plugin_catalog::open());
+    return fmt::format("{}:{}", name, RLX_TRY(catalog->find("family", name)).entry->task);
 }
 
 result<manual_entry> entry_named(std::span<const std::string> path) {
@@ -96,10 +108,8 @@ result<manual_entry> entry_named(std::span<const std::string> path) {
             return error{
                 RLX_INVALID_ARGUMENT, fmt::format("{} has no subcommand '{}'", path[0], path[1])};
         }
-    auto catalog = RLX_TRY(plugin_catalog::open());
-    if (path.size() == 1 &&
-        (path[0] == "plugin-check" || path[0] == "optest" || catalog->find("family", path[0]).ok()))
-        return launcher(path[0]);
+    if (path.size() == 1)
+        if (const auto known = launcher_named(path[0])) return launcher(*known);
     return error{
         RLX_INVALID_ARGUMENT,
         fmt::format("no command or family '{}'; 'rlx-run help' lists them", path[0])};
@@ -114,7 +124,7 @@ result<std::string> formatted(std::span<const std::string> path, std::string_vie
     manual_entry e = whole_program();
     if (!path.empty()) {
         RLX_TRY(entry_named(path));
-        e = launcher(path[0]);
+        e = launcher(RLX_TRY(launcher_named(path[0])));
     }
     if (format == "bash") return bash_completion(e);
     if (format == "zsh") return zsh_completion(e);

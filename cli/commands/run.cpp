@@ -94,8 +94,8 @@ json document(const lm_runner& runner, const generate_result& r) {
           {"prefill_tokens_per_s", r.timings.prefill_tokens_per_s()},
           {"decode_s", r.timings.decode_s},
           {"decode_tokens_per_s", r.timings.decode_tokens_per_s()}}},
-        {"ran_on", facts_of(runner)},
-        {"fallbacks", fallbacks_of(runner)}};
+        {"ran_on", facts_of(runner.ran_on())},
+        {"fallbacks", fallbacks_of(runner.fallbacks())}};
 }
 
 // Streams while it generates; a failed write ends the run with that error.
@@ -119,6 +119,37 @@ result<generate_result> stream(
     if (!written.ok()) return written.error();
     return r;
 }
+
+result<int> generate(const arguments& a, plugin_catalog* catalog, const std::string& family) {
+    catch_signals();
+    if (a.has("json") && a.has("jsonl"))
+        return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
+    generate_options options = RLX_TRY(generation_of(a, 32));
+    if (a.has("plan")) return show_plan(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()));
+    if (a.has("explain-partition"))
+        return show_partition(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()).partition);
+    // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
+    auto c = RLX_TRY(open_checkpoint(a));
+    RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)
+    );
+    const auto ids = RLX_TRY(prompt_ids(a, *c));
+    if (ids.empty()) return error{RLX_INVALID_ARGUMENT, "the prompt is empty: it has no tokens"};
+    auto runner = RLX_TRY(load_model(a, catalog, family));
+    const generate_result r = RLX_TRY(stream(*runner, ids, options, a));
+    if (a.has("json"))
+        RLX_CHECK(print(dump(document(*runner, r)) + "\n"));
+    else if (a.has("jsonl")) {
+        json doc{{"type", "result"}};
+        doc.update(document(*runner, r));
+        RLX_CHECK(print(dump(doc) + "\n"));
+    } else
+        RLX_CHECK(print((a.has("no-stream") ? r.text : "") + "\n"));
+    RLX_CHECK(flush());
+    if (!a.has("quiet")) print_summary(*runner, r);
+    return r.finish_reason == "cancelled" ? 128 + std::max(caught_signal(), 2) : exit_ok;
+}
+
+} // namespace
 
 // What a plan that does not fit says goes to stderr, behind the numbers.
 result<int> show_plan(const arguments& a, const lm_plan& p) {
@@ -161,37 +192,6 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
     if (p.refused.empty()) return exit_ok;
     return error{RLX_OUT_OF_MEMORY, p.refused};
 }
-
-result<int> generate(const arguments& a, plugin_catalog* catalog, const std::string& family) {
-    catch_signals();
-    if (a.has("json") && a.has("jsonl"))
-        return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
-    generate_options options = RLX_TRY(generation_of(a, 32));
-    if (a.has("plan")) return show_plan(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()));
-    if (a.has("explain-partition"))
-        return show_partition(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()).partition);
-    // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
-    auto c = RLX_TRY(open_checkpoint(a));
-    RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)
-    );
-    const auto ids = RLX_TRY(prompt_ids(a, *c));
-    if (ids.empty()) return error{RLX_INVALID_ARGUMENT, "the prompt is empty: it has no tokens"};
-    auto runner = RLX_TRY(load_model(a, catalog, family));
-    const generate_result r = RLX_TRY(stream(*runner, ids, options, a));
-    if (a.has("json"))
-        RLX_CHECK(print(dump(document(*runner, r)) + "\n"));
-    else if (a.has("jsonl")) {
-        json doc{{"type", "result"}};
-        doc.update(document(*runner, r));
-        RLX_CHECK(print(dump(doc) + "\n"));
-    } else
-        RLX_CHECK(print((a.has("no-stream") ? r.text : "") + "\n"));
-    RLX_CHECK(flush());
-    if (!a.has("quiet")) print_summary(*runner, r);
-    return r.finish_reason == "cancelled" ? 128 + std::max(caught_signal(), 2) : exit_ok;
-}
-
-} // namespace
 
 int cmd_run(arg_span args) {
     return run_command(

@@ -173,14 +173,20 @@ RLX_EMBED_MANIFEST("@manifest@");
   install(FILES "${RLX_PLUGIN_OUTPUT_DIRECTORY}/${target}.so.rlx.json" DESTINATION "${destination}" COMPONENT plugins)
 endfunction()
 
-# A launcher is the command line with its first word fixed; rlx_cli exports the C function it calls.
+# A launcher is the command line with its first word fixed; rlx_cli exports the C function it calls. TASK is that of a
+# family (the manifest's) and selects the command that is run with the family pinned; without it `name` is a command.
 function(rlx_add_launcher name)
+  cmake_parse_arguments(A "" "TASK" "" ${ARGN})
   if(NOT TARGET rlx_cli)
     return()
   endif()
+  set(command "${name}")
+  if(A_TASK)
+    string(APPEND command ":${A_TASK}")
+  endif()
   file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/rlx-${name}.gen/main.c" @ONLY CONTENT [=[
 int rlx_cli_main_as(const char* command, int argc, char** argv);
-int main(int argc, char** argv) { return rlx_cli_main_as("@name@", argc, argv); }
+int main(int argc, char** argv) { return rlx_cli_main_as("@command@", argc, argv); }
 ]=])
   add_executable(rlx-${name}-launcher "${CMAKE_CURRENT_BINARY_DIR}/rlx-${name}.gen/main.c")
   target_link_libraries(rlx-${name}-launcher PRIVATE rlx_cli rlx_flags)
@@ -190,7 +196,7 @@ int main(int argc, char** argv) { return rlx_cli_main_as("@name@", argc, argv); 
   if(TARGET rlx_runtime)
     add_dependencies(rlx_runtime rlx-${name}-launcher)
   endif()
-  set_property(GLOBAL APPEND PROPERTY RLX_LAUNCHERS ${name})
+  set_property(GLOBAL APPEND PROPERTY RLX_LAUNCHERS ${command})
   install(TARGETS rlx-${name}-launcher RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT runtime)
 endfunction()
 
@@ -200,7 +206,13 @@ function(rlx_add_family name)
     set(A_MANIFEST plugin.json)
   endif()
   rlx_add_plugin(rlx-${name} MANIFEST "${A_MANIFEST}" SOURCES ${A_SOURCES} LIBS ${A_LIBS} DEFINES ${A_DEFINES})
-  rlx_add_launcher(${name})
+  # Its program is the command for the first task of the manifest.
+  file(READ "${CMAKE_CURRENT_SOURCE_DIR}/${A_MANIFEST}" manifest)
+  string(JSON task ERROR_VARIABLE none GET "${manifest}" provides 0 task)
+  if(none)
+    set(task lm)
+  endif()
+  rlx_add_launcher(${name} TASK "${task}")
   if(A_TESTS AND RLX_BUILD_TESTS)
     if(NOT A_TEST_LIBS)
       set(A_TEST_LIBS rlx_core_static)

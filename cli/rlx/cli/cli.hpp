@@ -41,6 +41,7 @@ RLX_API int dispatch(std::span<const std::string> args);
 extern "C" {
 // main() of rlx-run.
 RLX_API int rlx_cli_main(int argc, char** argv);
-// main() of a program that is one command: rlx-qwen3 is rlx_cli_main_as("qwen3", ...).
+// main() of a program that is one command, rlx-inspect: rlx_cli_main_as("inspect", ...), or one
+// family with its task, rlx-qwen3: rlx_cli_main_as("qwen3:lm", ...).
 RLX_API int rlx_cli_main_as(const char* command, int argc, char** argv);
 }

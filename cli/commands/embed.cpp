@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// rlx-embed, rlx-run embed, and the programs of families that encode text.
+#include "../catalog.hpp"
+#include "embed_job.hpp"
+
+#include "rlx/formats/npy.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+
+namespace rlx::cli {
+namespace {
+
+using enum flag_kind;
+
+constexpr flag pretrained[] = {
+    {"pretrained",
+     0,
+     text,
+     "NAME",
+     "",
+     "instead of --weights: org/name[@revision] in the Hugging Face cache; nothing is downloaded"},
+};
+
+constexpr flag input[] = {
+    {"text", 0, text, "TEXT", "", "a text to embed (may be repeated)"},
+    {"input",
+     0,
+     text,
+     "auto|lines|ndjson|files",
+     "auto",
+     "what a file holds: a text per line, JSON records, or one text; auto: by its name, .jsonl and "
+     ".ndjson are records"},
+    {"field", 0, text, "NAME", "text", "the field of a record that holds its text"},
+    {"id-field", 0, text, "NAME", "id", "the field of a record that is copied to the output"},
+    {"ids-json",
+     0,
+     text,
+     "FILE",
+     "",
+     "instead of texts: {\"ids\": [[..]], \"mask\": [[..]]}, as a reference computes; writes .npy"},
+    {"shard", 0, text, "I/N", "0/1", "only the texts I, I + N, I + 2 N, ... of the input"},
+};
+
+constexpr flag vectors[] = {
+    {"pooling",
+     0,
+     text,
+     "auto|cls|mean|max|last|weighted-mean|mean-sqrt-len|none",
+     "auto",
+     "how states become a vector; auto: as the checkpoint says; none: a row per token"},
+    {"normalize", 0, toggle, "", "", "scale vectors to length 1, whatever the checkpoint says"},
+    {"no-normalize", 0, toggle, "", "", "do not scale them, whatever the checkpoint says"},
+    {"dimensions",
+     0,
+     integer,
+     "N",
+     "all",
+     "keep the first N and scale again, for models trained for that"},
+    {"query", 0, toggle, "", "", "the texts are queries: put the checkpoint's prompt before them"},
+    {"document", 0, toggle, "", "", "the texts are documents: likewise"},
+    {"prompt-name", 0, text, "NAME", "", "the checkpoint's prompt of this name"},
+    {"prompt-text", 0, text, "TEXT", "", "put TEXT before every text"},
+    {"truncate",
+     0,
+     toggle,
+     "",
+     "",
+     "cut texts that are too long, and say so, instead of failing them"},
+    {"max-length",
+     0,
+     integer,
+     "N",
+     "as the checkpoint says",
+     "longest text in tokens, special ones included"},
+    {"batch-tokens",
+     0,
+     integer,
+     "N",
+     "4096",
+     "tokens of one step of the model; memory grows with it, results do not change"},
+    {"quantize", 0, text, "none|int8|uint8|binary|ubinary", "none", "store vectors in fewer bits"},
+    {"ranges",
+     0,
+     text,
+     "FILE",
+     "",
+     "for int8 and uint8: smallest and largest value of each dimension, float32 [2, dimensions] "
+     ".npy"},
+    {"write-ranges", 0, text, "FILE", "", "write those of this run's vectors"},
+};
+
+constexpr flag compare[] = {
+    {"similarity",
+     0,
+     text,
+     "TEXT",
+     "",
+     "give each text's similarity to TEXT, a query, instead of its vector (may be repeated)"},
+    {"metric", 0, text, "cosine|dot", "as the checkpoint says", "what similarity is"},
+    {"rerank",
+     0,
+     text,
+     "QUERY",
+     "",
+     "rank the texts by how well they answer QUERY; cross-encoders"},
+    {"sigmoid", 0, toggle, "", "", "with --rerank: scores between 0 and 1 instead of logits"},
+};
+
+constexpr flag output[] = {
+    {"out", 'o', text, "FILE", "-", "the file to write, whole or not at all; - is standard output"},
+    {"json", 0, toggle, "", "", "a JSON object per line; so unless another format is chosen"},
+    {"npy", 0, toggle, "", "", "a NumPy array [texts, dimensions]; needs --out FILE"},
+    {"f32", 0, toggle, "", "", "the floats alone, little-endian"},
+    {"resume", 0, toggle, "", "", "go on where an interrupted run to --out FILE ended"},
+    {"restart", 0, toggle, "", "", "drop what an interrupted run left"},
+    {"max-failures",
+     0,
+     integer,
+     "N",
+     "any number",
+     "end when more than N texts could not be embedded"},
+    {"plan", 0, toggle, "", "", "print the memory plan and exit, loading nothing"},
+};
+
+command_spec spec_of(std::string name, std::string summary) {
+    return {
+        std::move(name),
+        std::move(summary),
+        "[file or directory]...",
+        {weights_flags,
+         {"Checkpoint", pretrained},
+         {"Input", input},
+         {"Vectors", vectors},
+         {"Comparing", compare},
+         {"Output", output},
+         device_flags,
+         plugin_flags,
+         general_flags},
+        "Reads standard input when no file is named; a directory's files are one text each. Rows "
+        "come in\nthe order of the texts. A text that fails is an error record (a row of NaN in "
+        "arrays) and exit\ncode 3 at the end. Interrupted runs to a file are gone on with by "
+        "--resume."};
+}
+
+error usage(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
+
+result<void> at_most_one(const arguments& a, std::initializer_list<std::string_view> flags) {
+    std::string_view first;
+    for (const std::string_view flag : flags) {
+        if (!a.has(flag)) continue;
+        if (!first.empty())
+            return usage(fmt::format("--{} and --{} exclude each other", first, flag));
+        first = flag;
+    }
+    return {};
+}
+
+result<void> read_shard(const arguments& a, embed_job& job) {
+    if (!a.has("shard")) return {};
+    const std::string given = a.text("shard");
+    const char* end = given.data() + given.size();
+    const auto [slash, first] = std::from_chars(given.data(), end, job.shard);
+    const bool half = first == std::errc() && slash != end && *slash == '/';
+    const auto [stop, second] = half ? std::from_chars(slash + 1, end, job.shards)
+                                     : std::from_chars_result{nullptr, std::errc::invalid_argument};
+    if (second == std::errc() && stop == end && job.shards > 0 && job.shard < job.shards) return {};
+    return usage(fmt::format("--shard: '{}', expected I/N with I from 0 to N - 1", given));
+}
+
+result<vector_format> format_of(const arguments& a) {
+    RLX_CHECK(at_most_one(a, {"json", "npy", "f32"}));
+    if (a.has("npy")) return vector_format::npy;
+    if (a.has("f32")) return vector_format::raw;
+    const std::string out = a.text("out", "-");
+    if (!a.has("json") && out.ends_with(".npy")) return vector_format::npy;
+    if (!a.has("json") && out.ends_with(".f32")) return vector_format::raw;
+    return vector_format::lines;
+}
+
+result<value_ranges> read_ranges(const std::string& path) {
+    const npy_array file = RLX_TRY(read_npy(path));
+    if (file.shape.size() != 2 || file.shape[0] != 2)
+        return error{RLX_CORRUPT_DATA, fmt::format("{}: float32 [2, dimensions] expected", path)};
+    const auto n = static_cast<std::ptrdiff_t>(file.shape[1]);
+    return value_ranges{
+        {file.values.begin(), file.values.begin() + n},
+        {file.values.begin() + n, file.values.end()}};
+}
+
+result<void> read_vector_flags(const arguments& a, embed_job& job) {
+    const std::string pooled = a.text("pooling", "auto");
+    const auto kind = pooling_named(pooled);
+    if (!kind) return usage(fmt::format("--pooling: '{}' is not known", pooled));
+    embed_options& o = job.options;
+    o.pooling = *kind;
+    if (a.has("normalize")) o.normalise = normalising::on;
+    if (a.has("no-normalize")) o.normalise = normalising::off;
+    o.dimensions = a.integer("dimensions", 0);
+    if (a.has("dimensions") && o.dimensions == 0) return usage("--dimensions: at least 1 expected");
+    o.truncate = a.has("truncate");
+    if (a.has("query")) o.role = text_role::query;
+    if (a.has("document")) o.role = text_role::document;
+    o.prompt_name = a.text("prompt-name");
+    if (a.has("prompt-text")) o.prompt = a.text("prompt-text");
+    o.cancel = &cancel_flag();
+    return {};
+}
+
+result<void> read_quantise(const arguments& a, embed_job& job) {
+    const auto quantise = quantisation_named(a.text("quantize", "none"));
+    if (!quantise) return usage(fmt::format("--quantize: '{}' is not known", a.text("quantize")));
+    job.quantise = *quantise;
+    const bool ranged = *quantise == quantisation::int8 || *quantise == quantisation::uint8;
+    if (ranged != a.has("ranges"))
+        return usage(
+            ranged
+                ? "--quantize int8 and uint8 need --ranges FILE, which --write-ranges makes of a "
+                  "calibration run"
+                : "--ranges goes with --quantize int8 or uint8"
+        );
+    if (ranged) job.ranges = RLX_TRY(read_ranges(a.text("ranges")));
+    if (job.quantise != quantisation::none && job.format == vector_format::raw)
+        return usage("--f32 and --quantize exclude each other; --npy takes quantised vectors");
+    return {};
+}
+
+} // namespace
+
+result<embed_job> job_of(const arguments& a) {
+    RLX_CHECK(at_most_one(a, {"normalize", "no-normalize"}));
+    RLX_CHECK(at_most_one(a, {"query", "document", "prompt-name", "prompt-text"}));
+    RLX_CHECK(at_most_one(a, {"resume", "restart"}));
+    RLX_CHECK(at_most_one(a, {"ids-json", "similarity", "rerank"}));
+    RLX_CHECK(at_most_one(a, {"similarity", "quantize"}));
+    RLX_CHECK(at_most_one(a, {"resume", "write-ranges"}));
+    embed_job job;
+    RLX_CHECK(read_shard(a, job));
+    RLX_CHECK(read_vector_flags(a, job));
+    job.format = RLX_TRY(format_of(a));
+    RLX_CHECK(read_quantise(a, job));
+    job.out = a.text("out", "-");
+    job.max_failures = a.integer("max-failures", -1);
+    job.similar_to = a.all("similarity");
+    const std::string metric = a.text("metric", "cosine");
+    if (metric != "cosine" && metric != "dot")
+        return usage(fmt::format("--metric: '{}' is none of cosine, dot", metric));
+    job.metric = metric == "dot" ? similarity::dot : similarity::cosine;
+    job.metric_given = a.has("metric");
+    if (job.out == "-" && job.format == vector_format::npy)
+        return usage("--npy needs --out FILE: the number of rows stands before them");
+    if (job.out == "-" && job.format == vector_format::raw && stdout_is_terminal())
+        return usage("--f32: not writing binary data to a terminal; use --out FILE or redirect");
+    return job;
+}
+
+namespace {
+
+result<int> embed(const arguments& a, const std::string& family) {
+    catch_signals();
+    const embed_job job = RLX_TRY(job_of(a));
+    auto catalog = RLX_TRY(open_catalog(a));
+    auto builder = RLX_TRY(embedder_of(a, catalog.get(), family));
+    if (a.has("plan")) return show_plan(a, RLX_TRY(builder.plan()));
+    if (a.has("explain-partition")) return show_partition(a, RLX_TRY(builder.plan()).partition);
+    const auto mode = a.has("quiet") ? progress_mode::none
+                                     : RLX_TRY(parse_progress_mode(a.text("progress", "auto")));
+    auto line = std::make_unique<progress_line>("loading", "bytes", mode);
+    builder.progress([&](std::uint64_t done, std::uint64_t total) {
+        if (line) line->update(done, total);
+    });
+    if (a.has("rerank")) {
+        auto model = RLX_TRY(builder.build_reranker());
+        line.reset();
+        return rank_texts(a, *model);
+    }
+    auto model = RLX_TRY(builder.build());
+    line.reset();
+    if (a.has("ids-json")) return embed_ids_json(a, job, *model);
+    return embed_texts(a, job, *model);
+}
+
+} // namespace
+
+int cmd_embed(arg_span args) {
+    return run_command(
+        "rlx-embed",
+        spec_of("embed", "Turns texts into vectors, compares and ranks them."),
+        args,
+        [](const arguments& a) { return embed(a, ""); }
+    );
+}
+
+int cmd_embed_family(std::string_view family, std::string_view program, arg_span args) {
+    return run_command(
+        program,
+        spec_of(
+            std::string(family),
+            fmt::format("Turns texts into vectors with a {} checkpoint.", family)
+        ),
+        args,
+        [&](const arguments& a) { return embed(a, std::string(family)); }
+    );
+}
+
+} // namespace rlx::cli

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "embed_input.hpp"
+
+#include "../terminal.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <unistd.h>
+#include <vector>
+
+namespace rlx::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::ordered_json;
+
+constexpr std::size_t longest_text = std::size_t{64} << 20;
+
+error usage(std::string message) {
+    return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
+
+// The bytes of a file or of standard input, line by line or whole.
+class byte_reader {
+public:
+    static result<byte_reader> open(const std::string& path) {
+        byte_reader out;
+        out.path_ = path;
+        if (path == "-") {
+            out.path_ = "standard input";
+            return out;
+        }
+        out.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (out.fd_ < 0)
+            return error{
+                RLX_NOT_FOUND, fmt::format("cannot open {}: {}", path, std::strerror(errno))};
+        return out;
+    }
+
+    byte_reader() = default;
+
+    byte_reader(byte_reader&& o) noexcept
+        : path_(std::move(o.path_)), fd_(std::exchange(o.fd_, STDIN_FILENO)),
+          buffer_(std::move(o.buffer_)), at_(o.at_), ended_(o.ended_) {}
+
+    byte_reader& operator=(byte_reader&& o) noexcept {
+        std::swap(path_, o.path_);
+        std::swap(fd_, o.fd_);
+        std::swap(buffer_, o.buffer_);
+        std::swap(at_, o.at_);
+        std::swap(ended_, o.ended_);
+        return *this;
+    }
+
+    ~byte_reader() {
+        if (fd_ != STDIN_FILENO) close(fd_);
+    }
+
+    // Without its end; nullopt behind the last one.
+    result<std::optional<std::string>> line() {
+        std::size_t seen = 0;
+        for (;;) {
+            const std::size_t end = buffer_.find('\n', at_ + seen);
+            if (end != buffer_.npos) {
+                std::string out = buffer_.substr(at_, end - at_);
+                at_ = end + 1;
+                if (out.ends_with('\r')) out.pop_back();
+                return std::optional(std::move(out));
+            }
+            seen = buffer_.size() - at_;
+            if (ended_) {
+                if (seen == 0) return std::optional<std::string>();
+                return std::optional(rest());
+            }
+            RLX_CHECK(fill(seen));
+        }
+    }
+
+    result<std::string> all() {
+        while (!ended_)
+            RLX_CHECK(fill(buffer_.size() - at_));
+        return rest();
+    }
+
+    bool waits() const {
+        if (ended_ || buffer_.find('\n', at_) != buffer_.npos) return false;
+        pollfd wanted{fd_, POLLIN, 0};
+        return poll(&wanted, 1, 0) == 0;
+    }
+
+private:
+    std::string rest() {
+        std::string out = buffer_.substr(at_);
+        at_ = buffer_.size();
+        return out;
+    }
+
+    result<void> fill(std::size_t held) {
+        if (held > longest_text)
+            return error{
+                RLX_CORRUPT_DATA,
+                fmt::format("{}: a text is longer than {} bytes", path_, longest_text)};
+        buffer_.erase(0, at_);
+        at_ = 0;
+        char block[65536];
+        for (;;) {
+            const ssize_t n = read(fd_, block, sizeof block);
+            if (n > 0) buffer_.append(block, static_cast<std::size_t>(n));
+            if (n == 0) ended_ = true;
+            if (n >= 0) return {};
+            if (errno != EINTR)
+                return error{
+                    RLX_IO, fmt::format("cannot read {}: {}", path_, std::strerror(errno))};
+            if (cancel_flag())
+                return error{RLX_CANCELLED, fmt::format("interrupted while reading {}", path_)};
+        }
+    }
+
+    std::string path_;
+    int fd_ = STDIN_FILENO;
+    std::string buffer_;
+    std::size_t at_ = 0; // what is before it was handed out
+    bool ended_ = false;
+};
+
+enum class part_kind { text, lines, ndjson, file };
+
+struct part {
+    part_kind kind;
+    std::string value; // the text, or the path
+};
+
+struct record_fields {
+    std::string text, id;
+};
+
+std::string json_text(std::string_view text) {
+    return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+bool blank(std::string_view line) {
+    return line.find_first_not_of(" \t") == line.npos;
+}
+
+embed_item record_of(const std::string& line, const record_fields& fields) {
+    embed_item out;
+    const json record = json::parse(line, nullptr, false);
+    const auto bad = [&](std::string why) { out.failed = error{RLX_CORRUPT_DATA, std::move(why)}; };
+    if (!record.is_object()) {
+        bad("the line is no JSON object");
+        return out;
+    }
+    if (const auto id = record.find(fields.id); id != record.end() && !id->is_structured())
+        out.id = id->dump(-1, ' ', false, json::error_handler_t::replace);
+    const auto text = record.find(fields.text);
+    if (text == record.end())
+        bad(fmt::format("the record has no field '{}'", fields.text));
+    else if (!text->is_string())
+        bad(fmt::format("field '{}' is no text", fields.text));
+    else
+        out.text = text->get<std::string>();
+    return out;
+}
+
+class all_texts final : public text_source {
+public:
+    all_texts(std::vector<part> parts, record_fields fields)
+        : parts_(std::move(parts)), fields_(std::move(fields)) {}
+
+    result<std::optional<embed_item>> next() override {
+        for (;;) {
+            auto item = RLX_TRY(from_part());
+            if (item) {
+                item->index = index_++;
+                return item;
+            }
+            if (at_ == parts_.size()) return std::optional<embed_item>();
+        }
+    }
+
+    bool waits() const override { return reader_ && reader_->waits(); }
+
+private:
+    // nullopt: the part is done, the next one is begun.
+    result<std::optional<embed_item>> from_part() {
+        if (at_ == parts_.size()) return std::optional<embed_item>();
+        const part& p = parts_[at_];
+        embed_item item;
+        if (p.kind == part_kind::text || p.kind == part_kind::file) {
+            at_++;
+            if (p.kind == part_kind::text)
+                item.text = p.value;
+            else
+                return whole_file(p.value);
+            return std::optional(std::move(item));
+        }
+        if (!reader_) reader_.emplace(RLX_TRY(byte_reader::open(p.value)));
+        auto line = RLX_TRY(reader_->line());
+        while (line && p.kind == part_kind::ndjson && blank(*line))
+            line = RLX_TRY(reader_->line());
+        if (!line) {
+            reader_.reset();
+            at_++;
+            return std::optional<embed_item>();
+        }
+        if (p.kind == part_kind::ndjson) return std::optional(record_of(*line, fields_));
+        item.text = std::move(*line);
+        return std::optional(std::move(item));
+    }
+
+    // A file that cannot be read is one that failed: the others of its directory can be.
+    static result<std::optional<embed_item>> whole_file(const std::string& path) {
+        embed_item item;
+        item.id = json_text(path);
+        auto reader = byte_reader::open(path);
+        auto text = reader ? reader->all() : result<std::string>(reader.error());
+        if (text)
+            item.text = std::move(*text);
+        else if (text.error().code == RLX_CANCELLED)
+            return text.error();
+        else
+            item.failed = text.error();
+        return std::optional(std::move(item));
+    }
+
+    std::vector<part> parts_;
+    record_fields fields_;
+    std::size_t at_ = 0;
+    std::uint64_t index_ = 0;
+    std::optional<byte_reader> reader_;
+};
+
+result<part_kind> kind_of(std::string_view input, const std::string& path) {
+    if (input == "lines") return part_kind::lines;
+    if (input == "ndjson") return part_kind::ndjson;
+    if (input == "files") return part_kind::file;
+    if (input != "auto")
+        return usage(fmt::format("--input: '{}' is none of auto, lines, ndjson, files", input));
+    return path.ends_with(".jsonl") || path.ends_with(".ndjson") ? part_kind::ndjson
+                                                                 : part_kind::lines;
+}
+
+// Every file below, in the order of their names.
+result<void> add_directory(const std::string& path, std::vector<part>& parts) {
+    std::vector<std::string> files;
+    std::error_code failed;
+    for (fs::recursive_directory_iterator at(path, failed), end; !failed && at != end;
+         at.increment(failed)) {
+        std::error_code ignored;
+        if (at->is_regular_file(ignored)) files.push_back(at->path().string());
+    }
+    if (failed)
+        return error{RLX_NOT_FOUND, fmt::format("cannot read {}: {}", path, failed.message())};
+    if (files.empty())
+        return error{RLX_NOT_FOUND, fmt::format("{}: the directory has no files", path)};
+    std::ranges::sort(files);
+    for (std::string& file : files)
+        parts.push_back({part_kind::file, std::move(file)});
+    return {};
+}
+
+} // namespace
+
+result<std::unique_ptr<text_source>> open_texts(const arguments& a) {
+    const std::string input = a.text("input", "auto");
+    std::vector<part> parts;
+    for (const std::string& text : a.all("text"))
+        parts.push_back({part_kind::text, text});
+    for (const std::string& path : a.positional()) {
+        std::error_code failed;
+        if (path != "-" && fs::is_directory(path, failed)) {
+            RLX_CHECK(add_directory(path, parts));
+            continue;
+        }
+        if (path != "-" && !fs::exists(path, failed))
+            return error{RLX_NOT_FOUND, fmt::format("{}: no such file or directory", path)};
+        parts.push_back({RLX_TRY(kind_of(input, path)), path});
+    }
+    if (parts.empty()) parts.push_back({RLX_TRY(kind_of(input, "-")), "-"});
+    return std::unique_ptr<text_source>(std::make_unique<all_texts>(
+        std::move(parts), record_fields{a.text("field", "text"), a.text("id-field", "id")}
+    ));
+}
+
+} // namespace rlx::cli

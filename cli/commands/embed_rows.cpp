@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Rows of rlx-embed's output, what identifies a run, and progress on stderr.
+#include "embed_job.hpp"
+
+#include "rlx/base/mmap.hpp"
+#include "rlx/rlx.h"
+
+#include <chrono>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+
+namespace rlx::cli {
+namespace {
+
+template <class T>
+std::string bytes_of(const std::vector<T>& values) {
+    return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+void append_number(std::string& out, float v) {
+    if (std::isfinite(v))
+        fmt::format_to(std::back_inserter(out), "{}", v);
+    else
+        out += "null";
+}
+
+void append_list(std::string& out, std::span<const float> values) {
+    out += '[';
+    for (std::size_t i = 0; i < values.size(); i++) {
+        if (i > 0) out += ", ";
+        append_number(out, values[i]);
+    }
+    out += ']';
+}
+
+std::string integers(const std::vector<std::uint8_t>& values, bool with_sign) {
+    std::string out = "[";
+    for (std::size_t i = 0; i < values.size(); i++)
+        fmt::format_to(
+            std::back_inserter(out),
+            "{}{}",
+            i > 0 ? ", " : "",
+            with_sign ? int{static_cast<std::int8_t>(values[i])} : int{values[i]}
+        );
+    return out + "]";
+}
+
+std::string json_values(const embed_job& job, const embedding& made) {
+    std::string out;
+    if (job.quantise != quantisation::none) {
+        const auto bytes = quantise(made.values, job.quantise, job.ranges);
+        const bool with_sign =
+            job.quantise == quantisation::int8 || job.quantise == quantisation::binary;
+        return bytes ? integers(*bytes, with_sign) : "null";
+    }
+    if (made.pooling != pooling::none || made.tokens == 0) {
+        append_list(out, made.values);
+        return out;
+    }
+    const std::size_t width = made.values.size() / static_cast<std::size_t>(made.tokens);
+    out += '[';
+    for (std::size_t at = 0; at < made.values.size(); at += width) {
+        if (at > 0) out += ", ";
+        append_list(out, std::span(made.values).subspan(at, width));
+    }
+    return out + "]";
+}
+
+std::string json_row(const embed_job& job, const embed_item& item, const embedding& made) {
+    std::string out = fmt::format("{{\"index\": {}", item.index);
+    if (!item.id.empty()) out += ", \"id\": " + item.id;
+    if (item.failed) {
+        const json e{
+            {"code", rlx_status_name(item.failed->code)}, {"message", item.failed->message}};
+        return out + ", \"error\": " + dump(e) + "}\n";
+    }
+    out += fmt::format(", \"tokens\": {}", made.tokens);
+    if (made.dropped > 0) out += fmt::format(", \"dropped\": {}", made.dropped);
+    out += job.similar_to.empty() ? ", \"embedding\": " : ", \"scores\": ";
+    return out + json_values(job, made) + "}\n";
+}
+
+std::int64_t now_ns() {
+    return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+std::uint64_t resident_bytes() {
+    const auto text = read_virtual_file("/proc/self/statm");
+    unsigned long long all = 0, pages = 0;
+    if (!text || std::sscanf(text->c_str(), "%llu %llu", &all, &pages) != 2) return 0;
+    constexpr std::uint64_t page = 4096;
+    return pages * page;
+}
+
+// The files' sizes and a sample of their bytes: weights that were trained on differ everywhere.
+std::uint64_t hash_of_weights(const weights& w) {
+    std::uint64_t hash = hash_bytes(fmt::format("{} {}", w.architecture(), w.file_bytes()));
+    std::filesystem::path open_file;
+    std::optional<mapped_file> file;
+    const std::size_t step = std::max<std::size_t>(1, w.tensors().size() / 64);
+    for (std::size_t i = 0; i < w.tensors().size(); i += step) {
+        const tensor_info& t = w.tensors()[i];
+        hash = hash_bytes(fmt::format("{} {} {}", t.name, t.dtype, t.n_bytes), hash);
+        if (!file || t.file != open_file) {
+            auto opened = mapped_file::open(t.file);
+            if (!opened) continue;
+            file.emplace(std::move(*opened));
+            open_file = t.file;
+        }
+        constexpr std::uint64_t sample = 4096;
+        const std::uint64_t n = std::min(sample, t.n_bytes);
+        const std::uint64_t at = t.offset + (t.n_bytes - n) / 2;
+        if (at + n > file->size()) continue;
+        hash = hash_bytes({reinterpret_cast<const char*>(file->data() + at), n}, hash);
+    }
+    return hash;
+}
+
+} // namespace
+
+std::string row_text(const embed_job& job, const embed_item& item, const embedding& made) {
+    if (job.format == vector_format::lines) return json_row(job, item, made);
+    if (job.quantise == quantisation::none || item.failed) return bytes_of(made.values);
+    const auto bytes = quantise(made.values, job.quantise, job.ranges);
+    return bytes ? bytes_of(*bytes) : std::string();
+}
+
+std::string fingerprint_of(const embed_job& job, const text_embedder& model, const weights& w) {
+    const embed_options& o = job.options;
+    std::string all = fmt::format(
+        "{:x} {} {} {} {} {} {} {} {} {} {}/{} {} {} {} {}",
+        hash_of_weights(w),
+        model.family(),
+        model.ran_on().compute,
+        pooling_name(o.pooling),
+        static_cast<int>(o.normalise),
+        o.dimensions,
+        o.truncate,
+        static_cast<int>(o.role),
+        o.prompt_name,
+        o.prompt.value_or(""),
+        job.shard,
+        job.shards,
+        static_cast<int>(job.format),
+        quantisation_name(job.quantise),
+        static_cast<int>(job.metric),
+        model.max_length()
+    );
+    for (const std::vector<float>* list : {&job.ranges.low, &job.ranges.high})
+        all += bytes_of(*list);
+    for (const std::string& text : job.similar_to)
+        all += '\0' + text;
+    return fmt::format("{:016x}", hash_bytes(all));
+}
+
+result<embed_meter> embed_meter::of(const arguments& a) {
+    embed_meter out;
+    out.mode_ = a.has("quiet") ? progress_mode::none
+                               : RLX_TRY(parse_progress_mode(a.text("progress", "auto")));
+    out.terminal_ = stderr_is_terminal();
+    out.start_ns_ = out.last_ns_ = now_ns();
+    return out;
+}
+
+double embed_meter::seconds() const {
+    return static_cast<double>(now_ns() - start_ns_) / 1e9;
+}
+
+void embed_meter::update(std::uint64_t texts, std::uint64_t tokens) {
+    if (mode_ == progress_mode::none) return;
+    const bool redrawn = mode_ == progress_mode::automatic && terminal_;
+    constexpr std::int64_t second = 1'000'000'000;
+    const std::int64_t now = now_ns(), pause = redrawn ? second / 5 : 10 * second;
+    if (now - last_ns_ < pause) return;
+    last_ns_ = now;
+    const double rate = static_cast<double>(texts) / seconds();
+    const double token_rate = static_cast<double>(tokens) / seconds();
+    if (mode_ == progress_mode::json) {
+        say("{}\n",
+            dump(
+                {{"stage", "embedding"},
+                 {"done", texts},
+                 {"unit", "texts"},
+                 {"tokens", tokens},
+                 {"items_per_s", rate},
+                 {"tokens_per_s", token_rate},
+                 {"rss_bytes", resident_bytes()}}
+            ));
+        return;
+    }
+    say("{}embedded {} texts, {:.0f} per second, {:.0f} tokens per second{}",
+        redrawn ? "\r\033[K" : "",
+        texts,
+        rate,
+        token_rate,
+        redrawn ? "" : "\n");
+    drawn_ = redrawn;
+}
+
+void embed_meter::clear() {
+    if (drawn_) say("\r\033[K");
+    drawn_ = false;
+}
+
+} // namespace rlx::cli
