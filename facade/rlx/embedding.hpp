@@ -67,7 +67,7 @@ RLX_API std::optional<quantisation> quantisation_named(std::string_view name);
 struct value_ranges {
     std::vector<float> low, high; // [dimensions] each
 
-    void include(std::span<const float> values);
+    RLX_API void include(std::span<const float> values);
 };
 
 // Bytes of one vector: dimensions of int8 and uint8, dimensions / 8 of the binary ones, which
