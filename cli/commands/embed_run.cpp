@@ -256,13 +256,14 @@ std::string bulk_run::meta() const {
         {"failed", done_.failed},
         {"shard", {job_.shard, job_.shards}},
         {"format",
-         job_.format == vector_format::lines  ? "json"
+         job_.format == vector_format::lines ? "json"
          : job_.format == vector_format::npy ? "npy"
                                              : "f32"},
         {"dtype", t.name},
         {"row_elements", t.per_row},
         {"texts_hash", fmt::format("{:016x}", done_.hash)},
-        {"ran_on", facts_of(model_.ran_on())}};
+        {"ran_on", facts_of(model_.ran_on())},
+        {"fallbacks", fallbacks_of(model_.fallbacks())}};
     json sources = json::object();
     for (const auto& [item, source] : model_.recipe().sources)
         sources[item] = source;

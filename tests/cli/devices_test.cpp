@@ -190,6 +190,36 @@ TEST(fallback_flag, results_name_both_devices_and_what_they_ran) {
     EXPECT_EQ(doc["ran_on"]["devices"][0]["programs"], 1);
 }
 
+// Text encoders go through the same partition as language models.
+TEST(fallback_flag, goes_for_vectors_of_texts_too) {
+    const auto embed = [](const std::string& device, std::vector<std::string> more) {
+        const std::string weights =
+            std::string(RLX_SOURCE_DIR) + "/tests/goldens/embedders/embedder";
+        more.insert(more.begin(), {"--weights", weights, "--device", device, "--text", "a fox"});
+        return run(command({"embed"}, more));
+    };
+    const auto numbers = [](const outcome& o) {
+        return json::parse(o.out)["embedding"].get<std::vector<double>>();
+    };
+    const outcome plain = embed("cpu", {"--compute", "f32", "--quiet"});
+    ASSERT_EQ(plain.exit_code, 0) << plain.err;
+    const outcome o = embed("partial:2", {"--compute", "f32"});
+    ASSERT_EQ(o.exit_code, 0) << o.err;
+    EXPECT_NE(o.err.find("note: partial:2: "), std::string::npos) << o.err;
+    const auto expected = numbers(plain), got = numbers(o);
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i)
+        EXPECT_NEAR(got[i], expected[i], 1e-5);
+    const outcome denied = embed("partial:2", {"--fallback", "deny"});
+    EXPECT_EQ(denied.exit_code, 4);
+    EXPECT_NE(denied.err.find("this device has no attention"), std::string::npos) << denied.err;
+    const outcome explained = embed("partial:2", {"--explain-partition", "--json"});
+    ASSERT_EQ(explained.exit_code, 0) << explained.err;
+    const json doc = json::parse(explained.out);
+    EXPECT_GE(doc["programs"].size(), 2U);
+    EXPECT_FALSE(doc["nodes"].empty());
+}
+
 TEST(plan_flag, counts_both_devices) {
     const json doc = json::parse(generate("partial:3", {"--plan", "--json"}).out);
     std::uint64_t sum = 0;
