@@ -4,6 +4,7 @@
 #include "image_parts.hpp"
 
 #include "rlx/base/mmap.hpp"
+#include "rlx/embedding.hpp"
 
 #include <fmt/format.h>
 

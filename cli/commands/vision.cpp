@@ -5,6 +5,7 @@
 #include "../lm.hpp"
 #include "image_files.hpp"
 
+#include "rlx/embedding.hpp"
 #include "rlx/formats/npy.hpp"
 #include "rlx/vision.hpp"
 
