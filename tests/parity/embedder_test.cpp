@@ -109,13 +109,15 @@ TEST_F(embedder, puts_the_prompts_of_the_checkpoint_before_the_text) {
             const embed_options o{.truncate = true, .role = role};
             const auto want = expected[name][i].get<floats>();
             const auto made = must(model->embed(std::string_view(texts[i]), o));
-            if (made.dropped == 0) EXPECT_LT(distance(made.values, want), 1e-5) << name << i;
+            if (made.dropped == 0) {
+                EXPECT_LT(distance(made.values, want), 1e-5) << name << i;
+            }
         }
     EXPECT_EQ(vector_of("x", {.prompt_name = "query"}), vector_of("query: x"));
     EXPECT_EQ(vector_of("x", {.prompt = "a: "}), vector_of("a: x"));
     const auto unknown = model->embed("x", {.prompt_name = "nothing"});
     ASSERT_FALSE(unknown);
-    EXPECT_NE(unknown.error().message.find("query, document"), std::string::npos)
+    EXPECT_NE(unknown.error().message.find("document, query"), std::string::npos)
         << unknown.error().message;
 }
 
@@ -169,7 +171,7 @@ TEST_F(embedder, names_the_text_at_fault) {
     const auto made = model->embed(std::span<const std::string>(bad));
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().message.find("text 1: "), 0U) << made.error().message;
-    const embed_input wrong[] = {{.ids = {2, 3}}, {.ids = {2, 9999}}};
+    const embed_input wrong[] = {{.ids = {2, 3}, .types = {}}, {.ids = {2, 9999}, .types = {}}};
     const auto id = model->embed(std::span<const embed_input>(wrong));
     ASSERT_FALSE(id);
     EXPECT_EQ(id.error().message.find("text 1: id 9999"), 0U) << id.error().message;
@@ -227,7 +229,9 @@ TEST(reranker, scores_pairs_as_the_reference_does) {
         const json& pair = expected["pairs"][ranked[i].index];
         EXPECT_NEAR(ranked[i].score, pair["score"].get<double>(), 1e-5);
         EXPECT_EQ(ranked[i].tokens, std::ssize(pair["ids"]));
-        if (i > 0) EXPECT_LE(ranked[i].score, ranked[i - 1].score);
+        if (i > 0) {
+            EXPECT_LE(ranked[i].score, ranked[i - 1].score);
+        }
     }
     const auto one = must(model->rerank(query, texts, {.sigmoid = true, .sort = false}));
     for (std::size_t i = 0; i < one.size(); ++i) {
