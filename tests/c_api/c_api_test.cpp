@@ -540,7 +540,7 @@ TEST(c_api, a_text_encoder_embeds_many_texts_as_it_embeds_each) {
     how.pooling = 0;
     how.prompt_name = rlx_cstr("nothing");
     EXPECT_FAILS(
-        rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "query, document"
+        rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "document, query"
     );
     how.prompt_name = {};
     how.flags = RLX_EMBED_RAW | RLX_EMBED_UNIT;
