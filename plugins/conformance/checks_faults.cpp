@@ -29,6 +29,12 @@ void each_driver(const subject& s, const std::function<void(driver&)>& fn) {
         throw skipped{reasons.empty() ? "it offers no interface that can be driven" : reasons};
 }
 
+// A backend with a driver library inside is not starved: such processes abort or hang, and whose
+// fault that is has not been found. The entry and the plugin's other interfaces are starved.
+bool is_driver(const target& t, const driver& d) {
+    return opens_libraries(t) && d.name() == "rlx.backend/1";
+}
+
 // 1..n, all when few, else the first ones and a spread over the rest.
 std::vector<std::uint64_t> places(std::uint64_t n) {
     std::vector<std::uint64_t> out;
@@ -148,21 +154,22 @@ std::string check_host_errors(const target& t) {
 }
 
 std::string check_out_of_memory(const target& t) {
-    if (opens_libraries(t))
-        throw skipped{"the libraries it opens at run time do not survive failing allocations"};
     if (!allocations_are_seen()) throw skipped{"this build has a sanitizer's malloc"};
     std::uint64_t n = starve_entry(t);
     subject s(t);
     s.start();
     try {
         each_driver(s, [&](driver& d) {
+            if (is_driver(t, d)) throw skipped{"not starved, a driver library runs in it"};
             n += starve(d, false);
             starve(d, true);
         });
     } catch (const skipped&) {
         if (n == 0) throw;
     }
-    return std::to_string(n) + " allocations";
+    return std::to_string(n) + " allocations" +
+           (opens_libraries(t) ? ", its own alone; a backend that opens a driver is not judged" : ""
+           );
 }
 
 std::string check_exceptions(const target& t) {
@@ -172,7 +179,7 @@ std::string check_exceptions(const target& t) {
         d.life();
         d.null_arguments();
         contradict(d);
-        if (allocations_are_seen() && !opens_libraries(t)) starve(d, false);
+        if (allocations_are_seen() && !is_driver(t, d)) starve(d, false);
     });
     s.quiesce();
     return {};

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "faults.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <dlfcn.h>
+#include <link.h>
+#include <new>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <unwind.h>
 
 namespace conformance {
 namespace {
@@ -85,6 +90,77 @@ private:
 
 constinit block_set blocks;
 
+// Where a library lies in memory.
+struct address_range {
+    std::uintptr_t from = 0, to = 0;
+
+    bool has(std::uintptr_t p) const { return from <= p && p < to; }
+};
+
+constinit address_range judged;      // the plugin, when callers are judged
+constinit address_range cxx_runtime; // whose operator new may work for anybody
+
+address_range range_of(const void* address) {
+    struct search {
+        std::uintptr_t wanted;
+        address_range found;
+    } s{reinterpret_cast<std::uintptr_t>(address), {}};
+
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* out) {
+            auto& wish = *static_cast<search*>(out);
+            address_range r{UINTPTR_MAX, 0};
+            for (int i = 0; i < info->dlpi_phnum; i++) {
+                const auto& p = info->dlpi_phdr[i];
+                if (p.p_type != PT_LOAD) continue;
+                r.from = std::min<std::uintptr_t>(r.from, info->dlpi_addr + p.p_vaddr);
+                r.to = std::max<std::uintptr_t>(r.to, info->dlpi_addr + p.p_vaddr + p.p_memsz);
+            }
+            if (!r.has(wish.wanted)) return 0;
+            wish.found = r;
+            return 1;
+        },
+        &s
+    );
+    return s.found;
+}
+
+// The first frame outside the C++ runtime and this file; 0 when there is none.
+std::uintptr_t caller_of_runtime() {
+    struct walk {
+        bool in_runtime = false;
+        std::uintptr_t caller = 0;
+    } w;
+
+    ::_Unwind_Backtrace(
+        [](_Unwind_Context* frame, void* out) {
+            auto& state = *static_cast<walk*>(out);
+            const std::uintptr_t at = ::_Unwind_GetIP(frame);
+            if (cxx_runtime.has(at)) {
+                state.in_runtime = true;
+                return _URC_NO_REASON;
+            }
+            if (!state.in_runtime) return _URC_NO_REASON; // this file
+            state.caller = at;
+            return _URC_END_OF_STACK;
+        },
+        &w
+    );
+    return w.caller;
+}
+
+bool counts(const void* caller) {
+    if (!of_plugin) return false;
+    if (judged.to == 0) return true;
+    const auto at = reinterpret_cast<std::uintptr_t>(caller);
+    if (judged.has(at)) return true;
+    if (!cxx_runtime.has(at)) return false;
+    of_plugin = false; // the unwinder is nobody's
+    const bool own = judged.has(caller_of_runtime());
+    of_plugin = true;
+    return own;
+}
+
 #endif
 
 } // namespace
@@ -130,6 +206,10 @@ bool allocations_are_seen() {
     return false;
 }
 
+bool judge_callers(const void*) {
+    return true;
+}
+
 std::int64_t live_blocks() {
     return 0;
 }
@@ -140,13 +220,20 @@ bool allocations_are_seen() {
     return true;
 }
 
+bool judge_callers(const void* address) {
+    cxx_runtime =
+        range_of(reinterpret_cast<void*>(static_cast<void* (*)(std::size_t)>(&operator new)));
+    judged = range_of(address);
+    return judged.to != 0;
+}
+
 std::int64_t live_blocks() {
     return blocks.size();
 }
 
 // True when this allocation has to fail.
-bool strike() {
-    if (!of_plugin) return false;
+bool strike(const void* caller) {
+    if (!counts(caller)) return false;
     const std::uint64_t n = ++counted;
     const std::uint64_t at = fail_at.load(std::memory_order_relaxed);
     if (at == 0 || n < at || (n > at && !fail_onwards)) return false;
@@ -185,15 +272,18 @@ void __libc_free(void*);
 #define RLX_EXPORT __attribute__((visibility("default")))
 
 RLX_EXPORT void* malloc(std::size_t n) noexcept {
-    return conformance::strike() ? nullptr : conformance::seen(__libc_malloc(n));
+    return conformance::strike(__builtin_return_address(0)) ? nullptr
+                                                            : conformance::seen(__libc_malloc(n));
 }
 
 RLX_EXPORT void* calloc(std::size_t n, std::size_t size) noexcept {
-    return conformance::strike() ? nullptr : conformance::seen(__libc_calloc(n, size));
+    return conformance::strike(__builtin_return_address(0))
+               ? nullptr
+               : conformance::seen(__libc_calloc(n, size));
 }
 
 RLX_EXPORT void* realloc(void* p, std::size_t n) noexcept {
-    if (conformance::strike()) return nullptr;
+    if (conformance::strike(__builtin_return_address(0))) return nullptr;
     if (p) conformance::blocks.erase(p);
     void* moved = __libc_realloc(p, n);
     conformance::seen(moved || n == 0 ? moved : p);
@@ -206,23 +296,29 @@ RLX_EXPORT void free(void* p) noexcept {
 }
 
 RLX_EXPORT void* memalign(std::size_t align, std::size_t n) noexcept {
-    return conformance::strike() ? nullptr : conformance::seen(__libc_memalign(align, n));
+    return conformance::strike(__builtin_return_address(0))
+               ? nullptr
+               : conformance::seen(__libc_memalign(align, n));
 }
 
 RLX_EXPORT void* aligned_alloc(std::size_t align, std::size_t n) noexcept {
-    return memalign(align, n);
+    return conformance::strike(__builtin_return_address(0))
+               ? nullptr
+               : conformance::seen(__libc_memalign(align, n));
 }
 
 RLX_EXPORT int posix_memalign(void** out, std::size_t align, std::size_t n) noexcept {
     if (align < sizeof(void*) || (align & (align - 1))) return EINVAL;
-    void* p = memalign(align, n);
+    if (conformance::strike(__builtin_return_address(0))) return ENOMEM;
+    void* p = conformance::seen(__libc_memalign(align, n));
     if (!p) return ENOMEM;
     *out = p;
     return 0;
 }
 
 RLX_EXPORT void* mmap(void* at, std::size_t n, int prot, int flags, int fd, off_t offset) noexcept {
-    if ((flags & MAP_ANONYMOUS) && conformance::strike()) return MAP_FAILED;
+    if ((flags & MAP_ANONYMOUS) && conformance::strike(__builtin_return_address(0)))
+        return MAP_FAILED;
     return reinterpret_cast<void*>(::syscall(SYS_mmap, at, n, prot, flags, fd, offset));
 }
 }

@@ -37,6 +37,11 @@ bool in_plugin();
 // False in builds with a sanitizer, which has a malloc of its own.
 bool allocations_are_seen();
 
+// From now on only what the library that `address` lies in asks for itself, directly or through the
+// C++ runtime, counts as the plugin's and can fail; what a library that it has opened asks for does
+// not. For plugins that open foreign libraries: those need not survive. False: no such library.
+bool judge_callers(const void* address);
+
 // Starts to count the plugin's allocations; the n-th (from 1) fails, with `onwards` all after it
 // too. 0: none.
 void count_allocations(std::uint64_t fail_at = 0, bool onwards = false);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "subject.hpp"
 
+#include "checks.hpp"
 #include "rlx/base/wall.hpp"
 
 #include <algorithm>
@@ -21,6 +22,8 @@ subject::subject(const target& t) : target_(t) {
     void* symbol = ::dlsym(handle, RLX_PLUGIN_ENTRY_SYMBOL);
     if (!symbol) throw failed{"it exports no " RLX_PLUGIN_ENTRY_SYMBOL};
     entry_ = reinterpret_cast<rlx_plugin_entry_fn>(symbol);
+    if (opens_libraries(t) && !judge_callers(symbol))
+        throw failed{"its code is nowhere in memory: its allocations cannot be told from others"};
 }
 
 returned_error subject::enter(const host_config& config, std::uint32_t table_bytes) {

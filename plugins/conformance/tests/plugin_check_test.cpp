@@ -139,6 +139,32 @@ TEST(plugin_check, names_every_import_that_ends_the_process) {
         EXPECT_NE(bad.out.find(name), std::string::npos) << name << " in " << bad.out;
 }
 
+// What a plugin opens by its manifest need not survive without memory; what the plugin asks for
+// itself has to.
+TEST(plugin_check, judges_a_plugin_that_opens_a_library_by_its_own_allocations) {
+    const outcome good =
+        check({"--only", "imports,life,out-of-memory,exceptions,memory", sample("opens")});
+    EXPECT_EQ(good.exit_code, 0) << good.out;
+    EXPECT_NE(good.out.find("opens libm.so.6"), std::string::npos) << good.out;
+    const outcome bad = check({"--json", "--only", "out-of-memory", sample("opens_out_of_memory")});
+    const json c = json::parse(bad.out)["checks"][0];
+    if (c["status"] == "skipped") GTEST_SKIP() << c["reason"];
+    EXPECT_EQ(bad.exit_code, 1) << bad.out;
+    EXPECT_NE(bad.out.find("died of SIGSEGV while calling rlx.family/1 build"), std::string::npos)
+        << bad.out;
+}
+
+TEST(plugin_check, refuses_dlopen_without_a_library_in_the_manifest) {
+    const outcome imports = check({"--only", "imports", sample("opens_unsaid")});
+    EXPECT_EQ(imports.exit_code, 1);
+    EXPECT_NE(imports.out.find("imports dlopen"), std::string::npos) << imports.out;
+    // Then the libraries' allocations are its own.
+    const outcome memory = check({"--json", "--only", "out-of-memory", sample("opens_unsaid")});
+    if (json::parse(memory.out)["checks"][0]["status"] != "skipped") {
+        EXPECT_EQ(memory.exit_code, 1) << memory.out;
+    }
+}
+
 // A new check without a broken sample is a check nobody has seen fail.
 TEST(plugin_check, has_a_broken_sample_for_every_check_in_its_list) {
     const outcome o = check({"--list"});

@@ -2,10 +2,12 @@
 /* What is wrong with one sample: its name for sample.cpp, and what has to be in the file itself. */
 #undef NDEBUG
 #include <assert.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 extern const char rlx_sample_break[];
@@ -25,6 +27,18 @@ void rlx_sample_work(void) {
     if (never) never = getenv("RLX_SAMPLE") != NULL;
 #elif defined(BREAK_printing)
     if (never) puts("never");
+#elif defined(BREAK_opens) || defined(BREAK_opens_out_of_memory) || defined(BREAK_opens_unsaid)
+    static void* library = NULL;
+    if (!library) library = dlopen("libm.so.6", RTLD_NOW | RTLD_LOCAL);
+    char* (*volatile copy)(const char*) = strdup; /* the C library asks for its memory */
+    volatile char* text = copy("a library that does not survive this");
+    *text = 'A';
+    free((char*)text);
+#if defined(BREAK_opens_out_of_memory)
+    volatile char* own = malloc(64);
+    *own = 'A'; /* asks nobody */
+    free((char*)own);
+#endif
 #endif
 }
 
