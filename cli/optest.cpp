@@ -31,7 +31,7 @@ constexpr flag which[] = {
      flag_kind::text,
      "PATH",
      "",
-     "modes split and state: a checkpoint instead of the built-in graphs"},
+     "mode split: a checkpoint of a text model instead of the built-in graphs"},
     {"list", 0, flag_kind::toggle, "", "", "the cases, one line each"},
 };
 

@@ -55,6 +55,25 @@ std::vector<std::string> split(const std::string& text) {
     return out;
 }
 
+// Lines of the modes that make their own graphs name the mode: Fuzz(..), Split(..), State(..).
+void read_case(options& o, const std::string& line, bool mode_is_free) {
+    for (const std::string_view own : {"Fuzz(", "Split(", "State("}) {
+        if (!line.starts_with(own)) continue;
+        std::string mode(own.substr(0, own.size() - 1));
+        mode[0] = static_cast<char>(mode[0] - 'A' + 'a');
+        if (!o.replay.empty()) throw usage{"one --case of this mode at a time: " + line};
+        if (mode_is_free) o.mode = mode;
+        if (o.mode != mode)
+            throw usage{fmt::format("'{}' is a case of mode {}, not of {}", line, mode, o.mode)};
+        o.replay = line;
+        return;
+    }
+    if (o.mode == "fuzz" || o.mode == "split" || o.mode == "state")
+        throw usage{fmt::format("'{}' is no case of mode {}", line, o.mode)};
+    o.cases.push_back(parse_case(line));
+    (void)cases_of(o.cases.back().op);
+}
+
 options read(const rlx::cli::arguments& a) {
     options o;
     if (!a.positional().empty()) o.mode = a.positional()[0];
@@ -69,14 +88,8 @@ options read(const rlx::cli::arguments& a) {
     for (const std::string& names : a.all("op"))
         for (const std::string& name : split(names))
             o.ops.emplace_back(cases_of(name).name);
-    for (const std::string& line : a.all("case")) {
-        o.replay = line;
-        if (!line.starts_with("Fuzz(") && !line.starts_with("Split(") &&
-            !line.starts_with("State(")) {
-            o.cases.push_back(parse_case(line));
-            (void)cases_of(o.cases.back().op);
-        }
-    }
+    for (const std::string& line : a.all("case"))
+        read_case(o, line, a.positional().empty());
     o.docs = a.text("docs");
     o.model = a.text("model");
     o.other = a.text("other", "cpu");

@@ -2,7 +2,7 @@
 // Mode split: graphs whose nodes are dealt out to two devices at random, through the runtime's own
 // partition, must give what one device gives. Finds copies that are forgotten, values that are
 // overwritten and states that live on the wrong side. Line of one case:
-// Split(seed=7,of=Pattern.mlp(q4_K,m=5,sym=1,seed=11)).
+// Split(seed=7,of=Pattern.mlp(q4_K,m=5,sym=1,seed=11)), or Split(seed=7,of=PATH) of a checkpoint.
 #include "modes.hpp"
 
 #include "program.hpp"
@@ -93,6 +93,8 @@ outcome run_split(const context& c, device& second, const test_case& t, std::uin
 // ---- whole checkpoints
 // ---------------------------------------------------------------------------------
 
+constexpr std::int64_t evaluated = 21; // tokens of a checkpoint's text
+
 std::vector<float> logits_of(const rlx::model_parts& p, const context& c) {
     rlx::lm_options o;
     o.max_seq = 64;
@@ -102,8 +104,8 @@ std::vector<float> logits_of(const rlx::model_parts& p, const context& c) {
     const auto model = need(rlx::lm_model::open(p, o), "open");
     const auto sequence = need(model->new_sequence(), "sequence");
     std::vector<std::int32_t> tokens;
-    random_numbers rng(c.opt.seed);
-    for (int i = 0; i < 21; ++i)
+    random_numbers rng(1);
+    for (std::int64_t i = 0; i < evaluated; ++i)
         tokens.push_back(static_cast<std::int32_t>(rng.below(model->vocab_size())));
     std::vector<float> out;
     // A prompt in two steps, then single tokens.
@@ -118,36 +120,84 @@ std::vector<float> logits_of(const rlx::model_parts& p, const context& c) {
     return out;
 }
 
-void split_checkpoint(const context& c, device& second, std::int64_t n) {
-    const auto w = need(rlx::weights::open(c.opt.model), "checkpoint");
-    rlx::plugin_catalog* catalog = c.dev.catalog();
-    const auto match = need(catalog->find_family(w->format(), w->architecture()), "family");
-    rlx::plugin* plugin = need(catalog->load(*match.owner), "family");
-    const auto* family =
-        static_cast<const rlx_family_v1*>(need(plugin->iface("rlx.family/1"), "family"));
-    const auto parts = [&](std::uint64_t seed) {
-        rlx::model_parts p = parts_of(c, second, seed);
-        p.w = w.get();
-        p.family = family;
-        p.family_self = plugin->table().self;
-        return p;
-    };
-    rlx::model_parts whole = parts(0);
-    whole.second = {};
-    whole.force = {};
-    const std::vector<float> one = logits_of(whole, c);
-    ref::tensor want(RLX_F32, {21, static_cast<std::int64_t>(one.size() / 21)}), got = want;
-    want.data.assign(one.begin(), one.end());
-    for (std::int64_t i = 0; i < n; ++i) {
-        const std::uint64_t seed = c.opt.seed + static_cast<std::uint64_t>(i);
-        c.out.add(fmt::format("Split(seed={},of={})", seed, c.opt.model), guarded([&]() -> outcome {
-                      const std::vector<float> split = logits_of(parts(seed), c);
-                      got.data.assign(split.begin(), split.end());
-                      const distance d =
-                          judge(got, want, limit_for("Model", false, c.opt.how.compute));
-                      return d.why.empty() ? outcome{} : outcome{verdict::failed, d.why};
-                  }));
+// A checkpoint on one device and on two.
+class checkpoint {
+public:
+    checkpoint(const context& c, device& second, const std::string& path)
+        : c_(c), second_(second), path_(path), w_(need(rlx::weights::open(path), "checkpoint")) {
+        rlx::plugin_catalog* catalog = c.dev.catalog();
+        const auto match = need(catalog->find_family(w_->format(), w_->architecture()), "family");
+        plugin_ = need(catalog->load(*match.owner), "family");
+        family_ = static_cast<const rlx_family_v1*>(need(plugin_->iface("rlx.family/1"), "family"));
+        rlx::model_parts alone = parts(0);
+        alone.second = {};
+        alone.force = {};
+        whole_ = logits_of(alone, c);
     }
+
+    void judge_seed(std::uint64_t seed) {
+        c_.out.add(fmt::format("Split(seed={},of={})", seed, path_), guarded([&]() -> outcome {
+                       const std::vector<float> split = logits_of(parts(seed), c_);
+                       ref::tensor want(
+                           RLX_F32,
+                           {evaluated, static_cast<std::int64_t>(whole_.size()) / evaluated}
+                       );
+                       ref::tensor got = want;
+                       want.data.assign(whole_.begin(), whole_.end());
+                       got.data.assign(split.begin(), split.end());
+                       const distance d =
+                           judge(got, want, limit_for("Model", false, c_.opt.how.compute));
+                       return d.why.empty() ? outcome{} : outcome{verdict::failed, d.why};
+                   }));
+    }
+
+private:
+    rlx::model_parts parts(std::uint64_t seed) {
+        rlx::model_parts p = parts_of(c_, second_, seed);
+        p.w = w_.get();
+        p.family = family_;
+        p.family_self = plugin_->table().self;
+        return p;
+    }
+
+    const context& c_;
+    device& second_;
+    std::string path_;
+    std::unique_ptr<rlx::weights> w_;
+    rlx::plugin* plugin_ = nullptr;
+    const rlx_family_v1* family_ = nullptr;
+    std::vector<float> whole_;
+};
+
+// A checkpoint that cannot be opened is one case, skipped or failed.
+void run_checkpoint(
+    const context& c, device& second, const std::string& path, std::uint64_t seed, std::int64_t n
+) {
+    std::optional<checkpoint> model;
+    const outcome opened = guarded([&]() -> outcome {
+        model.emplace(c, second, path);
+        return {};
+    });
+    if (!model) return c.out.add(fmt::format("Split(seed={},of={})", seed, path), opened);
+    for (std::int64_t i = 0; i < n; ++i)
+        model->judge_seed(seed + static_cast<std::uint64_t>(i));
+}
+
+// Split(seed=7,of=X): X is a case when it names an op or a pattern, else the path of a checkpoint.
+void replay_split(const context& c, device& second) {
+    const std::string& line = c.opt.replay;
+    const std::size_t of = line.find(",of=");
+    if (!line.starts_with("Split(seed=") || of == line.npos || line.back() != ')')
+        throw usage{"--case of mode split is Split(seed=N,of=CASE) or Split(seed=N,of=PATH)"};
+    const std::uint64_t seed = parse_case(line.substr(0, of) + ")").seed;
+    const std::string what = line.substr(of + 4, line.size() - of - 5);
+    if (what.find('(') == what.npos || what.find('/') < what.find('(')) {
+        run_checkpoint(c, second, what, seed, 1);
+        return;
+    }
+    const test_case t = parse_case(what);
+    (void)cases_of(t.op);
+    c.out.add(line, guarded([&] { return run_split(c, second, t, seed); }));
 }
 
 } // namespace
@@ -158,16 +208,8 @@ void mode_split(const context& c) {
     if (o.backend != c.opt.device.backend) o.tier.clear();
     device second(o);
     const std::int64_t n = c.opt.count ? c.opt.count : c.opt.full ? 40 : 4;
-    if (!c.opt.model.empty()) return split_checkpoint(c, second, n);
-    if (!c.opt.replay.empty()) {
-        const std::size_t of = c.opt.replay.find(",of=");
-        if (!c.opt.replay.starts_with("Split(seed=") || of == c.opt.replay.npos)
-            throw usage{"--case of mode split is Split(seed=N,of=CASE)"};
-        const test_case head = parse_case(c.opt.replay.substr(0, of) + ")");
-        const test_case t = parse_case(c.opt.replay.substr(of + 4, c.opt.replay.size() - of - 5));
-        c.out.add(c.opt.replay, guarded([&] { return run_split(c, second, t, head.seed); }));
-        return;
-    }
+    if (!c.opt.replay.empty()) return replay_split(c, second);
+    if (!c.opt.model.empty()) return run_checkpoint(c, second, c.opt.model, c.opt.seed, n);
     for (const op_cases& of : pattern_cases()) {
         if (!c.opt.ops.empty() &&
             std::find(c.opt.ops.begin(), c.opt.ops.end(), of.name) == c.opt.ops.end())

@@ -15,7 +15,7 @@ constexpr std::int64_t length = 37; // crosses two page edges
 using step = std::vector<lm_sequence>;
 
 struct plan {
-    const char* name;
+    std::string name; // in lines: State(q4_K,way=ragged,seed=1)
     // The steps, and in each the rows whose logits belong to the text: first row of the step, place
     // in the text.
     std::vector<step> steps;
@@ -50,13 +50,13 @@ void feed_part(
 }
 
 plan prefill(const std::vector<std::int64_t>& text) {
-    plan p{"prefill in one step", {}, {}};
+    plan p{"prefill", {}, {}};
     feed_part(p, text, 0, text.size());
     return p;
 }
 
 plan decode(const std::vector<std::int64_t>& text, std::size_t first) {
-    plan p{first ? "prefill, then token by token" : "token by token", {}, {}};
+    plan p{first ? "prefill-decode" : "decode", {}, {}};
     if (first) feed_part(p, text, 0, first);
     for (std::size_t i = first; i < text.size(); ++i)
         feed_part(p, text, i, i + 1);
@@ -64,7 +64,7 @@ plan decode(const std::vector<std::int64_t>& text, std::size_t first) {
 }
 
 plan chunks(const std::vector<std::int64_t>& text, std::size_t n) {
-    plan p{"in chunks", {}, {}};
+    plan p{fmt::format("chunks-{}", n), {}, {}};
     for (std::size_t i = 0; i < text.size(); i += n)
         feed_part(p, text, i, std::min(i + n, text.size()));
     return p;
@@ -72,7 +72,7 @@ plan chunks(const std::vector<std::int64_t>& text, std::size_t n) {
 
 // The text between two others, all three at different lengths, in pages that interleave.
 plan ragged(const std::vector<std::int64_t>& text, const std::vector<std::int64_t>& noise) {
-    plan p{"ragged batches", {}, {}};
+    plan p{"ragged", {}, {}};
     const std::size_t at[] = {0, 9, 10, 26, text.size()};
     const std::size_t before[] = {0, 3, 20, 20, 33};
     for (std::size_t i = 0; i + 1 < std::size(at); ++i) {
@@ -95,7 +95,7 @@ plan ragged(const std::vector<std::int64_t>& text, const std::vector<std::int64_
 
 // Another continuation first; then the length goes back and the rows are written again.
 plan rollback(const std::vector<std::int64_t>& text, const std::vector<std::int64_t>& noise) {
-    plan p{"after a rollback", {}, {}};
+    plan p{"rollback", {}, {}};
     feed_part(p, text, 0, 19);
     p.steps.push_back({{part(noise, 0, 15), 19, pages}});
     p.rows.emplace_back();
@@ -131,42 +131,58 @@ std::pair<ref::tensor, ref::tensor> logits(const context& c, const test_case& t,
     return {std::move(got_all), std::move(want_all)};
 }
 
+// All ways of one element type, or the one that is asked for.
+void run_ways(const context& c, const char* type, std::uint64_t seed, const std::string& only) {
+    test_case t;
+    t.op = "Pattern.lm";
+    t.types = {type};
+    t.seed = seed;
+    const auto text = text_of(seed), noise = text_of(seed + 1);
+    const limit& l = limit_for("Model", ref::is_packed(type_named(type)), c.opt.how.compute);
+    std::optional<ref::tensor> first;
+    bool found = false;
+    for (const plan& p :
+         {prefill(text),
+          decode(text, 0),
+          decode(text, 16),
+          chunks(text, 5),
+          chunks(text, 16),
+          ragged(text, noise),
+          rollback(text, noise)}) {
+        if (!only.empty() && p.name != only) continue;
+        found = true;
+        const std::string line = fmt::format("State({},way={},seed={})", type, p.name, seed);
+        c.out.add(line, guarded([&]() -> outcome {
+                      const auto [got, want] = logits(c, t, p);
+                      const distance d = judge(got, want, l);
+                      if (!d.why.empty()) return {verdict::failed, "against the oracle: " + d.why};
+                      // A replay has the first way to be held against too.
+                      if (!first) first = only.empty() ? got : logits(c, t, prefill(text)).first;
+                      const distance same = judge(got, *first, l);
+                      if (!same.why.empty())
+                          return {verdict::failed, "against the first way: " + same.why};
+                      return {};
+                  }));
+    }
+    if (!found)
+        throw usage{fmt::format(
+            "State(way={}): expected prefill, decode, prefill-decode, chunks-5, chunks-16, ragged "
+            "or rollback",
+            only
+        )};
+}
+
 } // namespace
 
 void mode_state(const context& c) {
-    for (const char* type : {"f32", "bf16", "q8_0", "q4_K"}) {
-        test_case t;
-        t.op = "Pattern.lm";
-        t.types = {type};
-        t.seed = c.opt.seed;
-        const auto text = text_of(t.seed), noise = text_of(t.seed + 1);
-        std::optional<ref::tensor> first;
-        for (const plan& p :
-             {prefill(text),
-              decode(text, 0),
-              decode(text, 16),
-              chunks(text, 5),
-              chunks(text, 16),
-              ragged(text, noise),
-              rollback(text, noise)}) {
-            const std::string line =
-                fmt::format("State({},steps={},seed={})", type, p.steps.size(), t.seed);
-            c.out.add(line + " " + p.name, guarded([&]() -> outcome {
-                          const auto [got, want] = logits(c, t, p);
-                          const limit& l = limit_for(
-                              "Model", ref::is_packed(type_named(type)), c.opt.how.compute
-                          );
-                          const distance d = judge(got, want, l);
-                          if (!d.why.empty())
-                              return {verdict::failed, "against the oracle: " + d.why};
-                          if (!first) first = got;
-                          const distance same = judge(got, *first, l);
-                          if (!same.why.empty())
-                              return {verdict::failed, "against the first way: " + same.why};
-                          return {};
-                      }));
-        }
+    if (!c.opt.replay.empty()) {
+        const test_case t = parse_case(c.opt.replay);
+        if (t.op != "State" || t.types.size() != 1)
+            throw usage{"--case of mode state is State(TYPE,way=NAME,seed=N)"};
+        return run_ways(c, t.types[0].c_str(), t.seed, t.text("way", "prefill"));
     }
+    for (const char* type : {"f32", "bf16", "q8_0", "q4_K"})
+        run_ways(c, type, c.opt.seed, {});
 }
 
 } // namespace optest
