@@ -37,7 +37,7 @@ std::optional<described> describe(int (*run)(arg_span), arg_span args);
 
 // The command behind rlx-run <family> and rlx-<family>, by the task of the family's manifest.
 struct family_command {
-    std::string_view task;
+    std::string_view task, summary;
     int (*run)(std::string_view family, std::string_view program, arg_span args);
 };
 

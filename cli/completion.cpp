@@ -86,24 +86,26 @@ std::string bash_branch(const manual_entry& e, const std::string& pattern) {
 std::string bash_branches(const manual_entry& e, const std::string& path) {
     std::string out = bash_branch(e, fmt::format("'{}'", path));
     for (const manual_entry& b : e.below)
-        if (!b.any_other)
+        if (!b.is_family())
             out += bash_branches(b, path + (path.empty() ? "" : " ") + std::string(word_of(b)));
     for (const manual_entry& b : e.below)
-        if (b.any_other) out += bash_branch(b, "' '");
+        if (b.is_family()) out += bash_branch(b, fmt::format("' {}'", b.task));
     return out;
 }
 
 // Shell code that makes $path of the words before the cursor.
 std::string bash_path(const manual_entry& e) {
-    std::string out;
+    std::string out, families;
     for (const manual_entry& b : e.below) {
         std::string nested;
         for (const manual_entry& c : b.below)
             nested += (nested.empty() ? "" : "|") + std::string(word_of(c));
-        if (b.any_other)
-            out += "        *)\n            [[ $'\\n'$(_rlx_list families)$'\\n' == "
-                   "*$'\\n'${COMP_WORDS[1]}$'\\n'* ]] "
-                   "&& path=' ' || path='?' files=-f ;;\n";
+        if (b.is_family())
+            families += fmt::format(
+                "            [[ $'\\n'$(_rlx_list families:{0})$'\\n' == "
+                "*$'\\n'${{COMP_WORDS[1]}}$'\\n'* ]] && path=' {0}'\n",
+                b.task
+            );
         else if (nested.empty())
             out += fmt::format("        {0}) path={0} ;;\n", word_of(b));
         else
@@ -115,6 +117,9 @@ std::string bash_path(const manual_entry& e) {
             );
     }
     if (out.empty()) return out;
+    if (!families.empty())
+        out += "        *)\n            path='?'\n" + families +
+               "            [[ $path == '?' ]] && files=-f ;;\n";
     return "    ((COMP_CWORD > 1)) && case ${COMP_WORDS[1]} in\n" + out + "    esac\n";
 }
 
@@ -182,15 +187,24 @@ std::string zsh_arguments(const manual_entry& e, std::string_view indent) {
 std::string zsh_body(const manual_entry& e, const std::string& indent) {
     if (e.below.empty()) return zsh_arguments(e, indent);
     std::string out = indent + "if ((CURRENT > 2)); then\n" + indent + "    case $words[2] in\n";
-    const std::string inner = indent + "        ";
+    const std::string inner = indent + "        ", shift = "shift words; ((CURRENT--))\n";
+    std::string families;
     for (const manual_entry& b : e.below) {
-        out += fmt::format("{}    {})\n", indent, b.any_other ? "*" : word_of(b));
-        if (b.any_other)
-            out += inner + "(($(command rlx-run help --list families 2>/dev/null | cut -f1 | "
-                           "grep -cFx -- $words[2]))) || { _files; return }\n";
-        out += inner + "shift words; ((CURRENT--))\n";
-        out += zsh_body(b, inner) + inner + "return ;;\n";
+        if (b.is_family())
+            families += fmt::format(
+                "{0}if (($(command rlx-run help --list families:{1} 2>/dev/null | cut -f1 | "
+                "grep -cFx -- $words[2]))); then\n{0}    {2}{3}{0}    return\n{0}fi\n",
+                inner,
+                b.task,
+                shift,
+                zsh_body(b, inner + "    ")
+            );
+        else
+            out += fmt::format("{}    {})\n{}{}", indent, word_of(b), inner, shift) +
+                   zsh_body(b, inner) + inner + "return ;;\n";
     }
+    if (!families.empty())
+        out += indent + "    *)\n" + families + inner + "_files\n" + inner + "return ;;\n";
     return out + indent + "    esac\n" + indent + "fi\n" + zsh_arguments(e, indent);
 }
 
@@ -241,7 +255,7 @@ fish_entries(const manual_entry& e, const std::string& program, const std::strin
     const std::string function = "_" + identifier(program);
     std::string condition = fmt::format("{}_in{}", function, path), below, siblings;
     for (const manual_entry& b : e.below) {
-        if (b.any_other) continue;
+        if (b.is_family()) continue;
         const std::string deeper = fmt::format("{} {}", path, word_of(b));
         condition += fmt::format("; and not {}_in{}", function, deeper);
         siblings += fmt::format("; and not {}_in{}", function, deeper);
@@ -249,11 +263,12 @@ fish_entries(const manual_entry& e, const std::string& program, const std::strin
     }
     const std::string head = fmt::format("complete -c {} -n ", program);
     for (const manual_entry& b : e.below) {
-        if (!b.any_other) continue;
+        if (!b.is_family()) continue;
         const std::string other = fmt::format("{}_past{}", function, siblings);
-        below += fish_entry(head + fish_quoted(other + "; and __rlx_family"), b);
-        condition += fmt::format("; and not {}_past", function);
+        below += fish_entry(head + fish_quoted(other + "; and __rlx_family " + b.task), b);
     }
+    if (std::ranges::any_of(e.below, &manual_entry::is_family))
+        condition += fmt::format("; and not {}_past", function);
     return fish_entry(head + fish_quoted(condition), e) + below;
 }
 
@@ -312,8 +327,8 @@ std::string fish_completion(const manual_entry& program) {
                "function __rlx_list # what the plugins here offer\n"
                "    command rlx-run help --list $argv[1] 2>/dev/null\n"
                "end\n"
-               "function __rlx_family # a family was given\n"
-               "    contains (commandline -opc)[2] (__rlx_list families | cut -f1)\n"
+               "function __rlx_family # a family of this task was given\n"
+               "    contains (commandline -opc)[2] (__rlx_list families:$argv[1] | cut -f1)\n"
                "end\n"
                "function {1}_in # the line goes through these words\n"
                "    set -l words (commandline -opc)[2..-1]\n"

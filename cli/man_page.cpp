@@ -88,10 +88,10 @@ std::string synopsis(const manual_entry& e) {
 std::string commands_text(const manual_entry& e) {
     std::string out = ".SH COMMANDS\n";
     for (const manual_entry& b : e.below) {
-        const std::string page = b.any_other ? "rlx\\-<family>" : bold(page_name(b));
+        const std::string page = b.is_family() ? "rlx\\-<family>" : bold(page_name(b));
         out += fmt::format(
             ".TP\n{}\n{}\nSee {}(1).\n",
-            b.any_other ? italic("family") : bold(word_of(b)),
+            b.is_family() ? italic("family") : bold(word_of(b)),
             roff(b.spec.summary),
             page
         );

@@ -14,7 +14,9 @@ struct manual_entry {
     std::string program; // "rlx-run chat", "rlx-qwen3"
     command_spec spec;
     std::vector<manual_entry> below = {}; // commands, or subcommands of a command
-    bool any_other = false;               // stands for every word its siblings do not have
+    std::string task = {}; // not empty: stands for the families of this task, whatever their names
+
+    bool is_family() const { return !task.empty(); }
 };
 
 // The word that selects an entry below another.

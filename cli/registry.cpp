@@ -31,9 +31,9 @@ constexpr builtin builtins[] = {
 };
 
 constexpr family_command by_task[] = {
-    {"lm", cmd_family},
-    {"encode", cmd_embed_family},
-    {"encode_image", cmd_image_family},
+    {"lm", "generates text with a language model of that family", cmd_family},
+    {"encode", "turns text into vectors with an encoder of that family", cmd_embed_family},
+    {"encode_image", "turns images into vectors, features and labels", cmd_image_family},
 };
 
 struct registry {

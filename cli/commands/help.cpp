@@ -70,10 +70,12 @@ manual_entry whole_program() {
         {"rlx-run", "Runs models from local files.", "<command>", {{"General", top_own}}}};
     for (const builtin& b : builtin_commands())
         top.below.push_back(entry_of(b, fmt::format("rlx-run {}", b.name)));
-    manual_entry family{"rlx-run family", describe_family("family").spec};
-    family.spec.summary = "Generates text with a checkpoint of that family.";
-    family.any_other = true;
-    top.below.push_back(std::move(family));
+    for (const family_command& c : family_commands()) {
+        manual_entry family{"rlx-run family", describe_family("family", c.task).spec};
+        family.spec.summary = c.summary;
+        family.task = c.task;
+        top.below.push_back(std::move(family));
+    }
     return top;
 }
 
@@ -101,7 +103,7 @@ result<std::string> launcher_named(const std::string& name) {
 
 result<manual_entry> entry_named(std::span<const std::string> path) {
     for (const manual_entry& e : whole_program().below)
-        if (!e.any_other && word_of(e) == path[0]) {
+        if (!e.is_family() && word_of(e) == path[0]) {
             if (path.size() == 1) return e;
             for (const manual_entry& sub : e.below)
                 if (path.size() == 2 && word_of(sub) == path[1]) return sub;
@@ -149,10 +151,14 @@ void add_line(std::string& out, std::string_view name, std::string_view what) {
 result<std::string> listed(std::string_view what) {
     auto catalog = RLX_TRY(plugin_catalog::open());
     std::string out;
-    if (what == "commands" || what == "families") {
+    // "families:TASK": those of one task.
+    const std::size_t colon = std::min(what.find(':'), what.size());
+    const std::string_view task = what.substr(std::min(colon + 1, what.size()));
+    if (what == "commands" || what.substr(0, colon) == "families") {
         std::map<std::string, std::string> named; // a family brings a command of its name
         for (const auto& m : catalog->all("family"))
-            named.emplace(m.entry->name, m.entry->summary);
+            if (task.empty() || m.entry->task == task)
+                named.emplace(m.entry->name, m.entry->summary);
         if (what == "commands") {
             for (const command& c : registered())
                 named.insert_or_assign(c.name, c.description);
@@ -195,7 +201,7 @@ result<void> write_all(const fs::path& share, std::span<const std::string> launc
     const manual_entry top = whole_program();
     RLX_CHECK(write_program(share, top));
     for (const manual_entry& e : top.below)
-        if (!e.any_other)
+        if (!e.is_family())
             RLX_CHECK(write_below(share / "man/man1" / (page_name(e) + ".1"), man_page(e)));
     for (const std::string& name : launchers)
         RLX_CHECK(write_program(share, launcher(name)));
