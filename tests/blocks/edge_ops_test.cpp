@@ -384,6 +384,6 @@ TEST_P(op_edges, a_stored_page_is_loaded_again) {
 INSTANTIATE_TEST_SUITE_P(
     tiers,
     op_edges,
-    testing::Values("baseline", "avx2", "avx512", "avx512_vnni"),
+    testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx"),
     [](const auto& p) { return std::string(p.param); }
 );

@@ -6,7 +6,9 @@ made with transformers 5.23, torch 2.15)
 
 One folder per case: config.json and model.safetensors (or model.gguf), and expected.safetensors with pixels.k f32 [B, 3, H, W] and
 hidden.k f32 [B, N, D], for checkpoints with a classification head scores.k too. Where there is a preprocessor_config.json the
-folder has picture files, and hidden.<file> is what the processor and the model make of them. float32, eager attention.
+folder has picture files, and hidden.<file> is what the processor and the model make of them. Parameters and pixels are float32; the
+expected values are computed in double precision (but for the angles, and the positions transformers itself resizes in float32), with
+eager attention.
 
 dinov2*: transformers. meta*: the same with Meta's names and position resizing. vision*: NomicVision as its remote code computes
 it, written here from the facts of families/vision/README.md.
@@ -51,14 +53,15 @@ def expect(folder, run, pixels):
     out = {}
     for k, x in enumerate(pixels):
         with torch.no_grad():
-            hidden, scores = run(x)
-        out |= {f"pixels.{k}": x, f"hidden.{k}": hidden.contiguous()}
+            hidden, scores = run(x.double())
+        out |= {f"pixels.{k}": x, f"hidden.{k}": hidden.float().contiguous()}
         if scores is not None:
-            out[f"scores.{k}"] = scores.contiguous()
+            out[f"scores.{k}"] = scores.float().contiguous()
     save_file(out, folder / "expected.safetensors")
 
 
 def runner(model):
+    model = model.double()
     base = getattr(model, model.base_model_prefix, model)
     return lambda x: (base(pixel_values=x).last_hidden_state, model(pixel_values=x).logits if base is not model else None)
 
@@ -291,8 +294,9 @@ def nomic_case(name, changes, shapes, seed):
     folder = folder_of(name)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(c, indent=1) + "\n")
-    expect(folder, lambda x: nomic(c, tensors, x), pixels_for(shapes, seed))
-    return c, tensors
+    exact = {k: v.double() for k, v in tensors.items()}
+    expect(folder, lambda x: nomic(c, exact, x), pixels_for(shapes, seed))
+    return c, exact
 
 
 # ---- from files ----
@@ -316,7 +320,7 @@ def pipeline(name, processor, run):
     for file in pictures(folder, 7):
         pixels = processor(Image.open(folder / file), return_tensors="pt")["pixel_values"]
         with torch.no_grad():
-            expected[f"hidden.{file}"] = run(pixels)[0].contiguous()
+            expected[f"hidden.{file}"] = run(pixels.double())[0].float().contiguous()
     save_file(expected, folder / "expected.safetensors")
 
 

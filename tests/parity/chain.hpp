@@ -17,6 +17,9 @@
 
 namespace rlx::test {
 
+// Tiers of the cpu backend that results are compared in; one the machine lacks is skipped.
+inline constexpr const char* cpu_tiers[] = {"baseline", "avx2", "avx512", "avx512_vnni", "amx"};
+
 struct chain_options {
     std::string backend = "cpu";
     std::string tier = {}; // of the cpu backend; empty = its choice

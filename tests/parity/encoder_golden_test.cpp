@@ -232,7 +232,7 @@ INSTANTIATE_TEST_SUITE_P(goldens, encoders, cases, [](const auto& i) { return pl
 INSTANTIATE_TEST_SUITE_P(
     goldens,
     encoder_tiers,
-    testing::Combine(cases, testing::Values("baseline", "avx2", "avx512", "avx512_vnni", "amx")),
+    testing::Combine(cases, testing::ValuesIn(cpu_tiers)),
     [](const auto& i) {
         return plain(std::string(std::get<0>(i.param)) + "_" + std::get<1>(i.param));
     }
