@@ -38,7 +38,7 @@ float gelu_tanh(float x) {
 float tanh_of(float x) {
     const float a = abs(x);
     const float z = x * x; // near 0 the series: no cancellation
-    if (a < 0.25)
+    if (!(a >= 0.25)) // NaN as well
         return x - x * z * (1.0 / 3 - z * (2.0 / 15 - z * (17.0 / 315 - z * (62.0 / 2835))));
     const float big = 1 - 2 / (exp(min(2 * a, 80.0)) + 1);
     return x < 0 ? -big : big;

@@ -19,12 +19,9 @@ float apply(float x) {
     case 1: return -x;
     case 2: return abs(x);
     case 3: return exp(x);
-    case 4: return log(x);
     case 5: return sqrt(x);
     case 6: return inversesqrt(x);
     case 7: return 1 / x;
-    case 8: return sin(x);
-    case 9: return cos(x);
     case 10: return tanh_of(x);
     case 11: return sigmoid(x);
     case 12: return x * sigmoid(x);
