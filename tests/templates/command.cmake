@@ -34,7 +34,7 @@ endif()
 # Ctrl-C while it waits for input.
 find_program(TIMEOUT timeout)
 if(TIMEOUT)
-  run_failing("Ctrl-C" 130 sh -c "sleep 5 | timeout --preserve-status -s INT 3 '${RLX_RUN}' wordcount")
+  run_failing("Ctrl-C" 130 sh -c "sleep 5 | timeout --foreground --preserve-status -s INT 3 '${RLX_RUN}' wordcount")
   expect("Ctrl-C" "${errors}" "rlx-run wordcount: error: interrupted while reading standard input")
 endif()
 
