@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// What a run of rlx-dinov2 or rlx-vision was asked for, and its parts.
+#pragma once
+
+#include "../lm.hpp"
+
+#include "rlx/formats/npy.hpp"
+#include "rlx/vision.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rlx::cli {
+
+struct image_job {
+    image_embedder_options options;
+    std::vector<std::filesystem::path> files;
+    std::optional<npy_array> pixels; // instead of files
+    std::string pixels_name;
+    std::size_t top = 5;
+    bool normalise = true;
+};
+
+// With --plan images may be left out. The job borrows the catalog.
+result<image_job>
+image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family);
+
+// Features of all images, and the size each was read at.
+struct image_table {
+    std::vector<float> values; // [names, tokens, width]
+    std::int64_t tokens = 1, width = 0;
+    std::vector<std::string> names;
+    extent size;
+};
+
+// In the order of the job. RLX_INVALID_ARGUMENT when states of different sizes are no one array.
+result<image_table> run_images(image_embedder& model, const image_job& j, progress_line& progress);
+
+// Files and standard output as the flags say; vectors in f are scaled to length 1 when asked for.
+result<void> write_results(
+    const arguments& a,
+    const image_embedder& model,
+    const image_job& j,
+    image_table& f,
+    double seconds
+);
+
+} // namespace rlx::cli
