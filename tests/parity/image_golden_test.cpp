@@ -1,99 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Image encoders against their references (tests/goldens/make_image_encoders.py): every size on one
 // plan, every head, every tier; a step of several images equals one by one; bad sizes are errors.
-#include "chain.hpp"
-#include "rlx/formats/safetensors.hpp"
+#include "image_case.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-#include <map>
-
 namespace rlx::test {
 namespace {
-
-struct array {
-    std::vector<std::int64_t> dims;
-    std::vector<float> values;
-};
-
-struct image_case {
-    array pixels, hidden, scores; // scores: none without a classification head
-
-    image_batch batch() const {
-        return {pixels.values, pixels.dims[0], pixels.dims[2], pixels.dims[3]};
-    }
-};
-
-std::filesystem::path folder_of(const std::string& name) {
-    return std::filesystem::path(RLX_GOLDENS_DIR) / "images" / name;
-}
-
-std::filesystem::path checkpoint_of(const std::string& name) {
-    const auto folder = folder_of(name);
-    for (const char* file : {"model.gguf", "config.json"})
-        if (std::filesystem::exists(folder / file))
-            return file == std::string("model.gguf") ? folder / file : folder;
-    return folder / "model.safetensors";
-}
-
-chain_options how(const std::string& name, std::string tier = {}) {
-    chain_options o{.tier = std::move(tier)};
-    if (name == "meta-bare") o.family_name = "dinov2";
-    return o;
-}
-
-std::vector<image_case> cases_of(const std::string& name) {
-    const auto file = folder_of(name) / "expected.safetensors";
-    std::ifstream in(file, std::ios::binary);
-    const std::string bytes(std::istreambuf_iterator<char>(in), {});
-    const auto header = must(safetensors_parse(
-        {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, file.string()
-    ));
-    std::map<std::string, image_case> found;
-    for (const safetensors_tensor& t : header.tensors) {
-        const std::size_t dot = t.name.find('.');
-        const std::string what = t.name.substr(0, dot);
-        image_case& c = found[t.name.substr(dot + 1)];
-        array& a = what == "pixels" ? c.pixels : what == "hidden" ? c.hidden : c.scores;
-        a.dims.assign(t.dims.begin(), t.dims.end());
-        a.values.resize(t.n_bytes / sizeof(float));
-        std::memcpy(a.values.data(), bytes.data() + t.offset, t.n_bytes);
-    }
-    std::vector<image_case> out;
-    for (auto& [key, c] : found)
-        if (!c.pixels.values.empty()) out.push_back(std::move(c));
-    return out;
-}
-
-// Largest difference over the RMS of what is expected.
-double error_of(std::span<const float> got, std::span<const float> want) {
-    double worst = 0, squares = 0;
-    if (got.size() != want.size() || want.empty()) return INFINITY;
-    for (std::size_t i = 0; i < want.size(); ++i) {
-        const double difference = std::abs(double{got[i]} - double{want[i]});
-        worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
-        squares += double{want[i]} * double{want[i]};
-    }
-    return worst / std::sqrt(squares / static_cast<double>(want.size()));
-}
-
-// The first token of each image, [B, D].
-std::vector<float> first_tokens(const array& hidden) {
-    const auto tokens = static_cast<std::size_t>(hidden.dims[1]);
-    const auto width = static_cast<std::size_t>(hidden.dims[2]);
-    std::vector<float> out;
-    for (std::size_t at = 0; at < hidden.values.size(); at += tokens * width)
-        out.insert(
-            out.end(),
-            hidden.values.begin() + static_cast<std::ptrdiff_t>(at),
-            hidden.values.begin() + static_cast<std::ptrdiff_t>(at + width)
-        );
-    return out;
-}
 
 image_encoder_options exact(image_head head = image_head::hidden) {
     image_encoder_options o;
@@ -114,7 +27,8 @@ protected:
     // Null, and the test skipped, where the machine lacks the tier.
     std::unique_ptr<chain> open(image_head head) {
         const auto [name, tier] = GetParam();
-        auto c = chain::open_image_encoder(checkpoint_of(name), exact(head), how(name, tier));
+        auto c =
+            chain::open_image_encoder(image_checkpoint(name), exact(head), image_chain(name, tier));
         if (c) {
             EXPECT_EQ((*c)->images().tier(), tier);
             return std::move(*c);
@@ -135,7 +49,7 @@ TEST_P(image_tiers, equal_the_reference_at_every_size_on_one_plan) {
     const auto c = open(image_head::hidden);
     if (lacks_tier_) GTEST_SKIP() << message_;
     ASSERT_TRUE(c) << message_;
-    const auto cases = cases_of(name());
+    const auto cases = image_cases(name());
     ASSERT_GE(cases.size(), 1u);
     for (const image_case& i : cases) {
         const auto rows = c->images().encode(i.batch());
@@ -143,7 +57,7 @@ TEST_P(image_tiers, equal_the_reference_at_every_size_on_one_plan) {
         EXPECT_EQ(
             (std::vector<std::int64_t>{rows->images, rows->tokens, rows->width}), i.hidden.dims
         );
-        EXPECT_LT(error_of(rows->values, i.hidden.values), limit)
+        EXPECT_LT(image_error(rows->values, i.hidden.values), limit)
             << i.pixels.dims[2] << " x " << i.pixels.dims[3];
     }
     EXPECT_EQ(c->images().warnings().size(), 0u);
@@ -155,10 +69,10 @@ TEST_P(image_tiers, the_pooled_head_is_the_first_token) {
     const auto c = open(image_head::pooled);
     if (lacks_tier_) GTEST_SKIP() << message_;
     ASSERT_TRUE(c) << message_;
-    for (const image_case& i : cases_of(name())) {
+    for (const image_case& i : image_cases(name())) {
         const auto rows = must(c->images().encode(i.batch()));
         EXPECT_EQ(rows.tokens, 1);
-        EXPECT_LT(error_of(rows.values, first_tokens(i.hidden)), limit);
+        EXPECT_LT(image_error(rows.values, first_tokens(i.hidden)), limit);
     }
 }
 
@@ -166,7 +80,7 @@ TEST_P(image_tiers, an_image_has_the_same_rows_whatever_else_is_in_the_step) {
     const auto c = open(image_head::hidden);
     if (lacks_tier_) GTEST_SKIP() << message_;
     ASSERT_TRUE(c) << message_;
-    for (const image_case& i : cases_of(name())) {
+    for (const image_case& i : image_cases(name())) {
         const image_batch all = i.batch();
         const auto together = must(c->images().encode(all));
         const std::vector<float> want(together.values.begin(), together.values.end());
@@ -189,26 +103,7 @@ std::string plain(std::string name) {
 INSTANTIATE_TEST_SUITE_P(
     goldens,
     image_tiers,
-    testing::Combine(
-        testing::Values(
-            "dinov2",
-            "dinov2-giant",
-            "dinov2-plain",
-            "dinov2-registers",
-            "dinov2-registers-classes",
-            "meta",
-            "meta-bare",
-            "meta-bare-gguf",
-            "meta-gguf",
-            "meta-registers-gguf",
-            "vision",
-            "vision-free",
-            "vision-learned",
-            "vision-registers",
-            "vision-sinusoidal"
-        ),
-        testing::ValuesIn(cpu_tiers)
-    ),
+    testing::Combine(testing::ValuesIn(image_names), testing::ValuesIn(cpu_tiers)),
     [](const auto& i) {
         return plain(std::string(std::get<0>(i.param)) + "_" + std::get<1>(i.param));
     }
@@ -221,10 +116,10 @@ TEST_P(image_classes, are_scores_of_the_first_token_and_the_mean_patch) {
     if (lacks_tier_) GTEST_SKIP() << message_;
     ASSERT_TRUE(c) << message_;
     EXPECT_EQ(c->images().facts().classes, 5);
-    for (const image_case& i : cases_of(name())) {
+    for (const image_case& i : image_cases(name())) {
         const auto rows = must(c->images().encode(i.batch()));
         EXPECT_EQ(rows.width, 5);
-        EXPECT_LT(error_of(rows.values, i.scores.values), limit);
+        EXPECT_LT(image_error(rows.values, i.scores.values), limit);
     }
 }
 
@@ -245,8 +140,9 @@ std::string refusal(const result<image_rows>& r) {
 }
 
 TEST(image_encoder, names_the_size_it_cannot_read) {
-    const auto c =
-        must(chain::open_image_encoder(checkpoint_of("meta-gguf"), exact(), how("meta-gguf")));
+    const auto c = must(
+        chain::open_image_encoder(image_checkpoint("meta-gguf"), exact(), image_chain("meta-gguf"))
+    );
     image_encoder_model& m = c->images();
     const std::vector<float> pixels(std::size_t{4} * 3 * 70 * 70);
     const auto said = [&](std::int64_t n, std::int64_t h, std::int64_t w) {
@@ -272,7 +168,7 @@ TEST(image_encoder, names_the_size_it_cannot_read) {
 }
 
 TEST(image_encoder, a_model_for_one_size_says_which) {
-    const auto c = must(chain::open_image_encoder(checkpoint_of("vision"), exact()));
+    const auto c = must(chain::open_image_encoder(image_checkpoint("vision"), exact()));
     EXPECT_TRUE(c->images().facts().fixed_size);
     const std::vector<float> pixels(std::size_t{3} * 48 * 40);
     EXPECT_EQ(
@@ -282,7 +178,8 @@ TEST(image_encoder, a_model_for_one_size_says_which) {
 }
 
 TEST(image_encoder, a_head_that_is_not_there_is_named) {
-    const auto c = chain::open_image_encoder(checkpoint_of("dinov2"), exact(image_head::classes));
+    const auto c =
+        chain::open_image_encoder(image_checkpoint("dinov2"), exact(image_head::classes));
     ASSERT_FALSE(c.ok());
     EXPECT_EQ(c.error().code, RLX_UNSUPPORTED);
     EXPECT_NE(c.error().message.find("no classification head"), std::string::npos)
@@ -292,7 +189,7 @@ TEST(image_encoder, a_head_that_is_not_there_is_named) {
 TEST(image_encoder, refuses_a_plan_that_is_too_large_before_loading) {
     auto o = exact();
     o.max_memory_gb = 1e-5;
-    const auto c = chain::open_image_encoder(checkpoint_of("dinov2"), o);
+    const auto c = chain::open_image_encoder(image_checkpoint("dinov2"), o);
     ASSERT_FALSE(c.ok());
     EXPECT_EQ(c.error().code, RLX_OUT_OF_MEMORY);
     EXPECT_NE(c.error().message.find("max_memory_gb allows"), std::string::npos)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The goldens of language models and encoders on the Vulkan backend. Skipped where it was not built
-// or has no device. What it leaves to others runs on the CPU.
+// The goldens of language models on the Vulkan backend (encoders: vulkan_encoder_test.cpp). Skipped
+// where it was not built or has no device. What it leaves to others runs on the CPU.
 #include "fixture.hpp"
 #include "rlx/base/environment.hpp"
 
@@ -43,36 +43,6 @@ TEST_P(vulkan_golden, prefill_and_steps_equal_transformers) {
 INSTANTIATE_TEST_SUITE_P(lm, vulkan_golden, testing::ValuesIn(lm_cases()), [](const auto& p) {
     return test_name(p.param);
 });
-
-// Rows of three texts in one step, on either backend.
-std::vector<float> rows_of(chain& c) {
-    const std::vector<std::int32_t> ids{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 5, 3};
-    const std::span<const std::int32_t> all(ids);
-    const encoder_text texts[] = {{all.first(1), {}}, {all, {}}, {all.subspan(4, 5), {}}};
-    const auto rows = must(c.encoder().encode(texts));
-    return {rows.begin(), rows.end()};
-}
-
-class vulkan_encoder : public testing::TestWithParam<std::string> {};
-
-TEST_P(vulkan_encoder, gives_what_the_cpu_gives) {
-    const auto folder = std::filesystem::path(RLX_GOLDENS_DIR) / "encoders" / GetParam();
-    encoder_options how;
-    how.compute = "f32";
-    how.max_tokens = 64;
-    std::string why;
-    const auto c = open_or_skip(chain::open_encoder(folder, how, on_vulkan()), &why);
-    if (!c) GTEST_SKIP() << why;
-    const std::vector<float> want = rows_of(*must(chain::open_encoder(folder, how)));
-    EXPECT_LE(distance(rows_of(*c), want), 1e-4);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    encoders,
-    vulkan_encoder,
-    testing::Values("bert", "distilbert", "mpnet", "roberta", "nomic", "nomic-moe"),
-    [](const auto& p) { return test_name(p.param); }
-);
 
 // Greedy ids of the demo's model in exact mode, and how long they take here and on the CPU.
 TEST(vulkan_smollm2, exact_mode_gives_the_reference_ids) {
