@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Every golden of text and image encoders on the Vulkan backend; what it lacks runs on
-// the CPU.
+// Every golden of text and image encoders on the Vulkan backend; what it lacks runs on the CPU.
 // Skipped where there is no device.
 #include "image_case.hpp"
 #include "text_case.hpp"
