@@ -66,21 +66,24 @@ chain::open_parts(const std::filesystem::path& checkpoint, const chain_options& 
         check_wall(c->parts_.backend->open(backend.self, 0, device.handle(), &c->parts_.device))
     );
     c->parts_.device_name = o.backend;
-    if (!o.device.empty()) RLX_CHECK(c->open_device(o.device));
+    if (!o.device.empty()) RLX_CHECK(c->open_device(o));
     if (o.adjust) o.adjust(c->parts_);
     return c;
 }
 
 // Puts a device before the cpu.
-result<void> chain::open_device(const std::string& name) {
+result<void> chain::open_device(const chain_options& o) {
+    const std::string& name = o.device;
     const std::string backend = name.substr(0, name.find(':'));
     const auto index = static_cast<std::uint32_t>(std::stoul(name.substr(backend.size() + 1)));
     const auto found = RLX_TRY(catalog_->find("backend", backend));
     const loaded plugin = RLX_TRY(load(*catalog_, found, "rlx.backend/1"));
     const auto* table = static_cast<const rlx_backend_v1*>(plugin.table);
     void* device = nullptr;
-    const options none;
-    RLX_CHECK(check_wall(table->open(plugin.self, index, none.handle(), &device)));
+    options how;
+    for (const auto& [key, value] : o.device_options)
+        how.set_int(key, value);
+    RLX_CHECK(check_wall(table->open(plugin.self, index, how.handle(), &device)));
     parts_.second = {parts_.backend, parts_.backend_self, parts_.device, 0, "cpu"};
     parts_.backend = table;
     parts_.backend_self = plugin.self;

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ struct chain_options {
     const rlx_family_v1* family = nullptr; // instead of the catalog's plugin; self is NULL
     // "partial:3" = that device of tests/partial with the cpu behind it; empty = the cpu alone.
     std::string device = {};
-    std::function<void(model_parts&)> adjust = {}; // last
+    std::map<std::string, std::int64_t> device_options = {}; // of `device`
+    std::function<void(model_parts&)> adjust = {};           // last
 };
 
 class chain {
@@ -63,7 +65,7 @@ public:
 
 private:
     chain() = default;
-    result<void> open_device(const std::string& name);
+    result<void> open_device(const chain_options& o);
     static result<std::unique_ptr<chain>>
     open_parts(const std::filesystem::path& checkpoint, const chain_options& o);
 

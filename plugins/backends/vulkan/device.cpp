@@ -20,7 +20,7 @@ struct survey {
 
 result<survey> look() {
     survey out;
-    const auto instance = RLX_TRY(instance::create(false));
+    const auto instance = RLX_TRY(instance::create(validation::none));
     for (gpu_facts& f : RLX_TRY(instance->devices())) {
         f.handle = VK_NULL_HANDLE;
         if (f.missing.empty())
@@ -84,9 +84,11 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     if (!tier.empty() && tier != "auto")
         return fail(RLX_UNSUPPORTED, "vulkan: tier '{}': a Vulkan device has one tier only", tier);
     auto d = std::make_unique<device>();
-    const bool validate = RLX_TRY(options.i64_or("validate", 0)) != 0;
+    const std::int64_t validate = RLX_TRY(options.i64_or("validate", 0));
+    if (validate < 0 || validate > 2)
+        return fail(RLX_INVALID_ARGUMENT, "vulkan: validate {}, expected 0, 1 or 2", validate);
     d->profile_ = RLX_TRY(options.i64_or("profile", 0)) != 0;
-    d->gpu_ = RLX_TRY(gpu::open(index, validate));
+    d->gpu_ = RLX_TRY(gpu::open(index, static_cast<validation>(validate)));
     std::string cache(RLX_TRY(options.text_or("cache_dir", "")));
     if (!cache.empty()) cache += "/vulkan";
     d->code_ = RLX_TRY(pipelines::make(*d->gpu_, cache));

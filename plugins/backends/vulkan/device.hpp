@@ -15,8 +15,8 @@ public:
     // Devices that this backend can use; 0 with a reason in the log. [any thread]
     static std::uint32_t device_count();
     static status device_info(std::uint32_t index, sdk::options_writer out);
-    // "cache_dir": where pipelines and self-test results are kept (absent: nowhere); "validate"
-    // (1): with the Khronos validation layer; "profile" (1): times of every dispatch.
+    // "cache_dir": where pipelines and self-test results are kept (absent: nowhere); "validate":
+    // 1 = with the Khronos validation layer, 2 = and its synchronization validation; "profile" (1): times of every dispatch.
     static result<std::unique_ptr<device>> open(std::uint32_t index, sdk::options_view options);
 
     status supports(

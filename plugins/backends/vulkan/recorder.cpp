@@ -77,10 +77,9 @@ void recorder::order(std::span<const operand> operands) {
             return r.buffer == s.buffer && r.lo < s.at + s.bytes && s.at < r.hi;
         });
     };
-    const VkBuffer flags = p_.io_->handle(); // byte 0 to 16: written by any, read at the end
     bool wait = false;
     for (const operand& o : operands) {
-        if (o.memory.bytes == 0 || (o.memory.buffer == flags && o.memory.at == 0)) continue;
+        if (o.memory.bytes == 0) continue;
         wait = wait || hits(written_, o.memory) || (o.written && hits(read_, o.memory));
     }
     if (wait) barrier();

@@ -5,9 +5,9 @@
 
 namespace rlx::vulkan {
 
-result<std::unique_ptr<gpu>> gpu::open(std::uint32_t index, bool validate) {
+result<std::unique_ptr<gpu>> gpu::open(std::uint32_t index, validation how) {
     std::unique_ptr<gpu> out(new gpu);
-    out->instance_ = RLX_TRY(instance::create(validate));
+    out->instance_ = RLX_TRY(instance::create(how));
     const auto devices = RLX_TRY(out->instance_->devices());
     if (index >= devices.size())
         return fail(RLX_NOT_FOUND, "vulkan: device {} of {}", index, devices.size());

@@ -13,7 +13,7 @@ namespace rlx::vulkan {
 class gpu {
 public:
     // The index-th device of instance::devices().
-    static result<std::unique_ptr<gpu>> open(std::uint32_t index, bool validate);
+    static result<std::unique_ptr<gpu>> open(std::uint32_t index, validation how);
 
     ~gpu();
     gpu(const gpu&) = delete;

@@ -162,7 +162,8 @@ instance::~instance() {
     if (handle_) api_.DestroyInstance(handle_, nullptr);
 }
 
-result<std::unique_ptr<instance>> instance::create(bool validate) {
+result<std::unique_ptr<instance>> instance::create(validation how) {
+    const bool validate = how != validation::none;
     const global_api& g = *RLX_TRY(open_library());
     std::uint32_t version = 0;
     RLX_CHECK(check_vk(g.EnumerateInstanceVersion(&version), "asking for the loader's version"));
@@ -185,15 +186,28 @@ result<std::unique_ptr<instance>> instance::create(bool validate) {
     VkInstanceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
     info.pApplicationInfo = &app;
-    const char* extension = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
+    // The second is the layer's own.
+    const char* extensions[] = {
+        VK_EXT_DEBUG_UTILS_EXTENSION_NAME, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
+    VkValidationFeaturesEXT features{};
+    features.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
+    const VkValidationFeatureEnableEXT order =
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    features.enabledValidationFeatureCount = 1;
+    features.pEnabledValidationFeatures = &order;
     if (validate) {
         info.pNext = &messages;
         info.enabledLayerCount = 1;
         info.ppEnabledLayerNames = &validation_layer;
         info.enabledExtensionCount = 1;
-        info.ppEnabledExtensionNames = &extension;
+        info.ppEnabledExtensionNames = extensions;
+    }
+    if (how == validation::synchronization) {
+        info.enabledExtensionCount = 2;
+        messages.pNext = &features;
     }
     RLX_CHECK(check_vk(g.CreateInstance(&info, nullptr, &out->handle_), "creating an instance"));
+    messages.pNext = nullptr; // of the instance alone
     out->api_ = RLX_TRY(instance_functions(g, out->handle_));
     if (!validate) return out;
     if (!out->api_.CreateDebugUtilsMessengerEXT || !out->api_.DestroyDebugUtilsMessengerEXT)

@@ -41,12 +41,18 @@ struct gpu_facts {
 
 struct validation_log;
 
+enum class validation {
+    none,
+    usage,          // the Khronos layer: wrong use of the API
+    synchronization // and accesses that no barrier orders
+};
+
 // Move-only by way of unique_ptr; ends the instance. [one thread per object]
 class instance {
 public:
-    // validate: with the Khronos validation layer, whose complaints are kept; RLX_UNSUPPORTED when
-    // the layer is not installed.
-    static result<std::unique_ptr<instance>> create(bool validate);
+    // With a validation layer its complaints are kept; RLX_UNSUPPORTED when the layer is not
+    // installed.
+    static result<std::unique_ptr<instance>> create(validation how);
 
     ~instance();
     instance(const instance&) = delete;
