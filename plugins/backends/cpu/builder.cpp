@@ -147,10 +147,10 @@ result<packed_weight*> builder::pack(const node& n) {
                 "use auto or f32",
                 r.name
             );
-        w.round = true;
-        w.from = m.desc.dtype;
         m.desc.dtype = RLX_BF16;
     }
+    w.from = n.in[1]->dtype;
+    w.round = w.from != m.desc.dtype;
     if (!mm_layout(p_.cfg.mm, m.desc, &w.mm, &reason))
         return fail(RLX_UNSUPPORTED, "cpu: '{}': {}", r.name, std::string_view(reason));
     w.name = r.name;

@@ -187,6 +187,7 @@ bool find_stored(const program& p, const tensor& w, stored_matrix* out) {
     if (cols <= 0 || cols != all.last() || w.offset % cols != 0) return false;
     if (!p.roots[w.id].packed && !w.contiguous) return false;
     out->desc.dtype = w.dtype;
+    if (w.dtype == RLX_F64) out->desc.dtype = RLX_F32; // as ops.md counts it; converted when packed
     out->desc.cols = cols;
     out->desc.rows = w.dim[w.rank - 2];
     out->desc.groups = w.rank == 3 ? w.dim[0] : 1;

@@ -73,6 +73,16 @@ void round_to_bf16(std::uint16_t from, const char* src, std::uint64_t n, std::ui
     }
 }
 
+// n doubles of the file.
+void round_to_f32(const char* src, std::uint64_t n, char* out) {
+    for (std::uint64_t i = 0; i < n; ++i) {
+        double wide;
+        std::memcpy(&wide, src + i * 8, 8);
+        const auto x = static_cast<float>(wide);
+        std::memcpy(out + i * 4, &x, 4);
+    }
+}
+
 bool raised(const rlx_compile_args& a) {
     return a.cancel && *a.cancel;
 }
@@ -104,11 +114,17 @@ rlx_error* pack_piece(load_state& s, const piece& p, std::vector<char>& buffer) 
         }
         src = buffer.data();
     }
-    std::vector<std::uint16_t> rounded;
+    std::vector<char> rounded;
     if (w.round) {
-        rounded.resize(static_cast<std::size_t>(p.count * w.mm.desc.cols));
-        round_to_bf16(w.from, src, rounded.size(), rounded.data());
-        src = reinterpret_cast<const char*>(rounded.data());
+        const auto n = static_cast<std::uint64_t>(p.count * w.mm.desc.cols);
+        if (w.mm.desc.dtype == RLX_BF16) {
+            rounded.resize(n * 2);
+            round_to_bf16(w.from, src, n, reinterpret_cast<std::uint16_t*>(rounded.data()));
+        } else {
+            rounded.resize(n * 4);
+            round_to_f32(src, n, rounded.data());
+        }
+        src = rounded.data();
     }
     mm_pack(w.mm, p.group, p.first, p.count, src);
     if (s.left[p.index].fetch_sub(1) == 1 && !w.constant && RLX_HAS(s.api, release)) {

@@ -42,7 +42,7 @@ struct packed_weight {
     const char* constant = nullptr; // source of a graph constant instead of a checkpoint tensor
     std::uint64_t offset = 0;
     rlx_value root = 0;
-    bool round = false; // rows of the float type `from` are rounded to bf16 first
+    bool round = false; // rows of the float type `from` become f32 or bf16 first, as mm.desc says
     std::uint16_t from = 0;
 };
 
