@@ -67,13 +67,12 @@ command_spec optest_spec() {
         "  mutate   broken kernels, each of which the cases must catch\n"
         "  fuzz     random graphs; what fails is made smaller and printed\n"
         "\n"
-        "A node the backend refuses is skipped, never passed. The last line is 'N passed, N "
-        "failed[, N\n"
-        "skipped]'.\n"
+        "A composite the backend refuses is taken apart, as the runtime does; any other node that\n"
+        "it refuses is skipped, never passed. The last line is 'N passed, N failed[, N skipped]'.\n"
         "\n"
         "Exit status: 0 nothing failed, 1 a case failed or a broken kernel was not noticed, 2 "
         "wrong usage,\n"
-        "4 the backend, its device or the tier is not there."};
+        "4 the backend, its device or the tier is not there, or every case was skipped."};
 }
 
 } // namespace rlx::cli

@@ -7,16 +7,19 @@
 #include "../engine/session.hpp"
 
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 namespace optest {
 
-enum class verdict { passed, failed, skipped };
+// none: no case of this mode, not counted unless it was asked for by its line.
+enum class verdict { passed, failed, skipped, none };
 
 struct outcome {
     verdict what = verdict::passed;
-    std::string why;
+    std::string why;         // of a failure or a skip; a remark when passed
+    bool decomposed = false; // a composite the backend refused ran taken apart
 };
 
 struct options {
@@ -40,14 +43,15 @@ public:
     void add(const std::string& line, const outcome& o, nlohmann::json more = {});
     // A line for people, and its data.
     void note(const std::string& line, nlohmann::json data = {});
-    // The last line (or the document); the exit status.
+    // The last lines (or the document); the exit status, 4 when every case was skipped.
     int end();
 
     int failed() const { return failed_; }
 
 private:
     const options& options_;
-    int passed_ = 0, failed_ = 0, skipped_ = 0;
+    int passed_ = 0, failed_ = 0, skipped_ = 0, decomposed_ = 0;
+    std::map<std::pair<std::string, std::string>, int> skips_; // name of the cases, reason
     nlohmann::json cases_ = nlohmann::json::array(), notes_ = nlohmann::json::array();
 };
 
@@ -61,6 +65,9 @@ struct context {
     void each_case(const std::function<outcome(const test_case&)>& f) const;
 };
 
+// What the remark of a decomposed case begins with.
+inline constexpr const char* decomposed_mark = "decomposed: ";
+
 // What the oracle says for a feed; states carry on from step to step.
 class oracle {
 public:
@@ -72,6 +79,9 @@ private:
     const model& m_;
     std::map<rlx_value, ref::kv_rows> states_;
 };
+
+// A backend's reason without the node it is about.
+std::string short_reason(const std::string& why);
 
 // Runs f and turns what the engine throws into an outcome.
 outcome guarded(const std::function<outcome()>& f);

@@ -12,20 +12,30 @@ const char* word(verdict v) {
 
 } // namespace
 
+std::string short_reason(const std::string& why) {
+    const std::size_t at = why.rfind("): ");
+    return at == why.npos ? why : why.substr(at + 3);
+}
+
 report::report(const options& o) : options_(o) {}
 
 void report::add(const std::string& line, const outcome& o, nlohmann::json more) {
+    if (o.what == verdict::none) return;
     (o.what == verdict::passed ? passed_ : o.what == verdict::failed ? failed_ : skipped_)++;
+    decomposed_ += o.decomposed && o.what != verdict::skipped;
+    if (o.what == verdict::skipped)
+        ++skips_[{line.substr(0, line.find_first_of("(:")), short_reason(o.why)}];
     if (options_.as_json) {
         nlohmann::json j = {
             {"case", line},
             {"status", o.what == verdict::failed ? "failed" : word(o.what)},
-            {"reason", o.why}};
+            {"reason", o.why},
+            {"decomposed", o.decomposed}};
         if (!more.is_null()) j.update(more);
         cases_.push_back(std::move(j));
         return;
     }
-    // Skips are many where a backend is young: their reasons on request, their number always.
+    // Skips are many where a backend is young: each one on request, the sum by reason at the end.
     if (o.what == verdict::failed || options_.verbose)
         fmt::print("{:<7}  {}{}{}\n", word(o.what), line, o.why.empty() ? "" : ": ", o.why);
     std::fflush(stdout);
@@ -41,12 +51,6 @@ void report::note(const std::string& line, nlohmann::json data) {
 }
 
 int report::end() {
-    const std::string sum = fmt::format(
-        "{} passed, {} failed{}",
-        passed_,
-        failed_,
-        skipped_ ? fmt::format(", {} skipped", skipped_) : ""
-    );
     if (options_.as_json) {
         const nlohmann::json doc = {
             {"mode", options_.mode},
@@ -56,18 +60,36 @@ int report::end() {
             {"notes", notes_},
             {"passed", passed_},
             {"failed", failed_},
-            {"skipped", skipped_}};
+            {"skipped", skipped_},
+            {"decomposed", decomposed_}};
         fmt::print("{}\n", doc.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     } else {
-        fmt::print("{}\n", sum);
+        for (const auto& [what, n] : skips_)
+            fmt::print("skipped  {} of {}: {}\n", n, what.first, what.second);
+        if (decomposed_)
+            fmt::print(
+                "decomposed: {} cases ran a composite that the backend refuses taken apart\n",
+                decomposed_
+            );
+        fmt::print(
+            "{} passed, {} failed{}\n",
+            passed_,
+            failed_,
+            skipped_ ? fmt::format(", {} skipped", skipped_) : ""
+        );
     }
-    return failed_ ? 1 : 0;
+    if (failed_) return 1;
+    // Nothing was judged: no success.
+    return passed_ == 0 && skipped_ ? 4 : 0;
 }
 
 void context::each_case(const std::function<outcome(const test_case&)>& f) const {
     if (!opt.cases.empty()) {
-        for (const test_case& t : opt.cases)
-            out.add(t.line(), f(t));
+        for (const test_case& t : opt.cases) {
+            outcome o = f(t);
+            if (o.what == verdict::none) o.what = verdict::skipped;
+            out.add(t.line(), o);
+        }
         return;
     }
     for (const op_cases& of : all_cases()) {

@@ -16,8 +16,8 @@ namespace optest {
 namespace {
 
 struct row {
-    std::set<std::string> taken, refused; // element types
-    std::map<std::string, int> reasons;
+    std::set<std::string> taken;                          // element types
+    std::map<std::string, std::set<std::string>> reasons; // and the types of the cases
     int cases = 0, yes = 0;
 };
 
@@ -47,12 +47,6 @@ std::string refusal(const context& c, const test_case& t) {
     }
 }
 
-// The reason alone, without the node it is about.
-std::string short_reason(const std::string& why) {
-    const std::size_t at = why.rfind("): ");
-    return at == why.npos ? why : why.substr(at + 3);
-}
-
 std::string table(const context& c) {
     std::string out = "| op | runs | element types | refused |\n|---|---|---|---|\n";
     for (const rlx::op_desc& op : rlx::op_list()) {
@@ -66,13 +60,18 @@ std::string table(const context& c) {
                 ++r.yes;
                 r.taken.insert(type);
             } else {
-                r.refused.insert(type);
-                ++r.reasons[short_reason(why)];
+                r.reasons[short_reason(why)].insert(type);
             }
         }
         std::string reason;
-        for (const auto& [why, n] : r.reasons)
+        for (const auto& [why, types] : r.reasons) {
             reason += (reason.empty() ? "" : "; ") + why;
+            // Types that are refused whatever else the case is.
+            std::vector<std::string> never;
+            for (const std::string& type : types)
+                if (r.yes && !r.taken.contains(type)) never.push_back(type);
+            if (!never.empty()) reason += fmt::format(" ({})", fmt::join(never, " "));
+        }
         const bool composite = op.kind == rlx::op_kind::composite;
         const char* runs = r.yes == r.cases ? "yes"
                            : r.yes          ? "partly"

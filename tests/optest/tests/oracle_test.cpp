@@ -3,6 +3,7 @@
 // core's.
 #include "cases/cases.hpp"
 #include "engine/judge.hpp"
+#include "modes/modes.hpp"
 #include "modes/mutants.hpp"
 
 #include "rlx/formats/dequant.hpp"
@@ -163,6 +164,27 @@ TEST(limits, exact_ops_have_no_tolerance) {
     for (const char* op : {"Copy", "Concat", "TopK", "TakeAlong", "Compare", "Cast"})
         EXPECT_EQ(limit_for(op, false, "auto").max, 0) << op;
     EXPECT_EQ(limit_for("no such op", false, "f32").op, "*");
+}
+
+TEST(report, success_is_a_case_that_passed) {
+    const options o{};
+    report skipped(o), mixed(o), failed(o), decomposed(o), nothing(o);
+    skipped.add("MatMul(f32,seed=1)", {verdict::skipped, "no kernel"});
+    EXPECT_EQ(skipped.end(), 4);
+    mixed.add("MatMul(f32,seed=1)", {verdict::skipped, "no kernel"});
+    mixed.add("Copy(f32,seed=1)", {});
+    EXPECT_EQ(mixed.end(), 0);
+    failed.add("MatMul(f32,seed=1)", {verdict::skipped, "no kernel"});
+    failed.add("Copy(f32,seed=1)", {verdict::failed, "wrong", true});
+    EXPECT_EQ(failed.end(), 1);
+    decomposed.add("L2Norm(f32,seed=1)", {verdict::passed, "decomposed: no kernel", true});
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(decomposed.end(), 0);
+    const std::string said = testing::internal::GetCapturedStdout();
+    EXPECT_NE(said.find("decomposed: 1 cases"), said.npos) << said;
+    EXPECT_NE(said.find("\n1 passed, 0 failed\n"), said.npos) << said;
+    nothing.add("Copy(f32,seed=1)", {verdict::none, "no case of this mode"});
+    EXPECT_EQ(nothing.end(), 0);
 }
 
 } // namespace
