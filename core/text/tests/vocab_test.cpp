@@ -2,34 +2,15 @@
 // Real vocabularies in GGUF: ids equal the published .out files and `tokenizers`. Needs data beside
 // the checkout.
 #include "fake_weights.hpp"
+#include "shared_vocab.hpp"
 
 #include <nlohmann/json.hpp>
-
-#include <cstdlib>
 
 namespace rlx::text_test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-const fs::path vocab_dir = RLX_SHARED_DATA "/vocab";
-
-// The file, unpacked if need be; empty when it is not there.
-fs::path unpacked(const std::string& name) {
-    const fs::path plain = vocab_dir / (name + ".gguf"), packed = vocab_dir / (name + ".gguf.xz");
-    if (fs::exists(plain)) return plain;
-    if (!fs::exists(packed)) return {};
-    const fs::path out = fs::path(RLX_TEXT_SCRATCH) / (name + ".gguf");
-    // Each test case is a process of its own: unpack under a private name, then rename.
-    const fs::path part = out.string() + "." + std::to_string(getpid());
-    if (!fs::exists(out)) {
-        const std::string command = "xz -dkc '" + packed.string() + "' > '" + part.string() + "'";
-        if (std::system(command.c_str()) != 0) return {};
-        fs::rename(part, out);
-    }
-    return out;
-}
 
 std::vector<std::string> split_text(const std::string& text, const std::string& separator) {
     std::vector<std::string> out;
@@ -45,7 +26,7 @@ std::vector<std::string> split_text(const std::string& text, const std::string& 
 class gguf_vocabulary : public testing::TestWithParam<const char*> {
 protected:
     void SetUp() override {
-        const fs::path file = unpacked(GetParam());
+        const fs::path file = shared_vocabulary(GetParam());
         if (file.empty())
             GTEST_SKIP() << GetParam() << ".gguf is not in " << vocab_dir << " (or xz is missing)";
         auto w = weights::open(file);
