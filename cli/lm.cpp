@@ -69,6 +69,25 @@ std::string device_of(const arguments& a) {
                            : std::string(env_string("RLX_DEVICE").value_or("cpu"));
 }
 
+result<void> require_language_model(const weights& w, const plugin_catalog& catalog) {
+    const auto found = find_family_of(catalog, w);
+    if (!found || found->entry->task == "lm") return {}; // what is not known says so elsewhere
+    const provided& family = *found->entry;
+    const bool text = family.task == "encode", images = family.task == "encode_image";
+    return error{
+        RLX_UNSUPPORTED,
+        fmt::format(
+            "{}: family '{}' {} and generates no text; use {}",
+            w.path().string(),
+            family.name,
+            text     ? "encodes texts"
+            : images ? "encodes images"
+                     : fmt::format("is for task '{}'", family.task),
+            text ? "'rlx-embed --weights ...'"
+                 : fmt::format("'rlx-run {} --weights ...'", family.name)
+        )};
+}
+
 result<std::uint32_t> threads_of(const arguments& a) {
     std::int64_t n = a.integer("threads", -1);
     if (n < 0) n = RLX_TRY(env_int("RLX_THREADS")).value_or(0);

@@ -27,6 +27,9 @@ std::string device_of(const arguments& a);
 result<std::uint32_t> threads_of(const arguments& a);
 result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a);
 
+// RLX_UNSUPPORTED for the checkpoint of an encoder, naming the command for it.
+result<void> require_language_model(const weights& w, const plugin_catalog& catalog);
+
 // A builder with everything the flags say but progress. family: refuse any other, empty = detect.
 result<lm_runner::builder>
 builder_of(const arguments& a, plugin_catalog* catalog, const std::string& family);

@@ -5,6 +5,7 @@
 #include "rlx/base/log.hpp"
 
 #include <fmt/format.h>
+#include <utility>
 
 namespace rlx::cli {
 
@@ -26,9 +27,9 @@ thread_local std::optional<described>* description = nullptr;
 
 std::optional<described> description_of(const std::function<int()>& run) {
     std::optional<described> out;
-    description = &out;
+    auto* const outer = std::exchange(description, &out); // auto's own takes a family's flags
     run();
-    description = nullptr;
+    description = outer;
     return out;
 }
 

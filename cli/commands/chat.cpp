@@ -235,11 +235,12 @@ result<int> chat(const arguments& a) {
     catch_signals();
     auto options = RLX_TRY(generation_of(a, 512));
     auto catalog = RLX_TRY(open_catalog(a));
+    auto c = RLX_TRY(open_checkpoint(a));
+    RLX_CHECK(require_language_model(c->weights(), *catalog));
     if (a.has("explain-partition"))
         return show_partition(
             a, RLX_TRY(RLX_TRY(builder_of(a, catalog.get(), "")).plan()).partition
         );
-    auto c = RLX_TRY(open_checkpoint(a));
     RLX_CHECK([&]() -> result<void> {
         RLX_TRY(c->chat_template());
         return {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// rlx-run run, rlx-run auto, rlx-run <family>: generate text.
+// rlx-run run, rlx-run <family>: generate text.
 #include "../catalog.hpp"
 #include "../lm.hpp"
 
@@ -13,11 +13,11 @@ constexpr flag own[] = {
     {"plan", 0, flag_kind::toggle, "", "", "print the memory plan and exit, loading nothing"},
 };
 
-command_spec spec_of(std::string name, std::string summary, std::string positional = {}) {
+command_spec spec_of(std::string name, std::string summary) {
     return {
         std::move(name),
         std::move(summary),
-        std::move(positional),
+        {},
         {weights_flags,
          prompt_flags,
          generate_flags,
@@ -125,11 +125,12 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
     if (a.has("json") && a.has("jsonl"))
         return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
     generate_options options = RLX_TRY(generation_of(a, 32));
+    auto c = RLX_TRY(open_checkpoint(a));
+    RLX_CHECK(require_language_model(c->weights(), *catalog));
     if (a.has("plan")) return show_plan(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()));
     if (a.has("explain-partition"))
         return show_partition(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()).partition);
     // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
-    auto c = RLX_TRY(open_checkpoint(a));
     RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)
     );
     const auto ids = RLX_TRY(prompt_ids(a, *c));
@@ -201,31 +202,6 @@ int cmd_run(arg_span args) {
         [](const arguments& a) -> result<int> {
             auto catalog = RLX_TRY(open_catalog(a));
             return generate(a, catalog.get(), "");
-        }
-    );
-}
-
-int cmd_auto(arg_span args) {
-    return run_command(
-        "rlx-run auto",
-        spec_of(
-            "auto", "Finds the family of a checkpoint and generates text with it.", "<weights>"
-        ),
-        args,
-        [](const arguments& given) -> result<int> {
-            arguments a = given;
-            if (!a.positional().empty() && !a.has("weights")) a.set("weights", a.positional()[0]);
-            auto catalog = RLX_TRY(open_catalog(a));
-            const weights_choice choice = RLX_TRY(weights_of(a));
-            auto w = RLX_TRY(weights::open(choice.path, with_plugins(choice.options, *catalog)));
-            const auto match = RLX_TRY(find_family_of(*catalog, *w));
-            if (!a.has("quiet"))
-                say("{}: architecture {}, family {} ({})\n",
-                    w->path().string(),
-                    w->architecture(),
-                    match.entry->name,
-                    match.owner->id);
-            return generate(a, catalog.get(), match.entry->name);
         }
     );
 }
