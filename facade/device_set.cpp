@@ -2,6 +2,7 @@
 // A device with the CPU behind it, and the list of all devices.
 #include "rlx/devices.hpp"
 
+#include "rlx/base/environment.hpp"
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
 #include "rlx/services.hpp"
@@ -19,6 +20,7 @@ result<device_set> device_set::open(plugin_catalog& catalog, const device_option
     device_options cpu;
     cpu.name = "cpu";
     cpu.tier = options.cpu_tier;
+    cpu.time_ops = options.time_ops;
     auto second = device::open(catalog, cpu);
     if (second.ok()) out.second = std::move(*second);
     return out;
@@ -48,8 +50,10 @@ namespace {
 // What a backend says of one of its devices, which is opened for it: only then is it known to work.
 result<void> read_device(const rlx_backend_v1* t, void* self, device_listing& out) {
     void* handle = nullptr;
-    const options none;
-    RLX_CHECK(check_wall(t->open(self, out.index, none.handle(), &handle)));
+    options how;
+    how.set_int("self_test", 1);
+    if (const auto cache = cache_dir(); !cache.empty()) how.set_string("cache_dir", cache.string());
+    RLX_CHECK(check_wall(t->open(self, out.index, how.handle(), &handle)));
     options info;
     rlx_error* failed =
         RLX_HAS(t, device_info) ? t->device_info(self, out.index, info.handle()) : nullptr;

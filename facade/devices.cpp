@@ -2,6 +2,7 @@
 #include "rlx/devices.hpp"
 
 #include "rlx/base/environment.hpp"
+#include "rlx/base/log.hpp"
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
 #include "rlx/services.hpp"
@@ -151,11 +152,13 @@ result<std::unique_ptr<device>> device::open_from(
     out->name_ = m.entry->name;
     rlx::options how, info;
     if (!tier.empty()) how.set_string("tier", tier);
+    if (options.time_ops) how.set_int("time_ops", 1);
     if (const auto cache = cache_dir(); !cache.empty()) how.set_string("cache_dir", cache.string());
     RLX_CHECK(check_wall(table->open(out->self_, index, how.handle(), &out->handle_)));
     out->backend_ = table; // from here on the destructor closes it
     if (RLX_HAS(table, device_info))
         RLX_CHECK(check_wall(table->device_info(out->self_, index, info.handle())));
+    out->emulated_ = info.get_int("software").value_or(0) == 1;
     out->description_ =
         info.get_string("description").value_or(info.get_string("name").value_or(""));
     return out;
@@ -165,13 +168,26 @@ result<std::unique_ptr<device>>
 device::open_auto(plugin_catalog& catalog, const device_options& options, std::uint32_t index) {
     std::vector<fallback> failed;
     std::vector<std::string> reasons;
+    std::unique_ptr<device> emulated; // for want of anything else
     for (const auto& m : backends(catalog)) {
         auto tried = probe_backend(*m.owner, options.probe);
         if (tried.ok()) {
             auto out = open_from(catalog, m, options, index);
-            if (out.ok()) {
+            if (out.ok() && !(*out)->emulated_) {
                 (*out)->passed_over_ = std::move(failed);
                 return out;
+            }
+            if (out.ok()) {
+                log_info(
+                    "devices",
+                    fmt::format(
+                        "auto passes over {} ({}): the processor plays this device",
+                        (*out)->label(),
+                        (*out)->description_
+                    )
+                );
+                if (!emulated) emulated = std::move(*out);
+                continue;
             }
             tried = std::move(out.error());
         }
@@ -180,6 +196,10 @@ device::open_auto(plugin_catalog& catalog, const device_options& options, std::u
         // Having no device is no failure.
         if (e.code != RLX_NOT_FOUND) failed.push_back({"device " + m.entry->name, e.message});
         reasons.push_back(e.message);
+    }
+    if (emulated) {
+        emulated->passed_over_ = std::move(failed);
+        return emulated;
     }
     return error{
         RLX_UNSUPPORTED,

@@ -36,6 +36,7 @@ struct device_options {
     std::string tier;          // kernel tier to force; empty = the best the machine has
     probe_options probe;       // how "auto" tries a backend
     std::string cpu_tier = {}; // of the CPU alone, where `tier` is empty: RLX_CPU
+    bool time_ops = false;     // device_facts::times; slows a run down
 };
 
 // An opened device of a backend plugin; closed by the destructor.
@@ -44,7 +45,8 @@ public:
     // RLX_INVALID_ARGUMENT for an unknown name, RLX_UNSUPPORTED for a known one that is not
     // available: both list what there is and why the others are not. "auto" is the backend of
     // highest priority that sees a device and opens it; one that fails, crashes or hangs is passed
-    // over. A backend that is named is loaded as it is, without being tried first.
+    // over, and so is one whose device the processor plays ("software"), unless there is nothing
+    // else. A backend that is named is loaded as it is, without being tried first.
     static result<std::unique_ptr<device>>
     open(plugin_catalog& catalog, const device_options& options);
     ~device();
@@ -89,6 +91,7 @@ private:
     std::uint32_t index_ = 0;
     const manifest* plugin_ = nullptr;
     std::string name_, description_;
+    bool emulated_ = false; // by the processor
     std::vector<fallback> passed_over_;
 };
 

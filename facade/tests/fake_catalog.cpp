@@ -53,6 +53,15 @@ fake_catalog::fake_catalog(fake_lm& lm) : lm_(lm), manifests_(2) {
     backend().provides.push_back(b);
 }
 
+void fake_catalog::add_backend(std::string name, std::int64_t priority) {
+    rlx::manifest m = backend();
+    m.id = "org.rlx.fake-" + name;
+    m.provides[0].name = name;
+    m.provides[0].devices = {std::move(name)};
+    m.provides[0].priority = priority;
+    manifests_.push_back(std::move(m));
+}
+
 fake_catalog::~fake_catalog() = default;
 
 result<plugin_catalog::match>

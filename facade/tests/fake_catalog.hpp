@@ -35,6 +35,9 @@ public:
 
     rlx::manifest& backend() { return manifests_[1]; }
 
+    // One more, like the first. Before anything is loaded.
+    void add_backend(std::string name, std::int64_t priority);
+
 private:
     class fake_plugin;
 

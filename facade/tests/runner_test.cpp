@@ -199,6 +199,17 @@ TEST_F(runner, devices_are_chosen_by_name_number_or_auto) {
     EXPECT_TRUE(contains(failure(builder().device("auto")).message, "sees no device"));
 }
 
+TEST_F(runner, auto_takes_an_emulated_device_for_want_of_anything_else) {
+    catalog.add_backend("card", catalog.backend().provides[0].priority + 50);
+    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "card");
+    fake.software = {0, 1}; // of the card, then of the processor
+    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "cpu");
+    fake.software = {1, 1};
+    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "card");
+    fake.software = {1};
+    EXPECT_EQ(open(builder().device("card"))->ran_on().device, "card");
+}
+
 TEST_F(runner, too_many_threads_are_refused) {
     EXPECT_EQ(failure(builder().threads(1u << 20)).code, RLX_INVALID_ARGUMENT);
     EXPECT_EQ(open(builder().threads(1))->ran_on().threads, 1U);

@@ -374,9 +374,14 @@ std::uint32_t backend_count(void* self) {
     return self_of(self).devices;
 }
 
-rlx_error* backend_info(void*, std::uint32_t, rlx_options* out) {
+rlx_error* backend_info(void* self, std::uint32_t, rlx_options* out) {
     const auto* t =
         static_cast<const rlx_options_v1*>(host()->iface(host()->ctx, str("rlx.options/1"), 0));
+    auto& software = static_cast<fake_lm*>(self)->software;
+    if (!software.empty()) {
+        if (rlx_error* e = t->set_i64(out, str("software"), software.back())) return e;
+        software.pop_back();
+    }
     return t->set_str(out, str("description"), str("a device of the test"));
 }
 

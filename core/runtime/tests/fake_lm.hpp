@@ -28,9 +28,10 @@ struct fake_lm {
     std::vector<std::int32_t>
         script; // logits are one-hot at script[history length - 1] when not empty
     std::uint32_t devices = 1;
+    std::vector<std::int64_t> software; // answers of device_info, the last one first
     std::int64_t min_step = 0; // > 0: the graph has a slice that needs this many tokens in a step
-    int fail_at_run = -1;   // this run() fails
-    int cancel_at_run = -1; // this run() raises `cancel` and obeys it
+    int fail_at_run = -1;      // this run() fails
+    int cancel_at_run = -1;    // this run() raises `cancel` and obeys it
     std::atomic<std::uint32_t> cancel{0};
     // -- what happened --
     std::vector<fake_step> steps;

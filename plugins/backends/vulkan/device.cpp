@@ -7,6 +7,8 @@
 #include "transfer.hpp"
 
 #include <cstring>
+#include <map>
+#include <mutex>
 
 namespace rlx::vulkan {
 
@@ -43,6 +45,27 @@ std::string_view type_name(VkPhysicalDeviceType t) {
     }
 }
 
+// What this process found out about each device, for device_info.
+class verdicts {
+public:
+    void set(std::uint32_t index, std::string what) {
+        const std::lock_guard lock(mutex_);
+        of_[index] = std::move(what);
+    }
+
+    std::string get(std::uint32_t index) {
+        const std::lock_guard lock(mutex_);
+        const auto at = of_.find(index);
+        return at == of_.end() ? "not run" : at->second;
+    }
+
+private:
+    std::mutex mutex_;
+    std::map<std::uint32_t, std::string> of_;
+};
+
+verdicts tested;
+
 status range(rlx_buffer* b, std::uint64_t off, std::uint64_t n) {
     const std::uint64_t have = device_buffer::of(b).memory->bytes();
     if (off <= have && n <= have - off) return {};
@@ -75,7 +98,10 @@ status device::device_info(std::uint32_t index, sdk::options_writer out) {
         .set("description", f.name)
         .set("tier", type_name(f.type))
         .set("driver", f.driver)
+        .set("self_test", tested.get(index))
         .set("memory", static_cast<std::int64_t>(f.memory))
+        .set("discrete", std::int64_t{f.type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU})
+        .set("software", std::int64_t{f.is_cpu()})
         .done();
 }
 
@@ -87,7 +113,7 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     const std::int64_t validate = RLX_TRY(options.i64_or("validate", 0));
     if (validate < 0 || validate > 2)
         return fail(RLX_INVALID_ARGUMENT, "vulkan: validate {}, expected 0, 1 or 2", validate);
-    d->profile_ = RLX_TRY(options.i64_or("profile", 0)) != 0;
+    d->profile_ = RLX_TRY(options.i64_or("time_ops", 0)) != 0;
     d->gpu_ = RLX_TRY(gpu::open(index, static_cast<validation>(validate)));
     std::string cache(RLX_TRY(options.text_or("cache_dir", "")));
     if (!cache.empty()) cache += "/vulkan";
@@ -95,6 +121,10 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     d->test_ = std::make_unique<self_test>(
         *d->gpu_, *d->code_, cache, std::string(RLX_TRY(options.text_or("fault", "")))
     );
+    if (RLX_TRY(options.i64_or("self_test", 0)) != 0) {
+        RLX_CHECK(d->test_->check_all());
+        tested.set(index, "passed");
+    }
     return d;
 }
 

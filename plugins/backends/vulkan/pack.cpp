@@ -119,7 +119,7 @@ void pack_q6_k(const byte* p, std::uint32_t* w) {
 
 } // namespace
 
-const matrix_format* find_format(std::uint16_t dtype) {
+std::span<const matrix_format> matrix_formats() {
     static constexpr matrix_format formats[] = {
         {RLX_F32, "f32", 32, 32, 1, 4},
         {RLX_F16, "f16", 32, 16, 1, 2},
@@ -131,8 +131,12 @@ const matrix_format* find_format(std::uint16_t dtype) {
         {RLX_Q5_K, "q5_k", 256, 44, 256, 176},
         {RLX_Q6_K, "q6_k", 256, 53, 256, 210},
     };
+    return formats;
+}
+
+const matrix_format* find_format(std::uint16_t dtype) {
     if (dtype == RLX_F64) dtype = RLX_F32; // rounded while reading
-    for (const matrix_format& f : formats)
+    for (const matrix_format& f : matrix_formats())
         if (f.dtype == dtype) return &f;
     return nullptr;
 }

@@ -2,7 +2,6 @@
 #include "selftest.hpp"
 
 #include "ops/ops.hpp"
-#include "selftest_cases.hpp"
 #include "vk/files.hpp"
 
 #include <cmath>
@@ -58,9 +57,19 @@ self_test::self_test(gpu& g, pipelines& code, const std::string& cache_dir, std:
 }
 
 status self_test::check(const program& p) {
+    std::vector<self_case> cases;
+    for (const auto& s : p.steps)
+        cases.push_back(find_case(s->n.op(), format_of(p, s->n)));
+    return check(cases);
+}
+
+status self_test::check_all() {
+    return check(all_cases());
+}
+
+status self_test::check(std::span<const self_case> cases) {
     const std::size_t before = passed_.size();
-    for (const auto& s : p.steps) {
-        const self_case c = find_case(s->n.op(), format_of(p, s->n));
+    for (const self_case& c : cases) {
         const bool spoil = !fault_.empty() && c.name.starts_with(fault_);
         if (!c.run || (passed_.contains(c.name) && !spoil)) continue;
         program small(gpu_, code_);

@@ -4,9 +4,10 @@
 // remembered in the cache directory under the driver's UUID and version.
 #pragma once
 
-#include "program.hpp"
+#include "selftest_cases.hpp"
 
 #include <set>
+#include <span>
 #include <string>
 
 namespace rlx::vulkan {
@@ -18,10 +19,14 @@ public:
 
     // RLX_UNSUPPORTED naming the op that comes out wrong, of those p uses and nobody has tried.
     status check(const program& p);
+    // The same for every op there is.
+    status check_all();
 
     std::size_t passed() const { return passed_.size(); }
 
 private:
+    status check(std::span<const self_case> cases);
+
     gpu& gpu_;
     pipelines& code_;
     std::string file_, fault_;

@@ -372,6 +372,23 @@ self_case find_case(std::uint16_t op, const matrix_format* f) {
     }
 }
 
+std::vector<self_case> all_cases() {
+    std::vector<self_case> out;
+    const auto add = [&](std::uint16_t op, const matrix_format* format) {
+        self_case c = find_case(op, format);
+        const bool known = std::any_of(out.begin(), out.end(), [&](const self_case& o) {
+            return o.name == c.name;
+        });
+        if (c.run && !known) out.push_back(std::move(c));
+    };
+    for (std::uint16_t op = 1; op < RLX_OP_Custom; ++op) {
+        add(op, nullptr);
+        for (const matrix_format& f : matrix_formats())
+            add(op, &f);
+    }
+    return out;
+}
+
 double stored_element(std::uint16_t dtype, const unsigned char* row, std::int64_t i) {
     const auto block = [&](std::int64_t elements, std::int64_t bytes) {
         row += i / elements * bytes;

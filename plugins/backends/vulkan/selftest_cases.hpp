@@ -47,6 +47,9 @@ struct self_case {
 // try.
 self_case find_case(std::uint16_t op, const matrix_format* format);
 
+// One for every op, and for every format it has.
+std::vector<self_case> all_cases();
+
 // Element i of a row of a file's blocks, in double precision.
 double stored_element(std::uint16_t dtype, const unsigned char* row, std::int64_t i);
 

@@ -20,6 +20,7 @@ struct matrix_format {
     std::uint32_t file_elements, file_bytes; // of a block in the file
 };
 
+std::span<const matrix_format> matrix_formats();
 const matrix_format* find_format(std::uint16_t dtype); // null: no shader reads it
 constexpr std::int64_t group_rows = 32;
 

@@ -67,9 +67,13 @@ typedef struct rlx_backend_v1 {
     rlx_hdr hdr;
     // Number of devices; never fails, 0 with a reason in the log when the driver is absent. [any thread]
     uint32_t (*device_count)(void* self);
-    // Facts: "name", "description", "tier" (str; the kernel tier in use), "memory" (i64 bytes). [any thread]
+    // Facts, all optional: "name", "description", "tier" (the kernel tier in use), "driver", "self_test" ("passed",
+    // "not run" or what was wrong), all str; i64: "memory" (bytes), "discrete" (1: that memory is the device's own),
+    // "software" (1: the processor plays the device, so nobody gains by choosing it). [any thread]
     rlx_error* (*device_info)(void* self, uint32_t index, rlx_options* out);
     // opts: "tier" forces a kernel tier; one the machine lacks is RLX_UNSUPPORTED, never another tier.
+    // "time_ops" (i64) = 1 asks for the times of program_info, "cache_dir" is where files may be kept between runs,
+    // "self_test" (i64) = 1 tests every op now. A backend ignores keys it does not know.
     rlx_error* (*open)(void* self, uint32_t index, const rlx_options* opts, void** device);
     void (*close)(void* self, void* device);
     // verdict[i] = RLX_YES or RLX_NO for nodes[i]; reason[i] (static text) says why not. View ops are
@@ -79,7 +83,8 @@ typedef struct rlx_backend_v1 {
     // Reads and repacks the weights and prepares the program.
     rlx_error* (*compile)(void* device, const rlx_compile_args* args, void** program);
     void (*program_free)(void* device, void* program);
-    // Facts about a program for the result: "tier", "compute", "kv" (str).
+    // Facts about a program for the result: "tier", "compute", "kv" (str);
+    // with "time_ops", of all runs so far: "ms.<op>" (f64) and "calls.<op>" (i64) for every op, or kernel, it ran.
     rlx_error* (*program_info)(void* device, void* program, rlx_options* out);
     rlx_error* (*run)(void* device, void* program, const rlx_run_args* args);
     // Bytes of one page of this state slot; pages of a slot lie one after the other in its buffer.

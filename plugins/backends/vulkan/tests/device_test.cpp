@@ -56,39 +56,20 @@ TEST_F(vulkan, every_op_passes_its_self_test_in_every_format) {
     ASSERT_TRUE(device.ok()) << device.error().message;
     auto code = rlx::vulkan::pipelines::make(**device, "");
     ASSERT_TRUE(code.ok());
-    std::size_t tried = 0;
-    for (std::uint16_t op = 1; op < RLX_OP_Custom; ++op) {
-        for (const int dtype :
-             {-1,
-              +RLX_F32,
-              +RLX_F16,
-              +RLX_BF16,
-              +RLX_Q4_0,
-              +RLX_Q4_1,
-              +RLX_Q8_0,
-              +RLX_Q4_K,
-              +RLX_Q5_K,
-              +RLX_Q6_K}) {
-            const auto* format =
-                dtype < 0 ? nullptr : rlx::vulkan::find_format(static_cast<std::uint16_t>(dtype));
-            const bool stored = op == RLX_OP_MatMul || op == RLX_OP_GatherRows;
-            if (stored != (format != nullptr)) continue;
-            const auto c = rlx::vulkan::find_case(op, format);
-            if (!c.run) continue;
-            SCOPED_TRACE(c.name);
-            rlx::vulkan::program p(**device, **code);
-            p.cfg.page_tokens = 4;
-            rlx::vulkan::bench b(p);
-            std::vector<float> got;
-            std::vector<double> want;
-            const auto ran = c.run(b, got, want);
-            ASSERT_TRUE(ran.ok()) << ran.error().message;
-            const std::vector<float> wanted(want.begin(), want.end());
-            EXPECT_LE(cpu_test::distance(got, wanted), 1e-5);
-            ++tried;
-        }
+    const auto cases = rlx::vulkan::all_cases();
+    for (const auto& c : cases) {
+        SCOPED_TRACE(c.name);
+        rlx::vulkan::program p(**device, **code);
+        p.cfg.page_tokens = 4;
+        rlx::vulkan::bench b(p);
+        std::vector<float> got;
+        std::vector<double> want;
+        const auto ran = c.run(b, got, want);
+        ASSERT_TRUE(ran.ok()) << ran.error().message;
+        const std::vector<float> wanted(want.begin(), want.end());
+        EXPECT_LE(cpu_test::distance(got, wanted), 1e-5);
     }
-    EXPECT_GE(tried, 30u);
+    EXPECT_GE(cases.size(), 30u);
 }
 
 TEST_F(vulkan, a_driver_that_computes_wrong_is_refused_with_the_op_named) {
