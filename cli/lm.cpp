@@ -162,7 +162,7 @@ result<Builder> common_of(
     if (!family.empty()) b.family(family);
     b.device(device_of(a)).threads(RLX_TRY(threads_of(a))).profile(a.text("profile"));
     if (!compute.empty()) b.compute(compute);
-    b.tier(a.text("tier")).on_fallback(RLX_TRY(fallback_of(a)));
+    b.tier(a.text("tier")).on_fallback(RLX_TRY(fallback_of(a))).time_ops(a.has("time-ops"));
     b.max_memory_gb(a.number("max-memory-gb", 0)).catalog(catalog).cancel(&cancel_flag());
     return b;
 }
@@ -312,7 +312,7 @@ std::string dump(const json& doc) {
 
 json facts_of(const run_facts& f) {
     json devices = json::array();
-    for (const device_facts& d : f.devices)
+    for (const device_facts& d : f.devices) {
         devices.push_back(
             {{"device", d.device},
              {"tier", d.tier},
@@ -320,6 +320,9 @@ json facts_of(const run_facts& f) {
              {"nodes", d.nodes},
              {"programs", d.programs}}
         );
+        for (const auto& t : d.times)
+            devices.back()["op_times"].push_back({{"op", t.op}, {"calls", t.calls}, {"ms", t.ms}});
+    }
     return {
         {"device", f.device},
         {"description", f.device_description},
@@ -340,6 +343,21 @@ json fallbacks_of(std::span<const fallback> fallbacks) {
     return list;
 }
 
+void print_op_times(const run_facts& f) {
+    for (const device_facts& d : f.devices) {
+        double all = 0;
+        for (const auto& t : d.times)
+            all += t.ms;
+        for (const auto& t : d.times)
+            say("{:<10} {:<18} {:>9} calls {:>12.3f} ms {:>5.1f} %\n",
+                d.device,
+                t.op,
+                t.calls,
+                t.ms,
+                100 * t.ms / std::max(all, 1e-9));
+    }
+}
+
 void print_summary(const lm_runner& runner, const generate_result& r) {
     const run_facts& f = runner.ran_on();
     say("load {:.2f} s | prefill {} tokens, {:.1f} tok/s | decode {} tokens, {:.1f} tok/s | {} {}, "
@@ -356,6 +374,7 @@ void print_summary(const lm_runner& runner, const generate_result& r) {
         f.threads);
     for (const fallback& b : runner.fallbacks())
         say("note: {}: {}\n", b.what, b.reason);
+    print_op_times(f);
 }
 
 result<int> show_partition(const arguments& a, const partition_report& report) {

@@ -60,6 +60,8 @@ result<int> show_plan(const arguments& a, const lm_plan& p);
 
 std::string dump(const json& doc); // one line, invalid UTF-8 replaced
 json facts_of(const run_facts& f);
+// --time-ops: a line per device and op on stderr; nothing without times.
+void print_op_times(const run_facts& f);
 json fallbacks_of(std::span<const fallback> fallbacks);
 // What --explain-partition prints.
 result<int> show_partition(const arguments& a, const partition_report& report);

@@ -108,6 +108,7 @@ result<void> text_embedder::state::load() {
                 "the Dense module takes {} values, the model has {}", first, hidden_size()
             )};
     read_facts();
+    add_fallbacks(partition(), opened.parts.device_name, opened.fallbacks);
     return {};
 }
 
@@ -117,7 +118,6 @@ void text_embedder::state::read_facts() {
     facts.compute = encoder ? encoder->compute() : lm->compute();
     facts.kv = encoder ? "none" : lm->kv();
     facts.devices = encoder ? encoder->devices() : lm->devices();
-    add_fallbacks(partition(), opened.parts.device_name, opened.fallbacks);
 }
 
 text_embedder::text_embedder(std::unique_ptr<state> s) : state_(std::move(s)) {}
@@ -169,6 +169,7 @@ const lm_plan& text_embedder::memory() const {
 }
 
 const run_facts& text_embedder::ran_on() const {
+    state_->read_facts();
     return state_->opened.facts;
 }
 

@@ -50,6 +50,11 @@ builder& builder::tier(std::string name) {
     return *this;
 }
 
+builder& builder::time_ops(bool on) {
+    request_.device.time_ops = on;
+    return *this;
+}
+
 builder& builder::on_fallback(fallback_policy p) {
     request_.fallback = p;
     return *this;

@@ -145,7 +145,6 @@ result<std::unique_ptr<image_embedder>> image_embedder::open(const image_embedde
     s->labels = labels_of(s->opened.files->weights(), s->facts.classes);
     s->opened.facts.tier = s->model->tier();
     s->opened.facts.compute = s->model->compute();
-    s->opened.facts.devices = s->model->devices();
     add_fallbacks(s->model->partition(), s->opened.parts.device_name, s->opened.fallbacks);
     s->load_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -194,6 +193,7 @@ const encoder_plan& image_embedder::memory() const {
 }
 
 const run_facts& image_embedder::ran_on() const {
+    state_->opened.facts.devices = state_->model->devices();
     return state_->opened.facts;
 }
 

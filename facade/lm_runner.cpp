@@ -50,7 +50,6 @@ void lm_runner::state::read_facts() {
     opened.facts.tier = model->tier();
     opened.facts.compute = model->compute();
     opened.facts.kv = model->kv();
-    opened.facts.devices = model->devices();
     add_fallbacks(model->partition(), opened.parts.device_name, opened.fallbacks);
 }
 
@@ -83,6 +82,7 @@ const lm_plan& lm_runner::memory() const {
 }
 
 const run_facts& lm_runner::ran_on() const {
+    state_->opened.facts.devices = state_->model->devices();
     return state_->opened.facts;
 }
 

@@ -290,6 +290,7 @@ void bulk_run::summary() const {
         say("note: {}: {}\n", b.what, b.reason);
     for (const std::string& w : model_.warnings())
         say("note: {}\n", w);
+    print_op_times(f);
 }
 
 result<void> bulk_run::finish() {

@@ -263,21 +263,44 @@ std::string graph_program::fact(std::string_view key, rlx_value state) const {
     return best ? std::string(best->facts.get_string(key).value_or("")) : "";
 }
 
+namespace {
+
+// Adds what a program says of its ops: "ms.<op>" and "calls.<op>".
+void add_times(const compute_device& d, void* program, std::vector<device_facts::op_time>& out) {
+    constexpr std::string_view prefix = "ms.";
+    options info;
+    if (!RLX_HAS(d.backend, program_info) ||
+        !check_wall(d.backend->program_info(d.device, program, info.handle())).ok())
+        return;
+    for (const std::string_view key : info.keys()) {
+        if (!key.starts_with(prefix)) continue;
+        const std::string op(key.substr(prefix.size()));
+        auto at = std::ranges::find(out, op, &device_facts::op_time::op);
+        if (at == out.end()) at = out.insert(out.end(), {op, 0, 0});
+        at->ms += info.get_float(key).value_or(0);
+        at->calls += static_cast<std::uint64_t>(info.get_int("calls." + op).value_or(0));
+    }
+}
+
+} // namespace
+
 std::vector<device_facts> graph_program::facts() const {
     std::vector<device_facts> out;
     for (const side s : {side_device, side_second}) {
         if (!plan_->used_[s]) continue;
-        device_facts f{devices_[s].name, {}, {}, {}, 0, 0};
+        device_facts f{devices_[s].name, {}, {}, {}, 0, 0, {}};
         std::uint64_t most = 0;
         for (std::size_t i = 0; i < parts_.size(); ++i) {
             if (plan_->parts_[i].where != s) continue;
             f.nodes += plan_->report_.programs[i].nodes;
+            add_times(parts_[i].device, parts_[i].program, f.times);
             if (f.programs++ > 0 && plan_->part_weights_[i] <= most) continue;
             most = plan_->part_weights_[i];
             f.tier = parts_[i].facts.get_string("tier").value_or("");
             f.compute = parts_[i].facts.get_string("compute").value_or("");
             f.kv = parts_[i].facts.get_string("kv").value_or("");
         }
+        std::ranges::sort(f.times, std::greater<>(), &device_facts::op_time::ms);
         out.push_back(std::move(f));
     }
     return out;

@@ -122,8 +122,8 @@ public:
     std::int64_t context_length() const;
     std::int64_t max_tokens() const; // of one step of the model
     const embedding_recipe& recipe() const;
-    const lm_plan& memory() const; // all the model will use, however many texts there are
-    const run_facts& ran_on() const;
+    const lm_plan& memory() const;   // all the model will use, however many texts there are
+    const run_facts& ran_on() const; // with the times of ops so far; valid until the next call
     std::span<const fallback> fallbacks() const;
     // Which device runs which node, and why.
     const partition_report& partition() const;
@@ -207,6 +207,7 @@ public:
     builder& device(std::string name);              // "cpu"
     builder& tier(std::string name);                // kernel tier; a missing one is an error
     builder& on_fallback(fallback_policy p);        // nodes the device refuses; warn by default
+    builder& time_ops(bool on = true);              // in ran_on().devices; slows the model down
     builder& threads(std::uint32_t n);              // 0 = what affinity and quota allow
     builder& profile(std::string choice);           // as lm_runner::builder::profile()
     builder& compute(std::string mode);             // "auto" | "f32" (exact) | "f16" | "bf16"

@@ -72,7 +72,7 @@ public:
     std::int64_t max_seq() const;
     std::int64_t context_length() const;
     const lm_plan& memory() const;
-    const run_facts& ran_on() const;
+    const run_facts& ran_on() const; // with the times of ops so far; valid until the next call
     std::span<const fallback> fallbacks() const;
     // Which device runs which node, and why.
     const partition_report& partition() const;
@@ -139,6 +139,7 @@ public:
     builder& device(std::string name);       // "cpu"
     builder& tier(std::string name);         // kernel tier; a missing one is an error
     builder& on_fallback(fallback_policy p); // nodes the device refuses; warn by default
+    builder& time_ops(bool on = true);       // in ran_on().devices; slows the model down
     builder& threads(std::uint32_t n);       // 0 = what affinity and quota allow
     // Compile profile (rlx/profile.hpp): "" = <family>.rlx.toml beside the weights if it is there,
     // "none" = the preset, else a file. compute() and kv() beat it.

@@ -107,12 +107,40 @@ TEST(device_flag, unknown_and_absent_names_list_what_there_is) {
     EXPECT_EQ(unknown.exit_code, 2);
     for (const outcome* o : {&absent, &unknown})
         for (const char* part :
-             {"available: cpu, ", ", partial; not available: ", "cuda (there is no CUDA plugin)"})
+             {"; available: ",
+              "cpu, ",
+              "partial; not available: ",
+              "cuda (there is no CUDA plugin)"})
             EXPECT_NE(o->err.find(part), std::string::npos) << part << " in " << o->err;
     EXPECT_EQ(generate("partial:9", {"--prompt-ids", "1"}).exit_code, 1);
     const outcome number = generate("partial:77", {"--prompt-ids", "1"});
     EXPECT_EQ(number.exit_code, 4);
     EXPECT_NE(number.err.find("number 77 was asked for"), std::string::npos) << number.err;
+}
+
+TEST(time_ops, counts_every_operation_on_every_device) {
+    const outcome o =
+        generate("partial:2", {"--time-ops", "--prompt-ids", "5,6", "--max-tokens", "3", "--json"});
+    ASSERT_EQ(o.exit_code, 0) << o.err;
+    const json devices = json::parse(o.out)["ran_on"]["devices"];
+    ASSERT_EQ(devices.size(), 2U);
+    const auto calls = [](const json& device, std::string_view op) {
+        for (const json& t : device.at("op_times"))
+            if (t["op"] == op) {
+                EXPECT_GT(t["ms"], 0);
+                return t["calls"].get<int>();
+            }
+        return 0;
+    };
+    // One prefill and two steps of a model with 6 layers; the device has no attention.
+    EXPECT_EQ(calls(devices[0], "RopeTable") + calls(devices[1], "RopeTable"), 3);
+    EXPECT_EQ(calls(devices[0], "AttentionState"), 0);
+    EXPECT_EQ(calls(devices[1], "AttentionState"), 18);
+    EXPECT_GT(calls(devices[0], "MatMul"), 18);
+    EXPECT_NE(o.err.find("AttentionState "), std::string::npos) << o.err;
+    const outcome plain = generate("cpu", {"--prompt-ids", "5", "--max-tokens", "1", "--json"});
+    EXPECT_FALSE(json::parse(plain.out)["ran_on"]["devices"][0].contains("op_times"));
+    EXPECT_EQ(plain.err.find("MatMul"), std::string::npos);
 }
 
 // Everything up to the first number that depends on the cost of copies.

@@ -98,6 +98,7 @@ public:
         auto d = std::make_unique<device>();
         d->features = found->features;
         d->isa = found->isa;
+        d->time_ops = found->time_ops;
         d->kind_ = static_cast<kind>(index);
         return d;
     }

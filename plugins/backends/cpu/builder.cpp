@@ -622,8 +622,12 @@ status builder::run(const build_options& options) {
     }
     find_patterns(p_, nodes_, plan_);
     done_.assign(nodes_.size(), 0);
-    for (std::size_t i = 0; i < nodes_.size(); ++i)
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        const std::size_t before = p_.steps.size();
         RLX_CHECK(emit(i));
+        for (std::size_t s = before; s < p_.steps.size(); ++s)
+            p_.steps[s]->op = nodes_[i].info.op;
+    }
     assign_slots();
     std::vector<std::int64_t> upper;
     RLX_CHECK(upper_bounds(args_.graph, &upper));

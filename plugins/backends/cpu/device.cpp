@@ -17,7 +17,8 @@ result<tier> parse_tier(std::string_view name, const cpu_features& f) {
             if (t != tier::amx || mm_permit_tiles()) return t;
             return fail(
                 RLX_UNSUPPORTED,
-                "cpu: tier 'amx' needs the operating system's permission to use tile registers, which "
+                "cpu: tier 'amx' needs the operating system's permission to use tile registers, "
+                "which "
                 "it refuses; 'avx512_vnni' works without"
             );
         }
@@ -56,6 +57,7 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     auto d = std::make_unique<device>();
     d->features = detect_features();
     d->isa = best_tier(d->features);
+    d->time_ops = RLX_TRY(options.i64_or("time_ops", 0)) != 0;
     const std::string_view forced = RLX_TRY(options.text_or("tier", ""));
     if (!forced.empty() && forced != "auto")
         d->isa = RLX_TRY(parse_tier(forced, d->features));
@@ -97,6 +99,7 @@ result<program_config> device::configure(const rlx_compile_args& args) const {
     c.k = &kernels_for(isa);
     c.page_tokens = args.page_tokens;
     c.max_threads = sdk::team_size();
+    c.time_ops = time_ops;
     return c;
 }
 
@@ -148,12 +151,14 @@ result<std::unique_ptr<program>> device::compile(const rlx_compile_args& args) {
 }
 
 status device::program_info(program& p, sdk::options_writer out) {
-    return out.set("tier", tier_name(p.cfg.mm.isa))
+    out.set("tier", tier_name(p.cfg.mm.isa))
         .set("compute", p.compute_name())
         .set("kv", p.cfg.kv_f16 ? "f16" : "f32")
         .set("steps", static_cast<std::int64_t>(p.steps.size()))
-        .set("barriers", p.barriers())
-        .done();
+        .set("barriers", p.barriers());
+    for (const auto& [name, time] : p.op_times())
+        out.set("ms." + name, static_cast<double>(time.ns) * 1e-6).set("calls." + name, time.calls);
+    return out.done();
 }
 
 status device::run(program& p, const rlx_run_args& args) {

@@ -16,6 +16,7 @@ public:
 
     static status device_info(std::uint32_t index, sdk::options_writer out);
     // "tier": baseline, avx2, avx512, avx512_vnni, amx; empty or absent: the best this machine has.
+    // "time_ops": 1 measures every step for program_info.
     static result<std::unique_ptr<device>> open(std::uint32_t index, sdk::options_view options);
 
     status supports(
@@ -32,6 +33,7 @@ public:
 
     cpu_features features;
     tier isa = tier::baseline;
+    bool time_ops = false;
 
 private:
     result<program_config> configure(const rlx_compile_args& args) const;

@@ -12,7 +12,9 @@
 #include <cstdarg>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace rlx::cpu {
@@ -113,6 +115,9 @@ public:
     std::atomic<std::int64_t> ticket[2] = {
         0, 0}; // next unit of work of dynamic steps, zeroed per run
     rlx_str origin = {nullptr, 0};
+    std::uint16_t op = RLX_OP_NONE; // that it is made for, alone or with others
+    std::int64_t ns = 0;            // of all runs, with program_config.time_ops
+    std::int64_t calls = 0;
 
 protected:
     range whole(const program& p, const tensor& t) const;
@@ -224,6 +229,7 @@ struct program_config {
     bool bf16 = false; // products of float weights in bf16, rounded when they are packed
     std::int64_t page_tokens = 0;
     std::uint32_t max_threads = 1;
+    bool time_ops = false;
 };
 
 class program {
@@ -264,6 +270,13 @@ public:
     const char* compute_name() const;
     // Barriers of one run at the extents of the last one.
     std::int64_t barriers() const;
+
+    struct op_time {
+        std::int64_t ns = 0, calls = 0;
+    };
+
+    // By the op's name; empty unless cfg.time_ops.
+    std::map<std::string, op_time> op_times() const;
     // Numbers of all tensors, per-step sizes and barriers for these extents.
     status resize(const std::int64_t* values, std::uint32_t n);
     // Only the numbers of the tensors.
@@ -273,6 +286,7 @@ private:
     status bind(const rlx_run_args& args);
     void place_barriers();
     void execute(control& c);
+    void execute_timed(control& c);
 };
 
 } // namespace rlx::cpu

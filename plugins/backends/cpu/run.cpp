@@ -6,6 +6,7 @@
 #include "rlx/sdk/table.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 
@@ -102,6 +103,52 @@ const char* program::compute_name() const {
 
 std::int64_t program::barriers() const {
     return std::count_if(steps.begin(), steps.end(), [](const auto& s) { return s->barrier; });
+}
+
+namespace {
+
+const char* op_name(std::uint16_t op) {
+    switch (op) {
+#define RLX_OP(id, name, version, min_in, max_in, n_out, kind, rule)                               \
+    case id:                                                                                       \
+        return #name;
+#define RLX_OP_ATTR(op, attr, kind, required)
+#include "rlx/abi/ops.def"
+#undef RLX_OP
+#undef RLX_OP_ATTR
+    default: return "?";
+    }
+}
+
+} // namespace
+
+std::map<std::string, program::op_time> program::op_times() const {
+    std::map<std::string, op_time> out;
+    if (!cfg.time_ops) return out;
+    for (const auto& s : steps) {
+        op_time& t = out[op_name(s->op)];
+        t.ns += s->ns;
+        t.calls += s->calls;
+    }
+    return out;
+}
+
+// All threads meet after every step, so that a step's time is that of its slowest thread.
+void program::execute_timed(control& c) {
+    using clock = std::chrono::steady_clock;
+    const auto body = [&c, this](sdk::team t) noexcept {
+        worker w(c, t.thread, t.n_threads, t.handle);
+        for (const auto& s : steps) {
+            const auto start = clock::now();
+            s->run(w);
+            w.barrier();
+            if (w.stopped()) return;
+            if (t.thread != 0) continue;
+            s->ns += std::chrono::nanoseconds(clock::now() - start).count();
+            ++s->calls;
+        }
+    };
+    sdk::parallel(body);
 }
 
 void program::execute(control& c) {
@@ -306,7 +353,7 @@ status program::run(const rlx_run_args& args) {
     c.workspace = arena + align64(graph_scratch);
     c.locals = c.workspace + shared_bytes;
     if (args.cancel && *args.cancel) return fail(RLX_CANCELLED, "cancelled before the run");
-    execute(c);
+    cfg.time_ops ? execute_timed(c) : execute(c);
     if (c.failed.load()) return fail(c.code, "{}", std::string_view(c.message));
     if (args.cancel && *args.cancel) return fail(RLX_CANCELLED, "cancelled during the run");
     return {};

@@ -39,6 +39,15 @@ struct device_facts {
     std::string device; // "vulkan:0"
     std::string tier, compute, kv;
     std::size_t nodes = 0, programs = 0; // views not counted
+
+    struct op_time {
+        std::string op; // of ops.def, or a name of the backend's for its kernel
+        std::uint64_t calls = 0;
+        double ms = 0;
+    };
+
+    std::vector<op_time> times =
+        {}; // of all runs so far, longest first; with device_options.time_ops
 };
 
 struct partition_report {
