@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -152,17 +153,22 @@ result<void> write_file(const std::string& path, std::string_view data) {
         RLX_CHECK(print(data));
         return flush();
     }
-    const std::string part = fmt::format("{}.{}.part", path, getpid());
+
+    // A device or a pipe is written to; a file of another name must not take its place.
+    struct stat there {};
+
+    const bool special = stat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
+    const std::string part = special ? path : fmt::format("{}.{}.part", path, getpid());
     std::FILE* f = std::fopen(part.c_str(), "wb");
     if (!f) return io_error("cannot write", path);
     const bool written = std::fwrite(data.data(), 1, data.size(), f) == data.size();
     const bool closed = std::fclose(f) == 0;
-    if (!written || !closed || std::rename(part.c_str(), path.c_str()) != 0) {
-        const error e = io_error("cannot write", path);
-        std::remove(part.c_str());
-        return e;
-    }
-    return {};
+    const bool done =
+        written && closed && (special || std::rename(part.c_str(), path.c_str()) == 0);
+    if (done) return {};
+    error failed = io_error("cannot write", path);
+    if (!special) std::remove(part.c_str());
+    return failed;
 }
 
 result<progress_mode> parse_progress_mode(std::string_view name) {

@@ -56,8 +56,8 @@ result<void> flush();
 result<std::string> read_stdin();
 // A whole text file; "-" is standard input.
 result<std::string> read_text(const std::string& path);
-// Writes a file through a temporary name, so it appears whole or not at all; "-" is standard
-// output, which must not be a terminal when the data is binary.
+// Writes a file through a temporary name, so it appears whole or not at all; a device or a pipe is
+// written to as it is. "-" is standard output, which must not be a terminal when the data is binary.
 result<void> write_file(const std::string& path, std::string_view data);
 
 enum class progress_mode { automatic, plain, json, none };

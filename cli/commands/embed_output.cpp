@@ -298,6 +298,13 @@ result<std::unique_ptr<vector_file>> open_vector_file(const vector_file_options&
         RLX_CHECK(out->write(o.head));
         return std::unique_ptr<vector_file>(std::move(out));
     }
+
+    struct stat there {};
+
+    if (stat(o.path.c_str(), &there) == 0 && !S_ISREG(there.st_mode))
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("--out {}: is no regular file; use --out - and redirect it", o.path)};
     auto out = std::make_unique<resumable_file>(o);
     RLX_CHECK(out->open());
     return std::unique_ptr<vector_file>(std::move(out));

@@ -45,7 +45,7 @@ result<std::vector<fs::path>> image_files(std::span<const std::string> given) {
     for (const fs::path path : given) {
         std::error_code ignored;
         if (!fs::is_directory(path, ignored)) {
-            if (!fs::exists(path, ignored))
+            if (path != "-" && !fs::exists(path, ignored))
                 return error{RLX_NOT_FOUND, fmt::format("{}: no such file", path.string())};
             out.push_back(path);
             continue;

@@ -11,9 +11,9 @@
 
 namespace rlx::cli {
 
-// The files as given, and for a folder its .png, .jpg and .jpeg files (any case) in order of name,
-// without those of folders in it. RLX_INVALID_ARGUMENT for nothing given, RLX_NOT_FOUND for a path
-// that is not there and a folder without images.
+// The files as given (- too, standard input), and for a folder its .png, .jpg and .jpeg files (any
+// case) in order of name, without those of folders in it. RLX_INVALID_ARGUMENT for nothing given,
+// RLX_NOT_FOUND for a path that is not there and a folder without images.
 result<std::vector<std::filesystem::path>> image_files(std::span<const std::string> given);
 
 } // namespace rlx::cli

@@ -65,12 +65,14 @@ constexpr flag image_group[] = {
      "FILE",
      "",
      "instead of images: .npy, float32 [batch, 3, height, width], already normalised"},
-    {"out",
-     'o',
-     text,
-     "FILE",
+    {"out", 'o', text, "FILE", "", "write the features to a file; - is standard output"},
+    {"npy",
+     0,
+     toggle,
      "",
-     "write the features as .npy, float32 [images, (tokens,) width]; - is standard output"},
+     "",
+     "as a NumPy array, float32 [images, (tokens,) width]; so unless --f32 or FILE is named .f32"},
+    {"f32", 0, toggle, "", "", "the floats alone, little-endian"},
     {"no-normalize", 0, toggle, "", "", "leave vectors as the model makes them, not of length 1"},
     {"batch", 0, integer, "N", "8", "most images in a step"},
     {"json", 0, toggle, "", "", "print exactly one JSON document"},
@@ -100,10 +102,6 @@ constexpr flag compute_group[] = {
      "refuse before loading when the plan needs more"},
 };
 
-error usage(std::string message) {
-    return {RLX_INVALID_ARGUMENT, std::move(message)};
-}
-
 result<int> show_image_plan(const arguments& a, const encoder_plan& p) {
     const auto line = [](std::string_view what, std::uint64_t bytes) {
         return fmt::format("{:<10}{:>12.1f} MB\n", what, static_cast<double>(bytes) / 1e6);
@@ -129,19 +127,34 @@ result<int> show_image_plan(const arguments& a, const encoder_plan& p) {
 // Pixels beside the last whole patch are not seen, as in the reference; nothing is silent.
 void warn_of_rest(const image_embedder& model, const image_table& f) {
     const auto patch = static_cast<int>(model.facts().patch_size);
-    if (patch < 1 || (f.size.height % patch == 0 && f.size.width % patch == 0)) return;
-    say("note: of {} x {} pixels the last {} rows and {} columns are not seen (patches of {})\n",
-        f.size.height,
-        f.size.width,
-        f.size.height % patch,
-        f.size.width % patch,
-        patch);
+    if (patch < 1) return;
+    std::size_t n = 0;
+    for (const extent s : f.sizes)
+        n += s.height % patch != 0 || s.width % patch != 0 ? 1 : 0;
+    if (n == 0) return;
+    const extent s = f.sizes.back();
+    say("note: {} rows and {} columns of {} x {} pixels are not seen: patches are {} pixels ({} of "
+        "{} images)\n",
+        s.height % patch,
+        s.width % patch,
+        s.height,
+        s.width,
+        patch,
+        n,
+        f.sizes.size());
+}
+
+std::string sizes_of(const image_table& f) {
+    const auto same = [&](extent s) {
+        return s.height == f.sizes[0].height && s.width == f.sizes[0].width;
+    };
+    return std::ranges::all_of(f.sizes, same)
+               ? fmt::format("of {} x {}", f.sizes[0].height, f.sizes[0].width)
+               : "of several sizes";
 }
 
 result<int> run(const arguments& a, std::string_view family) {
     catch_signals();
-    if (a.has("json") && a.text("out") == "-")
-        return usage("--json and --out - both write to standard output");
     auto catalog = RLX_TRY(open_catalog(a));
     image_job j = RLX_TRY(image_job_of(a, catalog.get(), family));
     if (a.has("plan")) return show_image_plan(a, RLX_TRY(image_embedder::plan(j.options)));
@@ -167,12 +180,11 @@ result<int> run(const arguments& a, std::string_view family) {
     for (const std::string& w : model->warnings())
         if (a.has("verbose")) say("note: {}\n", w);
     const run_facts& facts = model->ran_on();
-    say("load {:.2f} s | {} image{} of {} x {} in {:.2f} s | {} {} {}, {} threads\n",
+    say("load {:.2f} s | {} image{} {} in {:.2f} s | {} {} {}, {} threads\n",
         model->load_seconds(),
         f.names.size(),
         f.names.size() == 1 ? "" : "s",
-        f.size.height,
-        f.size.width,
+        sizes_of(f),
         seconds,
         facts.device,
         facts.tier,
@@ -195,7 +207,8 @@ int cmd_image_family(std::string_view family, std::string_view program, arg_span
           plugin_flags,
           general_flags},
          "Images are PNG and JPEG files; of a folder those whose names end in .png, .jpg or .jpeg, "
-         "in\norder of name. Vectors are printed one per line: the file, a tab, the numbers."},
+         "in\norder of name; - is a picture on standard input. Vectors are printed one per line: "
+         "the file, a tab, the numbers."},
         args,
         [&](const arguments& a) { return run(a, family); }
     );

@@ -23,6 +23,12 @@ result<void> append(image_table& all, image_features made) {
     return {};
 }
 
+result<planes> read_picture(const image_embedder& model, const std::filesystem::path& file) {
+    if (file != "-") return model.prepare(file);
+    const std::string bytes = RLX_TRY(read_stdin());
+    return model.prepare(std::as_bytes(std::span(bytes)), "standard input");
+}
+
 // Images of one size run together, in the order they were given.
 result<image_table> run_files(image_embedder& model, const image_job& j, progress_line& progress) {
     image_table all;
@@ -35,11 +41,11 @@ result<image_table> run_files(image_embedder& model, const image_job& j, progres
         return {};
     };
     for (const auto& file : j.files) {
-        planes p = RLX_TRY(model.prepare(file));
+        planes p = RLX_TRY(read_picture(model, file));
         const bool same = step.empty() || (p.height == step[0].height && p.width == step[0].width);
         if (!same || std::ssize(step) == model.max_images()) RLX_CHECK(flush());
         all.names.push_back(file.string());
-        all.size = {p.height, p.width};
+        all.sizes.push_back({p.height, p.width});
         step.push_back(std::move(p));
     }
     RLX_CHECK(flush());
@@ -54,7 +60,7 @@ result<image_table> run_pixels(image_embedder& model, const image_job& j) {
     RLX_CHECK(append(all, std::move(*made)));
     for (std::int64_t i = 0; i < shape[0]; ++i)
         all.names.push_back(fmt::format("{}[{}]", j.pixels_name, i));
-    all.size = {static_cast<int>(shape[2]), static_cast<int>(shape[3])};
+    all.sizes.assign(all.names.size(), {static_cast<int>(shape[2]), static_cast<int>(shape[3])});
     return all;
 }
 

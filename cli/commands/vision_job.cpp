@@ -52,6 +52,19 @@ result<void> read_pixels(const arguments& a, image_job& j) {
     return {};
 }
 
+result<void> read_output(const arguments& a, image_job& j) {
+    if (a.has("npy") && a.has("f32")) return usage("--npy and --f32 exclude each other");
+    const bool array = a.has("npy") || a.has("f32");
+    j.out = a.text("out", array ? "-" : "");
+    j.raw_out = a.has("f32") || (!a.has("npy") && j.out.ends_with(".f32"));
+    const int on_stdout = (j.out == "-") + (a.text("pca") == "-") + a.has("json");
+    if (on_stdout > 1)
+        return usage("only one of --json, --out - and --pca - can have standard output");
+    if (j.options.head == image_head::hidden && j.out.empty() && !a.has("pca"))
+        return usage("last_hidden_state is a large array: --out FILE.npy is needed");
+    return {};
+}
+
 } // namespace
 
 result<image_job>
@@ -76,18 +89,20 @@ image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view famil
         return usage(fmt::format("--img-size: {} is not 1 to {}", side, o.limits.max_side));
     o.image_size = static_cast<int>(side);
     o.max_images = a.integer("batch", 8);
-    j.top = static_cast<std::size_t>(a.integer("top", 5));
-    if (j.top < 1) return usage("--top: at least 1 class");
+    const std::int64_t top = a.integer("top", 5);
+    if (top < 1) return usage(fmt::format("--top: {}, expected at least 1", top));
+    j.top = static_cast<std::size_t>(top);
+    if (o.max_images < 1)
+        return usage(fmt::format("--batch: {}, expected at least 1", o.max_images));
     j.normalise = !a.has("no-normalize");
     if (a.has("plan") && a.positional().empty() && !a.has("pixels")) return j;
+    RLX_CHECK(read_output(a, j));
     if (a.has("pixels"))
         RLX_CHECK(read_pixels(a, j));
     else
         j.files = RLX_TRY(image_files(a.positional()));
     if (a.has("pca") && (j.pixels ? j.pixels->shape[0] : std::ssize(j.files)) != 1)
         return usage("--pca makes one picture of one image");
-    if (o.head == image_head::hidden && !a.has("out") && !a.has("pca"))
-        return usage("last_hidden_state is a large array: --out FILE.npy is needed");
     return j;
 }
 

@@ -19,6 +19,8 @@ struct image_job {
     std::vector<std::filesystem::path> files;
     std::optional<npy_array> pixels; // instead of files
     std::string pixels_name;
+    std::string out;      // "" is none, "-" standard output
+    bool raw_out = false; // the floats alone instead of .npy
     std::size_t top = 5;
     bool normalise = true;
 };
@@ -27,12 +29,12 @@ struct image_job {
 result<image_job>
 image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family);
 
-// Features of all images, and the size each was read at.
+// Features of all images.
 struct image_table {
     std::vector<float> values; // [names, tokens, width]
     std::int64_t tokens = 1, width = 0;
     std::vector<std::string> names;
-    extent size;
+    std::vector<extent> sizes; // each was read at
 };
 
 // In the order of the job. RLX_INVALID_ARGUMENT when states of different sizes are no one array.

@@ -48,7 +48,7 @@ double as_written(float v) {
 json image_json(
     const image_embedder& model, const image_job& j, const image_table& f, std::size_t i
 ) {
-    json out{{"file", f.names[i]}};
+    json out{{"file", f.names[i]}, {"size", {f.sizes[i].height, f.sizes[i].width}}};
     const auto row = row_of(f, i);
     if (model.head() == image_head::pooled) {
         out["vector"] = json::array();
@@ -75,7 +75,6 @@ print_json(const image_embedder& model, const image_job& j, const image_table& f
     for (std::size_t i = 0; i < f.names.size(); ++i)
         doc["images"].push_back(image_json(model, j, f, i));
     doc["width"] = model.width();
-    doc["image_size"] = {f.size.height, f.size.width};
     doc["timings"] = {{"load_s", model.load_seconds()}, {"images_s", seconds}};
     doc["ran_on"] = facts_of(model.ran_on());
     doc["fallbacks"] = fallbacks_of(model.fallbacks());
@@ -98,13 +97,13 @@ result<void> print_text(const image_embedder& model, const image_job& j, const i
     return {};
 }
 
-result<void> write_features(const std::string& path, const image_table& f, image_head head) {
+result<void> write_features(const image_job& j, const image_table& f, image_head head) {
     std::vector<std::int64_t> shape{std::ssize(f.names)};
     if (head == image_head::hidden) shape.push_back(f.tokens);
     shape.push_back(f.width);
-    std::string file = npy_header("<f4", shape);
+    std::string file = j.raw_out ? "" : npy_header("<f4", shape);
     file.append(reinterpret_cast<const char*>(f.values.data()), f.values.size() * sizeof(float));
-    return write_file(path, file);
+    return write_file(j.out, file);
 }
 
 result<void>
@@ -113,7 +112,7 @@ write_picture(const std::string& path, const image_embedder& model, const image_
     if (facts.patch_size < 1)
         return error{RLX_UNSUPPORTED, "--pca: this model's tokens are no square patches"};
     const auto patch = static_cast<int>(facts.patch_size);
-    const extent grid{f.size.height / patch, f.size.width / patch};
+    const extent grid{f.sizes[0].height / patch, f.sizes[0].width / patch};
     const auto prefix = static_cast<std::size_t>(facts.prefix_tokens * f.width);
     const image picture =
         RLX_TRY(feature_picture(std::span(f.values).subspan(prefix), f.width, grid, patch));
@@ -133,10 +132,10 @@ result<void> write_results(
     if (model.head() == image_head::pooled && j.normalise)
         for (std::size_t at = 0; at < f.values.size(); at += static_cast<std::size_t>(f.width))
             scale_to_unit(std::span(f.values).subspan(at, static_cast<std::size_t>(f.width)));
-    if (a.has("out")) RLX_CHECK(write_features(a.text("out"), f, model.head()));
+    if (!j.out.empty()) RLX_CHECK(write_features(j, f, model.head()));
     if (a.has("pca")) RLX_CHECK(write_picture(a.text("pca"), model, f));
     if (a.has("json")) return print_json(model, j, f, seconds);
-    if (a.has("out") || a.has("pca")) return {};
+    if (!j.out.empty() || a.has("pca")) return {};
     return print_text(model, j, f);
 }
 

@@ -93,7 +93,8 @@ result<void> check_range(std::string_view name, std::int64_t value, std::int64_t
     return invalid(fmt::format("{} is {}, expected 1 to {}", name, value, high));
 }
 
-// Bounds that the graph's symbols can have: multiples, and for a fixed size that size alone.
+// Bounds that the graph's symbols can have: a patch or more, multiples, and for a fixed size that
+// size alone. Images of smaller bounds are refused one by one, by check_size().
 result<void> settle(image_graph& e) {
     image_encoder_options& o = e.options;
     const image_encoder_facts& f = e.facts;
@@ -103,7 +104,8 @@ result<void> settle(image_graph& e) {
     RLX_CHECK(check_range("max_height", o.max_height, largest_side));
     RLX_CHECK(check_range("max_width", o.max_width, largest_side));
     for (std::int64_t* side : {&o.max_height, &o.max_width})
-        *side = std::max(*side / f.size_multiple, std::int64_t{1}) * f.size_multiple;
+        *side =
+            std::max({*side, f.patch_size, f.size_multiple}) / f.size_multiple * f.size_multiple;
     return {};
 }
 

@@ -6,18 +6,11 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <thread>
-#include <unistd.h>
-
-extern char** environ;
 
 namespace rlx::test {
 namespace {
@@ -73,28 +66,6 @@ protected:
 
     const std::string dir = scratch_directory();
 };
-
-// A run that is sent a signal as soon as `ready` says so; the exit code as a shell has it.
-int interrupted(const words& argv, int signal, const std::function<bool()>& ready) {
-    std::vector<char*> raw;
-    for (const std::string& word : argv)
-        raw.push_back(const_cast<char*>(word.c_str()));
-    raw.push_back(nullptr);
-    pid_t pid = 0;
-    if (posix_spawn(&pid, raw[0], nullptr, nullptr, raw.data(), environ) != 0) return -1;
-    int status = 0;
-    bool sent = false;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        if (std::chrono::steady_clock::now() > end) kill(pid, SIGKILL);
-        if (!sent && ready()) {
-            kill(pid, signal);
-            sent = true;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 TEST_F(embed, gives_a_row_for_every_line_in_order) {
     const outcome r = embedded({"--quiet"}, {.input = "the word\n\nx\r\nlast"});
@@ -409,6 +380,9 @@ TEST_F(embed, does_not_hang_on_streams_that_are_gone) {
     for (const std::string& word : command({"--quiet"}))
         line += " '" + word + "'";
     EXPECT_EQ(run({"/bin/sh", "-c", line + " <&-"}).exit_code, 1);
+    ASSERT_EQ(run({"/bin/sh", "-c", "mkfifo " + at("p.f32")}).exit_code, 0);
+    EXPECT_EQ(embedded({"--text", "x", "--out", at("p.f32")}).exit_code, 2) << "no file to resume";
+    EXPECT_FALSE(fs::exists(at("p.f32.part")));
     const std::string in = lines(20000);
     const outcome r = embedded({in, "--quiet"}, {.close_stdout_early = true});
     EXPECT_EQ(r.exit_code, 128 + SIGPIPE) << r.err;

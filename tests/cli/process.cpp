@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <poll.h>
 #include <pty.h>
+#include <spawn.h>
 #include <stdexcept>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace rlx::test {
@@ -111,6 +113,29 @@ outcome run(const std::vector<std::string>& argv, const run_options& options) {
     }
     close(in.read), close(out.write), close(err.write);
     return exchange(pid, options, in.write, out.read, err.read).finish();
+}
+
+int interrupted(
+    const std::vector<std::string>& argv, int signal, const std::function<bool()>& ready
+) {
+    std::vector<char*> raw;
+    for (const std::string& word : argv)
+        raw.push_back(const_cast<char*>(word.c_str()));
+    raw.push_back(nullptr);
+    pid_t pid = 0;
+    if (posix_spawn(&pid, raw[0], nullptr, nullptr, raw.data(), environ) != 0) return -1;
+    int status = 0;
+    bool sent = false;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (std::chrono::steady_clock::now() > end) kill(pid, SIGKILL);
+        if (!sent && ready()) {
+            kill(pid, signal);
+            sent = true;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 bool terminals_exist() {

@@ -2,6 +2,7 @@
 // Runs a program the way a script would and keeps what it printed.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,12 @@ struct run_options {
 };
 
 outcome run(const std::vector<std::string>& argv, const run_options& options = {});
+
+// A run that is sent a signal as soon as `ready` says so; the exit code as a shell has it. What it
+// prints goes where this process's output goes.
+int interrupted(
+    const std::vector<std::string>& argv, int signal, const std::function<bool()>& ready
+);
 
 // build/<preset>/bin/<name>
 std::string program(const std::string& name);
