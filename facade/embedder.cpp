@@ -108,7 +108,6 @@ result<void> text_embedder::state::load() {
                 "the Dense module takes {} values, the model has {}", first, hidden_size()
             )};
     read_facts();
-    add_fallbacks(partition(), opened.parts.device_name, opened.fallbacks);
     return {};
 }
 
@@ -117,7 +116,7 @@ void text_embedder::state::read_facts() {
     facts.tier = encoder ? encoder->tier() : lm->tier();
     facts.compute = encoder ? encoder->compute() : lm->compute();
     facts.kv = encoder ? "none" : lm->kv();
-    facts.devices = encoder ? encoder->devices() : lm->devices();
+    add_fallbacks(partition(), opened.parts.device_name, opened.fallbacks);
 }
 
 text_embedder::text_embedder(std::unique_ptr<state> s) : state_(std::move(s)) {}
@@ -169,7 +168,8 @@ const lm_plan& text_embedder::memory() const {
 }
 
 const run_facts& text_embedder::ran_on() const {
-    state_->read_facts();
+    const auto& s = *state_;
+    state_->opened.facts.devices = s.encoder ? s.encoder->devices() : s.lm->devices();
     return state_->opened.facts;
 }
 

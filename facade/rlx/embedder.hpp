@@ -123,7 +123,7 @@ public:
     std::int64_t max_tokens() const; // of one step of the model
     const embedding_recipe& recipe() const;
     const lm_plan& memory() const;   // all the model will use, however many texts there are
-    const run_facts& ran_on() const; // with the times of ops so far; valid until the next call
+    const run_facts& ran_on() const; // its devices, with the times of ops so far, are read anew
     std::span<const fallback> fallbacks() const;
     // Which device runs which node, and why.
     const partition_report& partition() const;

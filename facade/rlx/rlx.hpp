@@ -72,7 +72,7 @@ public:
     std::int64_t max_seq() const;
     std::int64_t context_length() const;
     const lm_plan& memory() const;
-    const run_facts& ran_on() const; // with the times of ops so far; valid until the next call
+    const run_facts& ran_on() const; // its devices, with the times of ops so far, are read anew
     std::span<const fallback> fallbacks() const;
     // Which device runs which node, and why.
     const partition_report& partition() const;

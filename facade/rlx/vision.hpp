@@ -79,7 +79,7 @@ public:
     // preprocessed; encode_pixels() works all the same.
     result<preprocess_recipe> recipe() const;
     const encoder_plan& memory() const;
-    const run_facts& ran_on() const; // with the times of ops so far; valid until the next call
+    const run_facts& ran_on() const; // its devices, with the times of ops so far, are read anew
     std::span<const fallback> fallbacks() const;
     std::span<const std::string> warnings() const;
     double load_seconds() const;
