@@ -12,7 +12,7 @@ namespace {
 
 constexpr double limit = 2e-3; // of the largest difference, relative to the root mean square
 constexpr std::string_view header =
-    "rlx-vulkan self-test 1\n"; // raised with every change of shaders
+    "rlx-vulkan self-test 2\n"; // raised with every change of shaders
 
 double distance(const std::vector<float>& got, const std::vector<double>& want) {
     if (got.size() != want.size()) return INFINITY;
@@ -26,9 +26,8 @@ double distance(const std::vector<float>& got, const std::vector<double>& want) 
 }
 
 const matrix_format* format_of(const program& p, const node& n) {
-    const std::size_t at = n.op() == RLX_OP_MatMul       ? 1
-                           : n.op() == RLX_OP_GatherRows ? 0
-                                                         : n.in.size();
+    const bool product = n.op() == RLX_OP_MatMul || n.op() == RLX_OP_GroupedMatMul;
+    const std::size_t at = product ? 1 : n.op() == RLX_OP_GatherRows ? 0 : n.in.size();
     stored_rows rows;
     return at < n.in.size() && find_stored(p, *n.in[at], &rows) ? rows.format : nullptr;
 }

@@ -66,11 +66,11 @@ rlx_value bench::constant(std::uint16_t dtype, std::vector<std::int64_t> dims, s
     return v;
 }
 
-rlx_value bench::out(std::vector<std::int64_t> dims) {
-    std::size_t n = 4;
+rlx_value bench::out(std::vector<std::int64_t> dims, std::uint16_t dtype) {
+    std::size_t n = element_size(dtype);
     for (const std::int64_t d : dims)
         n *= static_cast<std::size_t>(d);
-    const rlx_value v = add(RLX_F32, std::move(dims), std::string(n, '\0'));
+    const rlx_value v = add(dtype, std::move(dims), std::string(n, '\0'));
     p_.roots[v].kind = RLX_VALUE_TEMP;
     p_.roots[v].output = true;
     p_.bound.push_back(v);
@@ -97,11 +97,13 @@ void bench::attr(std::uint16_t key, double v) {
     attrs_.push_back({key, RLX_ATTR_F64, 1, 0, v, nullptr, 0});
 }
 
-status bench::node(std::uint16_t op, std::vector<rlx_value> in, rlx_value out) {
+status
+bench::node(std::uint16_t op, std::vector<rlx_value> in, rlx_value out, rlx_value second_out) {
     std::unique_ptr<step> s = find_op(op)->make();
     for (const rlx_value v : in)
         s->n.in.push_back(v ? &p_.tensors[v] : nullptr);
     s->n.out.push_back(&p_.tensors[out]);
+    if (second_out) s->n.out.push_back(&p_.tensors[second_out]);
     kept_attrs_.push_back(std::exchange(attrs_, {}));
     kept_values_.push_back(std::move(in));
     rlx_node_info& info = s->n.view.info;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 namespace rlx::vulkan {
@@ -316,6 +317,109 @@ status convolution(bench& b, floats& got, doubles& want) {
     return {};
 }
 
+status experts(const matrix_format& f, bench& b, floats& got, doubles& want) {
+    constexpr std::int64_t count = 3, rows = 37, cols = 256, tokens = 2, choices = 2;
+    numbers r;
+    const std::string bytes = random_rows(f, count * rows, cols, r);
+    const doubles w = stored_values(f, bytes, count * rows, cols);
+    const floats x = r.some(tokens * cols);
+    const std::vector<std::int32_t> ids{2, 0, 1, 2};
+    const rlx_value y = b.out({tokens, choices, rows}), in = b.in({tokens, cols}, x);
+    RLX_CHECK(b.node(
+        RLX_OP_GroupedMatMul,
+        {in, b.constant(f.dtype, {count, rows, cols}, bytes), b.ids({tokens, choices}, ids)},
+        y
+    ));
+    for (std::size_t k = 0; k < ids.size(); ++k)
+        for (std::int64_t o = 0; o < rows; ++o) {
+            const auto row = w.begin() + (ids[k] * rows + o) * cols;
+            want.push_back(std::inner_product(
+                row, row + cols, x.begin() + static_cast<std::ptrdiff_t>(k / choices) * cols, 0.0
+            ));
+        }
+    got = RLX_TRY(b.run(y));
+    return {};
+}
+
+// Values of the k largest; as shares of a softmax for MoeRoute.
+status largest(std::uint16_t op, bench& b, floats& got, doubles& want) {
+    constexpr std::size_t rows = 3, n = 70, k = 4;
+    numbers r;
+    const floats x = r.some(rows * n);
+    const bool route = op == RLX_OP_MoeRoute;
+    const rlx_value y = b.out({rows, k}), ids = b.out({rows, k}, RLX_I32), in = b.in({rows, n}, x);
+    b.attr(RLX_ATTR_k, static_cast<std::int64_t>(k));
+    if (route) b.attr(RLX_ATTR_normalise, std::int64_t{1});
+    RLX_CHECK(b.node(op, {in}, y, ids));
+    for (std::size_t i = 0; i < rows; ++i) {
+        doubles row(
+            x.begin() + static_cast<std::ptrdiff_t>(i * n),
+            x.begin() + static_cast<std::ptrdiff_t>((i + 1) * n)
+        );
+        std::sort(row.begin(), row.end(), std::greater<>());
+        double sum = 0;
+        for (std::size_t j = 0; j < k; ++j)
+            sum += std::exp(row[j]);
+        for (std::size_t j = 0; j < k; ++j)
+            want.push_back(route ? std::exp(row[j]) / sum : row[j]);
+    }
+    got = RLX_TRY(b.run(y));
+    return {};
+}
+
+// a > b as bool, and back to numbers.
+status comparison(bench& b, floats& got, doubles& want) {
+    constexpr std::size_t n = 300;
+    numbers r;
+    const floats x = r.some(n), z = r.some(n);
+    const rlx_value y = b.out({n}), larger = b.out({n}, RLX_BOOL);
+    const rlx_value left = b.in({n}, x), right = b.in({n}, z);
+    b.attr(RLX_ATTR_kind, std::int64_t{RLX_COMPARE_GT});
+    RLX_CHECK(b.node(RLX_OP_Compare, {left, right}, larger));
+    b.attr(RLX_ATTR_dtype, std::int64_t{RLX_F32});
+    RLX_CHECK(b.node(RLX_OP_Cast, {larger}, y));
+    for (std::size_t i = 0; i < n; ++i)
+        want.push_back(x[i] > z[i] ? 1 : 0);
+    got = RLX_TRY(b.run(y));
+    return {};
+}
+
+status made(std::uint16_t op, bench& b, floats& got, doubles& want) {
+    constexpr std::size_t n = 300;
+    const bool counted = op == RLX_OP_Arange;
+    const rlx_value y = b.out({n});
+    if (!counted) b.attr(RLX_ATTR_value, 1.5);
+    const rlx_value whole = counted ? b.out({n}, RLX_I32) : y;
+    RLX_CHECK(b.node(op, {}, whole));
+    b.attr(RLX_ATTR_dtype, std::int64_t{RLX_F32});
+    if (counted) RLX_CHECK(b.node(RLX_OP_Cast, {whole}, y));
+    for (std::size_t i = 0; i < n; ++i)
+        want.push_back(counted ? static_cast<double>(i) : 1.5);
+    got = RLX_TRY(b.run(y));
+    return {};
+}
+
+// Twice as long, linear between the elements' centres.
+status resized(bench& b, floats& got, doubles& want) {
+    constexpr std::int64_t n = 11;
+    numbers r;
+    const floats x = r.some(n);
+    const rlx_value y = b.out({1, 1, 2 * n}), in = b.in({1, 1, n}, x);
+    b.attr(RLX_ATTR_kind, std::int64_t{RLX_RESIZE_LINEAR});
+    RLX_CHECK(b.node(RLX_OP_Resize, {in}, y));
+    for (std::int64_t i = 0; i < 2 * n; ++i) {
+        const double s = std::max(0.0, (static_cast<double>(i) + 0.5) / 2 - 0.5);
+        const auto j = static_cast<std::size_t>(s);
+        const double t = s - static_cast<double>(j);
+        want.push_back(
+            (1 - t) * static_cast<double>(x[j]) +
+            t * static_cast<double>(x[std::min<std::size_t>(j + 1, n - 1)])
+        );
+    }
+    got = RLX_TRY(b.run(y));
+    return {};
+}
+
 auto point(std::uint16_t op, std::int64_t kind, function f) {
     return
         [=](bench& b, floats& got, doubles& want) { return pointwise(op, kind, f, b, got, want); };
@@ -338,6 +442,11 @@ self_case find_case(std::uint16_t op, const matrix_format* f) {
         if (!f) return {};
         return {"GatherRows " + std::string(f->name), [=](bench& b, floats& got, doubles& want) {
                     return gather(*f, b, got, want);
+                }};
+    case RLX_OP_GroupedMatMul:
+        if (!f) return {};
+        return {"GroupedMatMul " + std::string(f->name), [=](bench& b, floats& got, doubles& want) {
+                    return experts(*f, b, got, want);
                 }};
     case RLX_OP_RmsNorm:
         return {"RmsNorm", [](auto& b, auto& g, auto& w) { return norm(false, b, g, w); }};
@@ -368,6 +477,13 @@ self_case find_case(std::uint16_t op, const matrix_format* f) {
     case RLX_OP_Copy: return {"Copy", with(copies, op)};
     case RLX_OP_Concat: return {"Concat", with(copies, op)};
     case RLX_OP_Conv: return {"Conv", convolution};
+    case RLX_OP_TopK: return {"TopK", with(largest, op)};
+    case RLX_OP_MoeRoute: return {"MoeRoute", with(largest, op)};
+    case RLX_OP_Compare:
+    case RLX_OP_Cast: return {"Compare", comparison};
+    case RLX_OP_Fill: return {"Fill", with(made, op)};
+    case RLX_OP_Arange: return {"Arange", with(made, op)};
+    case RLX_OP_Resize: return {"Resize", resized};
     default: return {};
     }
 }

@@ -16,12 +16,13 @@ public:
     rlx_value in(std::vector<std::int64_t> dims, std::vector<float> data);
     rlx_value ids(std::vector<std::int64_t> dims, std::vector<std::int32_t> data);
     rlx_value constant(std::uint16_t dtype, std::vector<std::int64_t> dims, std::string bytes);
-    rlx_value out(std::vector<std::int64_t> dims);
+    rlx_value out(std::vector<std::int64_t> dims, std::uint16_t dtype = RLX_F32);
     result<rlx_value> state(const rlx_state_slot& slot, std::uint64_t pages);
     void attr(std::uint16_t key, std::int64_t v);
     void attr(std::uint16_t key, double v);
     // Adds the step. The attributes given so far are its own.
-    status node(std::uint16_t op, std::vector<rlx_value> in, rlx_value out);
+    status
+    node(std::uint16_t op, std::vector<rlx_value> in, rlx_value out, rlx_value second_out = 0);
     // Runs all steps; the result of `out`.
     result<std::vector<float>> run(rlx_value out);
 

@@ -122,8 +122,6 @@ const char* why_Unary(const node& n, const program& p) {
     const std::int64_t kind = n.view.i64(RLX_ATTR_kind);
     if (kind < RLX_UNARY_NEG || kind > RLX_UNARY_RELU)
         return "a function this backend does not know";
-    if (kind == RLX_UNARY_SIN || kind == RLX_UNARY_COS || kind == RLX_UNARY_LOG)
-        return "sin, cos and log of drivers are too rough for large angles and tiny numbers";
     return all_f32(n, p);
 }
 

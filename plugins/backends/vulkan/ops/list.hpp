@@ -27,7 +27,15 @@ namespace rlx::vulkan {
     X(Attention)                                                                                   \
     X(Softmax)                                                                                     \
     X(Reduce)                                                                                      \
-    X(Conv)
+    X(Conv)                                                                                        \
+    X(Fill)                                                                                        \
+    X(Arange)                                                                                      \
+    X(Compare)                                                                                     \
+    X(Cast)                                                                                        \
+    X(TopK)                                                                                        \
+    X(MoeRoute)                                                                                    \
+    X(GroupedMatMul)                                                                               \
+    X(Resize)
 #define RLX_VK_DECLARE(op)                                                                         \
     const char* why_##op(const node& n, const program& p);                                         \
     std::unique_ptr<step> make_##op();

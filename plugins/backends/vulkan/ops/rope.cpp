@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace rlx::vulkan {
 
@@ -35,9 +36,12 @@ struct rope_scaling {
         if (first == last) last += 0.001;
     }
 
+    double exponent(std::int64_t j) const { // rounded as the reference does
+        return static_cast<double>(static_cast<float>(2 * j) / static_cast<float>(dim));
+    }
+
     float frequency(std::int64_t j) const {
-        const float exponent = static_cast<float>(2 * j) / static_cast<float>(dim);
-        const auto power = static_cast<float>(std::pow(base, static_cast<double>(exponent)));
+        const auto power = static_cast<float>(std::pow(base, exponent(j)));
         const float plain = 1.0f / power, scale = static_cast<float>(factor);
         if (kind == RLX_ROPE_LINEAR) return plain / scale;
         if (kind == RLX_ROPE_YARN) {
@@ -64,18 +68,29 @@ struct rope_table_step final : step {
     struct constants {
         std::uint32_t n, half_dim, p0, p_stride, i0, d0, d_stride, t0;
         float factor;
+        std::uint32_t l0, l_stride, longest, growth[2]; // DYNAMIC
     };
 
     std::vector<float> inverse;
+    std::vector<double> exponents; // DYNAMIC
     plain_weight* inverse_weight = nullptr;
+
+    bool dynamic() const { return n.view.i64(RLX_ATTR_scaling) == RLX_ROPE_DYNAMIC; }
 
     status prepare(program& p) override {
         const rope_scaling s(n.view);
-        for (std::int64_t j = 0; j < s.dim / 2; ++j)
+        for (std::int64_t j = 0; j < s.dim / 2; ++j) {
             inverse.push_back(s.frequency(j));
+            exponents.push_back(s.exponent(j) * std::log(s.base));
+        }
+        for (std::int64_t j = 0; j < s.dim / 2; ++j)
+            exponents.push_back(
+                s.exponent(j) * static_cast<double>(s.dim) / static_cast<double>(s.dim - 2)
+            );
         plain_weight w;
         w.constant = {inverse.data(), inverse.size() * 4};
-        w.bytes = inverse.size() * 4;
+        if (dynamic()) w.constant = {exponents.data(), exponents.size() * 8};
+        w.bytes = w.constant.n;
         inverse_weight = p.weights.add(w);
         return want_plain(p, n);
     }
@@ -101,15 +116,25 @@ struct rope_table_step final : step {
         c.p_stride = u32(positions.stride[0]);
         c.i0 = si.first;
         c.t0 = sy.first;
+        slice sl;
+        if (dynamic()) {
+            const tensor& lengths = *n.in[2];
+            sl = RLX_TRY(p.at(lengths));
+            c.l0 = sl.first;
+            c.l_stride = u32(lengths.stride[0]);
+            c.longest = u32(n.view.i64(RLX_ATTR_original_max));
+            const double growth = n.view.real(RLX_ATTR_factor, 1);
+            std::memcpy(c.growth, &growth, sizeof growth);
+        }
         const double factor = n.view.real(RLX_ATTR_factor, 1);
         const bool yarn = n.view.i64(RLX_ATTR_scaling) == RLX_ROPE_YARN && factor > 1;
         c.factor = static_cast<float>(
             n.view.real(RLX_ATTR_attention_factor, yarn ? 0.1 * std::log(factor) + 1 : 1)
         );
         return r.dispatch(
-            "rope_table",
+            dynamic() ? "rope_table_dynamic" : "rope_table",
             {},
-            {reads(sp), reads(si), reads(sd), writes(sy)},
+            {reads(sp), reads(si), reads(sd), writes(sy), reads(sl)},
             c,
             {groups_of(y.count / 2)}
         );
@@ -149,8 +174,10 @@ struct rope_step final : step {
 const char* why_RopeTable(const node& n, const program& p) {
     if (n.in[0]->dtype != RLX_I32) return "positions must be i32";
     if (n.input(1) && !f32_like(p, n.in[1])) return "frequency factors must be f32";
-    if (n.view.i64(RLX_ATTR_scaling) == RLX_ROPE_DYNAMIC)
-        return "frequencies that depend on lengths";
+    if (n.view.i64(RLX_ATTR_scaling) == RLX_ROPE_DYNAMIC) {
+        if (!n.input(2) || n.in[2]->dtype != RLX_I32) return "lengths must be i32";
+        if (!p.g.facts().has_f64) return "frequencies that depend on lengths need shaderFloat64";
+    }
     return nullptr;
 }
 

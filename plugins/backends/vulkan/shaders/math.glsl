@@ -43,3 +43,26 @@ float tanh_of(float x) {
     const float big = 1 - 2 / (exp(min(2 * a, 80.0)) + 1);
     return x < 0 ? -big : big;
 }
+
+// Of a float taken apart by its bits: drivers flush tiny numbers to zero and are rough around 1.
+float log_of(float x) {
+    uint u = floatBitsToUint(x);
+    if ((u & 0x7fffffffu) == 0) return uintBitsToFloat(0xff800000u);
+    if (u >= 0x80000000u || u > 0x7f800000u) return uintBitsToFloat(0x7fc00000u);
+    if (u == 0x7f800000u) return x;
+    int e = int(u >> 23) - 127;
+    if (u < 0x800000u) { // subnormal
+        const int up = 23 - findMSB(u);
+        u <<= up;
+        e = -126 - up;
+    }
+    float m = uintBitsToFloat((u & 0x7fffffu) | 0x3f800000u);
+    if (m > 1.41421356) {
+        m *= 0.5;
+        ++e;
+    }
+    const float f = m - 1, s = f / (2 + f), z = s * s; // log m = 2 artanh s
+    const float series = z * (1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * (1.0 / 9 + z / 11))));
+    const float small = f - (s * f - 2 * s * series); // 2 s = f - s f, f is exact
+    return float(e) * 0.693359375 + (small + float(e) * -2.12194440e-4);
+}

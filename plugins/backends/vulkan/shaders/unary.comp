@@ -13,15 +13,31 @@ layout(push_constant, std430) uniform push {
 } p;
 #include "walk.glsl"
 #include "math.glsl"
+#include "trig.glsl"
+
+float sine(float x) {
+    float s, c;
+    sin_cos(x, s, c);
+    return s;
+}
+
+float cosine(float x) {
+    float s, c;
+    sin_cos(x, s, c);
+    return c;
+}
 
 float apply(float x) {
     switch (p.kind) {
     case 1: return -x;
     case 2: return abs(x);
     case 3: return exp(x);
+    case 4: return log_of(x);
     case 5: return sqrt(x);
     case 6: return inversesqrt(x);
     case 7: return 1 / x;
+    case 8: return sine(x);
+    case 9: return cosine(x);
     case 10: return tanh_of(x);
     case 11: return sigmoid(x);
     case 12: return x * sigmoid(x);

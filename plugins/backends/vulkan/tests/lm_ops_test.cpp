@@ -58,6 +58,28 @@ TEST_F(vulkan, rotations_are_exact_at_far_positions) {
     }
 }
 
+TEST_F(vulkan, rotations_follow_the_length_of_their_sequence) {
+    twin t;
+    t.limit = 2e-6;
+    const rlx_value positions = t.ids({5}, {0, 17, 4095, 9000, 131071});
+    const rlx_value lengths = t.ids({5}, {18, 18, 4096, 9001, 131072});
+    const rlx_value divisors = t.in({24}, 0.5f, 2);
+    for (const rlx_value d : {rlx_value{0}, divisors})
+        t.out(
+            t.n.add(
+                RLX_OP_RopeTable,
+                {positions, d, lengths},
+                {{RLX_ATTR_dim, 48},
+                 {RLX_ATTR_base, 10000.0},
+                 {RLX_ATTR_scaling, +RLX_ROPE_DYNAMIC},
+                 {RLX_ATTR_factor, 2.5},
+                 {RLX_ATTR_original_max, 4096}}
+            ),
+            5 * 48
+        );
+    t.same();
+}
+
 // Two sequences of different lengths in pages out of order; a second run appends one token to each.
 void cached_attention(const std::string& kv, dim window, double softcap) {
     SCOPED_TRACE(kv);

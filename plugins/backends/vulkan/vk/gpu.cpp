@@ -32,11 +32,14 @@ result<std::unique_ptr<gpu>> gpu::open(std::uint32_t index, validation how) {
     v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
     v11.pNext = &v12;
     v11.storageBuffer16BitAccess = VK_TRUE;
+    VkPhysicalDeviceFeatures wanted{};
+    wanted.shaderFloat64 = out->facts_.has_f64 ? VK_TRUE : VK_FALSE;
     VkDeviceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
     info.pNext = &v11;
     info.queueCreateInfoCount = 1;
     info.pQueueCreateInfos = &queue;
+    info.pEnabledFeatures = &wanted;
     const instance_api& api = out->instance_->api();
     RLX_CHECK(check_vk(
         api.CreateDevice(out->facts_.handle, &info, nullptr, &out->handle_), "opening the device"

@@ -66,7 +66,7 @@ int rank(const gpu_facts& f) {
 }
 
 // What the shaders need and this device lacks.
-std::string missing_features(const instance_api& api, VkPhysicalDevice device) {
+std::string missing_features(const instance_api& api, VkPhysicalDevice device, bool* has_f64) {
     VkPhysicalDeviceVulkan12Features v12{};
     v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
     VkPhysicalDeviceVulkan11Features v11{};
@@ -76,6 +76,7 @@ std::string missing_features(const instance_api& api, VkPhysicalDevice device) {
     all.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
     all.pNext = &v11;
     api.GetPhysicalDeviceFeatures2(device, &all);
+    *has_f64 = all.features.shaderFloat64 != VK_FALSE;
     std::string out;
     if (!v12.storageBuffer8BitAccess) out += " storageBuffer8BitAccess";
     if (!v11.storageBuffer16BitAccess) out += " storageBuffer16BitAccess";
@@ -149,7 +150,7 @@ gpu_facts read_facts(const instance_api& api, VkPhysicalDevice handle) {
     else if (f.limits.maxPerStageDescriptorStorageBuffers < max_bindings || f.limits.maxComputeWorkGroupInvocations < group_size)
         f.missing = "it has too few storage buffers or invocations per workgroup";
     else
-        f.missing = missing_features(api, handle);
+        f.missing = missing_features(api, handle, &f.has_f64);
     return f;
 }
 

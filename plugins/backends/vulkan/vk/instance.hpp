@@ -34,7 +34,8 @@ struct gpu_facts {
     std::uint32_t subgroup = 1;
     std::uint32_t queue_family = 0;
     std::uint32_t timestamp_bits = 0;
-    std::string missing; // empty: this backend can use it
+    bool has_f64 = false; // shaderFloat64
+    std::string missing;  // empty: this backend can use it
 
     bool is_cpu() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
 };
