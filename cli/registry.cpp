@@ -18,7 +18,7 @@ constexpr builtin builtins[] = {
     {"auto", "find the family of a checkpoint and run its command", cmd_auto},
     {"run", "generate text", cmd_run},
     {"chat", "talk to a model", cmd_chat},
-    {"embed", "turn texts into vectors, compare and rank them", cmd_embed},
+    {"embed", "turn texts or images into vectors, compare and rank texts", cmd_embed},
     {"check", "say whether a checkpoint can be run", cmd_check},
     {"inspect", "show what a weight file holds; find model files on this machine", cmd_inspect},
     {"plugins", "list plugins, and why a file was refused", cmd_plugins},

@@ -160,6 +160,10 @@ result<encoder_plan> image_embedder::plan(const image_embedder_options& options)
     return plan;
 }
 
+const rlx::checkpoint& image_embedder::checkpoint() const {
+    return *state_->opened.files;
+}
+
 std::string_view image_embedder::family() const {
     return state_->opened.facts.family;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // rlx-embed, rlx-run embed, and the programs of families that encode text.
 #include "../catalog.hpp"
+#include "embed_images.hpp"
 #include "embed_job.hpp"
 
 #include "rlx/formats/npy.hpp"
@@ -90,6 +91,22 @@ constexpr flag vectors[] = {
     {"write-ranges", 0, text, "FILE", "", "write those of this run's vectors"},
 };
 
+constexpr flag images[] = {
+    {"img-size",
+     0,
+     integer,
+     "N",
+     "as the preprocessing says",
+     "resize the shorter side to N and cut a square of N x N"},
+    {"preprocessor",
+     0,
+     text,
+     "FILE",
+     "preprocessor_config.json beside the weights",
+     "how images are prepared"},
+    {"batch", 0, integer, "N", "8", "most images in a step"},
+};
+
 constexpr flag compare[] = {
     {"similarity",
      0,
@@ -132,15 +149,18 @@ command_spec spec_of(std::string name, std::string summary) {
          {"Checkpoint", pretrained},
          {"Input", input},
          {"Vectors", vectors},
+         {"Images", images},
          {"Comparing", compare},
          {"Output", output},
          device_flags,
          plugin_flags,
          general_flags},
-        "Reads standard input when no file is named; a directory's files are one text each. Rows "
-        "come in\nthe order of the texts. A text that fails is an error record (a row of NaN in "
-        "arrays) and exit\ncode 3 at the end. Interrupted runs to a file are gone on with by "
-        "--resume."};
+        "Reads standard input when no file is named; a directory's files are one text each. With "
+        "the\ncheckpoint of an image encoder, files and directories are pictures (PNG, JPEG), "
+        "other "
+        "files and\nstandard input are lists of their paths. Rows come in the order of the input. "
+        "What fails is an\nerror record (a row of NaN in arrays) and exit code 3 at the end. "
+        "Interrupted runs to a file are\ngone on with by --resume."};
 }
 
 error usage(std::string message) {
@@ -262,6 +282,11 @@ result<int> embed(const arguments& a, const std::string& family) {
     catch_signals();
     const embed_job job = RLX_TRY(job_of(a));
     auto catalog = RLX_TRY(open_catalog(a));
+    if (reads_images(a, *catalog)) return embed_images(a, job, catalog.get(), family);
+    for (const flag& f : images)
+        if (a.has(f.name))
+            return usage(fmt::format("--{}: the checkpoint reads no images", f.name));
+    RLX_CHECK(refuse_pictures(a));
     auto builder = RLX_TRY(embedder_of(a, catalog.get(), family));
     if (a.has("plan")) return show_plan(a, RLX_TRY(builder.plan()));
     if (a.has("explain-partition")) return show_partition(a, RLX_TRY(builder.plan()).partition);
@@ -287,7 +312,7 @@ result<int> embed(const arguments& a, const std::string& family) {
 int cmd_embed(arg_span args) {
     return run_command(
         "rlx-embed",
-        spec_of("embed", "Turns texts into vectors, compares and ranks them."),
+        spec_of("embed", "Turns texts or images into vectors, compares and ranks texts."),
         args,
         [](const arguments& a) { return embed(a, ""); }
     );

@@ -2,6 +2,7 @@
 #include "embed_input.hpp"
 
 #include "../terminal.hpp"
+#include "image_files.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -129,7 +130,7 @@ private:
     bool ended_ = false;
 };
 
-enum class part_kind { text, lines, ndjson, file };
+enum class part_kind { text, lines, ndjson, file, picture };
 
 struct part {
     part_kind kind;
@@ -192,9 +193,10 @@ private:
         if (at_ == parts_.size()) return std::optional<embed_item>();
         const part& p = parts_[at_];
         embed_item item;
-        if (p.kind == part_kind::text || p.kind == part_kind::file) {
+        if (p.kind != part_kind::lines && p.kind != part_kind::ndjson) {
             at_++;
-            if (p.kind == part_kind::text)
+            if (p.kind == part_kind::picture) item.id = json_text(p.value);
+            if (p.kind != part_kind::file)
                 item.text = p.value;
             else
                 return whole_file(p.value);
@@ -246,45 +248,72 @@ result<part_kind> kind_of(std::string_view input, const std::string& path) {
                                                                  : part_kind::lines;
 }
 
-// Every file below, in the order of their names.
-result<void> add_directory(const std::string& path, std::vector<part>& parts) {
+// Every file below, or every picture, in the order of their names.
+result<void> add_directory(const std::string& path, part_kind kind, std::vector<part>& parts) {
     std::vector<std::string> files;
     std::error_code failed;
     for (fs::recursive_directory_iterator at(path, failed), end; !failed && at != end;
          at.increment(failed)) {
         std::error_code ignored;
-        if (at->is_regular_file(ignored)) files.push_back(at->path().string());
+        const bool wanted = kind == part_kind::file || is_image_name(at->path());
+        if (wanted && at->is_regular_file(ignored)) files.push_back(at->path().string());
     }
     if (failed)
         return error{RLX_NOT_FOUND, fmt::format("cannot read {}: {}", path, failed.message())};
     if (files.empty())
-        return error{RLX_NOT_FOUND, fmt::format("{}: the directory has no files", path)};
+        return error{
+            RLX_NOT_FOUND,
+            fmt::format(
+                "{}: the directory has no {}",
+                path,
+                kind == part_kind::file ? "files" : ".png, .jpg or .jpeg files"
+            )};
     std::ranges::sort(files);
     for (std::string& file : files)
-        parts.push_back({part_kind::file, std::move(file)});
+        parts.push_back({kind, std::move(file)});
+    return {};
+}
+
+// What the positional arguments name; kind: of directories' files.
+result<void>
+add_files(const arguments& a, std::string_view input, part_kind kind, std::vector<part>& parts) {
+    for (const std::string& path : a.positional()) {
+        std::error_code failed;
+        if (path != "-" && fs::is_directory(path, failed)) {
+            RLX_CHECK(add_directory(path, kind, parts));
+            continue;
+        }
+        if (path != "-" && !fs::exists(path, failed))
+            return error{RLX_NOT_FOUND, fmt::format("{}: no such file or directory", path)};
+        const bool picture = kind == part_kind::picture && is_image_name(path);
+        parts.push_back({picture ? kind : RLX_TRY(kind_of(input, path)), path});
+    }
+    if (parts.empty()) parts.push_back({RLX_TRY(kind_of(input, "-")), "-"});
     return {};
 }
 
 } // namespace
 
 result<std::unique_ptr<text_source>> open_texts(const arguments& a) {
-    const std::string input = a.text("input", "auto");
     std::vector<part> parts;
     for (const std::string& text : a.all("text"))
         parts.push_back({part_kind::text, text});
-    for (const std::string& path : a.positional()) {
-        std::error_code failed;
-        if (path != "-" && fs::is_directory(path, failed)) {
-            RLX_CHECK(add_directory(path, parts));
-            continue;
-        }
-        if (path != "-" && !fs::exists(path, failed))
-            return error{RLX_NOT_FOUND, fmt::format("{}: no such file or directory", path)};
-        parts.push_back({RLX_TRY(kind_of(input, path)), path});
-    }
-    if (parts.empty()) parts.push_back({RLX_TRY(kind_of(input, "-")), "-"});
+    RLX_CHECK(add_files(a, a.text("input", "auto"), part_kind::file, parts));
     return std::unique_ptr<text_source>(std::make_unique<all_texts>(
         std::move(parts), record_fields{a.text("field", "text"), a.text("id-field", "id")}
+    ));
+}
+
+result<std::unique_ptr<text_source>> open_pictures(const arguments& a) {
+    const std::string input = a.text("input", "auto");
+    if (input == "files")
+        return usage(
+            "--input files: pictures are files by their names; lines and ndjson are lists of paths"
+        );
+    std::vector<part> parts;
+    RLX_CHECK(add_files(a, input, part_kind::picture, parts));
+    return std::unique_ptr<text_source>(std::make_unique<all_texts>(
+        std::move(parts), record_fields{a.text("field", "image"), a.text("id-field", "id")}
     ));
 }
 

@@ -32,4 +32,9 @@ public:
 // The inputs that the arguments name, checked for existence; standard input when they name none.
 result<std::unique_ptr<text_source>> open_texts(const arguments& a);
 
+// Pictures instead: an item's text is the path of one. Files named .png, .jpg or .jpeg and those of
+// folders are pictures; other files and standard input hold paths, a line or a record's "image"
+// each. RLX_INVALID_ARGUMENT for --input of another meaning.
+result<std::unique_ptr<text_source>> open_pictures(const arguments& a);
+
 } // namespace rlx::cli

@@ -24,19 +24,28 @@ struct embed_job {
 
 result<embed_job> job_of(const arguments& a);
 
-// Everything that decides what a run writes, but for the texts.
-std::string fingerprint_of(const embed_job& job, const text_embedder& model, const weights& w);
+// Everything that decides what a run writes, but for the texts or images.
+// more: what the kind of model adds.
+std::string fingerprint_of(
+    const embed_job& job, const weights& w, std::string_view compute, std::string_view more
+);
+
+// --write-ranges.
+result<void> write_ranges(const std::string& path, const value_ranges& seen);
 
 // Progress and throughput on stderr: a line redrawn on a terminal, else one every 10 seconds.
 class embed_meter {
 public:
-    static result<embed_meter> of(const arguments& a);
-    void update(std::uint64_t texts, std::uint64_t tokens);
+    // unit: "texts" or "images".
+    static result<embed_meter> of(const arguments& a, std::string_view unit);
+    // tokens: 0 where there are none to speak of.
+    void update(std::uint64_t items, std::uint64_t tokens);
     void clear();
     double seconds() const;
 
 private:
     progress_mode mode_ = progress_mode::none;
+    std::string unit_;
     bool terminal_ = false;
     std::int64_t start_ns_ = 0, last_ns_ = 0;
     bool drawn_ = false;

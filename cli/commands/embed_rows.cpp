@@ -3,6 +3,7 @@
 #include "embed_job.hpp"
 
 #include "rlx/base/mmap.hpp"
+#include "rlx/formats/npy.hpp"
 #include "rlx/rlx.h"
 
 #include <chrono>
@@ -75,7 +76,7 @@ std::string json_row(const embed_job& job, const embed_item& item, const embeddi
             {"code", rlx_status_name(item.failed->code)}, {"message", item.failed->message}};
         return out + ", \"error\": " + dump(e) + "}\n";
     }
-    out += fmt::format(", \"tokens\": {}", made.tokens);
+    if (made.tokens > 0) out += fmt::format(", \"tokens\": {}", made.tokens);
     if (made.dropped > 0) out += fmt::format(", \"dropped\": {}", made.dropped);
     out += job.similar_to.empty() ? ", \"embedding\": " : ", \"scores\": ";
     return out + json_values(job, made) + "}\n";
@@ -126,13 +127,15 @@ std::string row_text(const embed_job& job, const embed_item& item, const embeddi
     return bytes ? bytes_of(*bytes) : std::string();
 }
 
-std::string fingerprint_of(const embed_job& job, const text_embedder& model, const weights& w) {
+std::string fingerprint_of(
+    const embed_job& job, const weights& w, std::string_view compute, std::string_view more
+) {
     const embed_options& o = job.options;
     std::string all = fmt::format(
-        "{:x} {} {} {} {} {} {} {} {} {} {}/{} {} {} {} {}",
+        "{:x} {} {} {} {} {} {} {} {} {} {}/{} {} {} {}",
         hash_of_weights(w),
-        model.family(),
-        model.ran_on().compute,
+        more,
+        compute,
         pooling_name(o.pooling),
         static_cast<int>(o.normalise),
         o.dimensions,
@@ -144,8 +147,7 @@ std::string fingerprint_of(const embed_job& job, const text_embedder& model, con
         job.shards,
         static_cast<int>(job.format),
         quantisation_name(job.quantise),
-        static_cast<int>(job.metric),
-        model.max_length()
+        static_cast<int>(job.metric)
     );
     for (const std::vector<float>* list : {&job.ranges.low, &job.ranges.high})
         all += bytes_of(*list);
@@ -154,8 +156,14 @@ std::string fingerprint_of(const embed_job& job, const text_embedder& model, con
     return fmt::format("{:016x}", hash_bytes(all));
 }
 
-result<embed_meter> embed_meter::of(const arguments& a) {
+result<void> write_ranges(const std::string& path, const value_ranges& seen) {
+    const std::int64_t shape[] = {2, static_cast<std::int64_t>(seen.low.size())};
+    return write_file(path, npy_header("<f4", shape) + bytes_of(seen.low) + bytes_of(seen.high));
+}
+
+result<embed_meter> embed_meter::of(const arguments& a, std::string_view unit) {
     embed_meter out;
+    out.unit_ = unit;
     out.mode_ = a.has("quiet") ? progress_mode::none
                                : RLX_TRY(parse_progress_mode(a.text("progress", "auto")));
     out.terminal_ = stderr_is_terminal();
@@ -167,33 +175,32 @@ double embed_meter::seconds() const {
     return static_cast<double>(now_ns() - start_ns_) / 1e9;
 }
 
-void embed_meter::update(std::uint64_t texts, std::uint64_t tokens) {
+void embed_meter::update(std::uint64_t items, std::uint64_t tokens) {
     if (mode_ == progress_mode::none) return;
     const bool redrawn = mode_ == progress_mode::automatic && terminal_;
     constexpr std::int64_t second = 1'000'000'000;
     const std::int64_t now = now_ns(), pause = redrawn ? second / 5 : 10 * second;
     if (now - last_ns_ < pause) return;
     last_ns_ = now;
-    const double rate = static_cast<double>(texts) / seconds();
+    const double rate = static_cast<double>(items) / seconds();
     const double token_rate = static_cast<double>(tokens) / seconds();
     if (mode_ == progress_mode::json) {
-        say("{}\n",
-            dump(
-                {{"stage", "embedding"},
-                 {"done", texts},
-                 {"unit", "texts"},
-                 {"tokens", tokens},
-                 {"items_per_s", rate},
-                 {"tokens_per_s", token_rate},
-                 {"rss_bytes", resident_bytes()}}
-            ));
+        json line{
+            {"stage", "embedding"},
+            {"done", items},
+            {"unit", unit_},
+            {"items_per_s", rate},
+            {"rss_bytes", resident_bytes()}};
+        if (tokens > 0) line.update({{"tokens", tokens}, {"tokens_per_s", token_rate}});
+        say("{}\n", dump(line));
         return;
     }
-    say("{}embedded {} texts, {:.0f} per second, {:.0f} tokens per second{}",
+    say("{}embedded {} {}, {:.1f} per second{}{}",
         redrawn ? "\r\033[K" : "",
-        texts,
+        items,
+        unit_,
         rate,
-        token_rate,
+        tokens > 0 ? fmt::format(", {:.0f} tokens per second", token_rate) : "",
         redrawn ? "" : "\n");
     drawn_ = redrawn;
 }

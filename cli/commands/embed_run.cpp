@@ -93,7 +93,7 @@ std::string bulk_run::head(std::uint64_t rows) const {
 }
 
 result<void> bulk_run::begin() {
-    meter_ = RLX_TRY(embed_meter::of(a_));
+    meter_ = RLX_TRY(embed_meter::of(a_, "texts"));
     const bool rows = job_.options.pooling == pooling::none ||
                       (job_.options.pooling == pooling::from_checkpoint &&
                        model_.recipe().pooling == pooling::none);
@@ -115,7 +115,12 @@ result<void> bulk_run::begin() {
     vector_file_options o{
         .path = job_.out,
         .head = head(0),
-        .fingerprint = fingerprint_of(job_, model_, model_.checkpoint().weights()),
+        .fingerprint = fingerprint_of(
+            job_,
+            model_.checkpoint().weights(),
+            model_.ran_on().compute,
+            fmt::format("{} {}", model_.family(), model_.max_length())
+        ),
         .resume = a_.has("resume"),
         .restart = a_.has("restart")};
     out_ = RLX_TRY(open_vector_file(o));
@@ -295,12 +300,7 @@ void bulk_run::summary() const {
 
 result<void> bulk_run::finish() {
     RLX_CHECK(out_->finish(head(done_.rows), meta()));
-    if (!a_.has("write-ranges")) return {};
-    const std::int64_t shape[] = {2, static_cast<std::int64_t>(seen_.low.size())};
-    std::string file = npy_header("<f4", shape);
-    for (const auto* list : {&seen_.low, &seen_.high})
-        file.append(reinterpret_cast<const char*>(list->data()), list->size() * sizeof(float));
-    return write_file(a_.text("write-ranges"), file);
+    return a_.has("write-ranges") ? write_ranges(a_.text("write-ranges"), seen_) : result<void>();
 }
 
 result<int> bulk_run::run() {

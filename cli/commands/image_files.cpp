@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 namespace rlx::cli {
-namespace {
 
 namespace fs = std::filesystem;
 
@@ -17,6 +16,17 @@ bool is_image_name(const fs::path& file) {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     return std::ranges::find(known, end) != known.end();
 }
+
+std::optional<fs::path> picture_at(const fs::path& path) {
+    if (is_image_name(path)) return path;
+    std::error_code failed;
+    for (fs::recursive_directory_iterator at(path, failed), end; !failed && at != end;
+         at.increment(failed))
+        if (is_image_name(at->path())) return at->path();
+    return std::nullopt;
+}
+
+namespace {
 
 result<std::vector<fs::path>> images_in(const fs::path& folder) {
     std::vector<fs::path> out;

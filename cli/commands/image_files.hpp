@@ -5,6 +5,7 @@
 #include "rlx/base/result.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,5 +16,10 @@ namespace rlx::cli {
 // case) in order of name, without those of folders in it. RLX_INVALID_ARGUMENT for nothing given,
 // RLX_NOT_FOUND for a path that is not there and a folder without images.
 result<std::vector<std::filesystem::path>> image_files(std::span<const std::string> given);
+
+// A file named as the above.
+bool is_image_name(const std::filesystem::path& file);
+// The path itself, or some file below it, that is named so.
+std::optional<std::filesystem::path> picture_at(const std::filesystem::path& path);
 
 } // namespace rlx::cli

@@ -67,18 +67,16 @@ result<void> read_output(const arguments& a, image_job& j) {
 
 } // namespace
 
-result<image_job>
-image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family) {
-    image_job j;
+result<image_embedder_options>
+image_options_of(const arguments& a, plugin_catalog* catalog, std::string_view family) {
     const weights_choice c = RLX_TRY(weights_of(a));
-    image_embedder_options& o = j.options;
+    image_embedder_options o;
     o.weights = c.path;
     o.open = c.options;
     o.family = family;
     o.device.name = device_of(a);
     o.device.tier = a.text("tier");
     o.threads = RLX_TRY(threads_of(a));
-    o.head = RLX_TRY(head_of(a));
     o.compute = a.text("compute", "auto");
     o.preprocessor = a.text("preprocessor");
     o.max_memory_gb = a.number("max-memory-gb", 0);
@@ -89,11 +87,19 @@ image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view famil
         return usage(fmt::format("--img-size: {} is not 1 to {}", side, o.limits.max_side));
     o.image_size = static_cast<int>(side);
     o.max_images = a.integer("batch", 8);
+    if (o.max_images < 1)
+        return usage(fmt::format("--batch: {}, expected at least 1", o.max_images));
+    return o;
+}
+
+result<image_job>
+image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family) {
+    image_job j;
+    j.options = RLX_TRY(image_options_of(a, catalog, family));
+    j.options.head = RLX_TRY(head_of(a));
     const std::int64_t top = a.integer("top", 5);
     if (top < 1) return usage(fmt::format("--top: {}, expected at least 1", top));
     j.top = static_cast<std::size_t>(top);
-    if (o.max_images < 1)
-        return usage(fmt::format("--batch: {}, expected at least 1", o.max_images));
     j.normalise = !a.has("no-normalize");
     if (a.has("plan") && a.positional().empty() && !a.has("pixels")) return j;
     RLX_CHECK(read_output(a, j));

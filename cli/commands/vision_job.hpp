@@ -25,6 +25,13 @@ struct image_job {
     bool normalise = true;
 };
 
+// Checkpoint, device, preprocessing and step as the flags say; the catalog is borrowed.
+result<image_embedder_options>
+image_options_of(const arguments& a, plugin_catalog* catalog, std::string_view family);
+
+// --plan, as text or --json.
+result<int> show_image_plan(const arguments& a, const encoder_plan& p);
+
 // With --plan images may be left out. The job borrows the catalog.
 result<image_job>
 image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family);

@@ -122,6 +122,28 @@ write_picture(const std::string& path, const image_embedder& model, const image_
 
 } // namespace
 
+result<int> show_image_plan(const arguments& a, const encoder_plan& p) {
+    const auto line = [](std::string_view what, std::uint64_t bytes) {
+        return fmt::format("{:<10}{:>12.1f} MB\n", what, static_cast<double>(bytes) / 1e6);
+    };
+    if (a.has("json"))
+        RLX_CHECK(print(
+            dump(
+                {{"weights_bytes", p.weights},
+                 {"mapped_bytes", p.mapped},
+                 {"scratch_bytes", p.scratch},
+                 {"total_bytes", p.total()}}
+            ) +
+            "\n"
+        ));
+    else
+        RLX_CHECK(print(
+            line("weights", p.weights) + line("mapped", p.mapped) + line("scratch", p.scratch) +
+            line("total", p.total())
+        ));
+    return exit_ok;
+}
+
 result<void> write_results(
     const arguments& a,
     const image_embedder& model,

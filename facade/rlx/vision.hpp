@@ -67,6 +67,7 @@ public:
     image_embedder(const image_embedder&) = delete;
     image_embedder& operator=(const image_embedder&) = delete;
 
+    const rlx::checkpoint& checkpoint() const;
     std::string_view family() const;
     image_head head() const;
     std::int64_t width() const; // floats of one row of the head: hidden size, or classes
