@@ -90,6 +90,14 @@ public:
         return life_with(which_);
     }
 
+    void while_open(const std::function<void()>& fn) override {
+        choose_sample();
+        session s;
+        open_all(s);
+        fn();
+        release(s);
+    }
+
     void null_arguments() override {
         choose_sample();
         null_device();

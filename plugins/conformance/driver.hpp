@@ -5,6 +5,7 @@
 
 #include "subject.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -30,6 +31,9 @@ public:
     virtual void null_arguments() = 0;
     // Every sized struct with a size of 0, 4, 8.
     virtual void short_structs() = 0;
+
+    // Calls fn in the middle of a life, when everything that it opens is open.
+    virtual void while_open(const std::function<void()>&) {}
 
     // The calls that take a cancel flag, with the flag raised; none: nothing.
     virtual std::optional<life_result> cancelled() { return {}; }

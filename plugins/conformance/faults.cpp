@@ -10,10 +10,12 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <new>
+#include <string>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <unwind.h>
+#include <vector>
 
 namespace conformance {
 namespace {
@@ -183,6 +185,20 @@ host_scope::~host_scope() {
 
 bool in_plugin() {
     return of_plugin;
+}
+
+void pin_libraries() {
+    std::vector<std::string> names;
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* out) {
+            if (info->dlpi_name && info->dlpi_name[0] == '/')
+                static_cast<std::vector<std::string>*>(out)->emplace_back(info->dlpi_name);
+            return 0;
+        },
+        &names
+    );
+    for (const std::string& name : names)
+        (void)::dlopen(name.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 void count_allocations(std::uint64_t at, bool onwards) {

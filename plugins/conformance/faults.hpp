@@ -42,6 +42,9 @@ bool allocations_are_seen();
 // not. For plugins that open foreign libraries: those need not survive. False: no such library.
 bool judge_callers(const void* address);
 
+// Whatever is loaded now stays loaded: drivers that come and go with every life cost seconds.
+void pin_libraries();
+
 // Starts to count the plugin's allocations; the n-th (from 1) fails, with `onwards` all after it
 // too. 0: none.
 void count_allocations(std::uint64_t fail_at = 0, bool onwards = false);

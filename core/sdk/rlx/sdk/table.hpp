@@ -112,7 +112,9 @@ struct backend_thunks {
         std::uint32_t n = 0;
         rlx_error* e = guarded([&] { n = Device::device_count(); });
         if (!e) return n;
-        log(RLX_LOG_ERROR, "backend", "device_count: {}", host()->error_message(e));
+        // As it is: formatting takes memory, and its failure would end the process here.
+        if (RLX_HAS(host(), log))
+            host()->log(host()->ctx, RLX_LOG_ERROR, str("device_count"), host()->error_message(e));
         host()->error_free(e);
         return 0;
     }
