@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <sys/resource.h>
+#include <zlib.h>
 
 namespace rlx::media_test {
 namespace {
@@ -190,6 +192,86 @@ TEST(bomb, a_jpeg_of_very_many_scans_is_refused) {
         );
     many.insert(many.end(), f.begin() + static_cast<std::ptrdiff_t>(end), f.end());
     expect_refused(many, "more than 100 scans");
+}
+
+// 128 MiB of zeros as a zlib stream of 128 KiB.
+const file_bytes& deflated_zeros() {
+    static const file_bytes all = [] {
+        z_stream z{};
+        deflateInit(&z, Z_BEST_COMPRESSION);
+        std::vector<unsigned char> in(1 << 20), out(1 << 16);
+        file_bytes made;
+        for (int left = 128; left > 0; left--) {
+            z.next_in = in.data();
+            z.avail_in = static_cast<uInt>(in.size());
+            do {
+                z.next_out = out.data();
+                z.avail_out = static_cast<uInt>(out.size());
+                deflate(&z, left == 1 ? Z_FINISH : Z_NO_FLUSH);
+                const auto* bytes = reinterpret_cast<const std::byte*>(out.data());
+                made.insert(made.end(), bytes, bytes + (out.size() - z.avail_out));
+            } while (z.avail_out == 0);
+        }
+        deflateEnd(&z);
+        return made;
+    }();
+    return all;
+}
+
+// The picture with a chunk behind its header.
+file_bytes with_chunk(const file_bytes& png, std::string_view type, std::string_view head) {
+    file_bytes chunk(4);
+    for (const std::string_view part : {type, head})
+        for (const char c : part)
+            chunk.push_back(std::byte(c));
+    chunk.insert(chunk.end(), deflated_zeros().begin(), deflated_zeros().end());
+    put32(chunk, 0, static_cast<std::uint32_t>(chunk.size() - 8));
+    chunk.resize(chunk.size() + 4);
+    seal(chunk, 0);
+    file_bytes out = png;
+    out.insert(out.begin() + 33, chunk.begin(), chunk.end());
+    return out;
+}
+
+std::int64_t peak_kib() {
+    rusage use{};
+    getrusage(RUSAGE_SELF, &use);
+    return use.ru_maxrss;
+}
+
+TEST(bomb, profiles_and_texts_of_a_png_are_not_inflated) {
+    using namespace std::string_view_literals;
+    const auto plain = read_bytes("pixel.png");
+    const auto expected = library().decode(plain, "x");
+    ASSERT_TRUE(expected.ok());
+    const std::pair<std::string_view, std::string_view> chunks[] = {
+        {"iCCP", "profile\0\0"sv},
+        {"zTXt", "Comment\0\0"sv},
+        {"iTXt", "Comment\0\1\0\0\0"sv},
+        {"abCd", "unknown"sv}};
+    for (const auto& [type, head] : chunks) {
+        const auto bomb = with_chunk(plain, type, head);
+        ASSERT_LT(bomb.size(), std::size_t{1} << 20);
+        const auto before = peak_kib();
+        const auto out = library().decode(bomb, "x");
+        EXPECT_LT(peak_kib() - before, 64 << 10) << type << ": KiB more than before";
+        ASSERT_TRUE(out.ok()) << type << ": " << out.error().message;
+        EXPECT_EQ(out->pixels, expected->pixels);
+    }
+}
+
+TEST(bomb, image_data_of_a_png_are_inflated_as_far_as_there_are_rows) {
+    auto f = read_bytes("pixel.png");
+    // IHDR is 33 bytes; IDAT is put before what the file has.
+    const auto bomb = with_chunk(f, "IDAT", "");
+    const auto before = peak_kib();
+    const auto out = library().decode(bomb, "x");
+    EXPECT_LT(peak_kib() - before, 64 << 10) << "KiB more than before";
+    if (out.ok()) {
+        EXPECT_EQ(out->pixels.size(), 3u);
+    } else {
+        EXPECT_EQ(out.error().code, RLX_CORRUPT_DATA) << out.error().message;
+    }
 }
 
 TEST(damage, a_jpeg_without_one_of_its_components_is_an_error) {
