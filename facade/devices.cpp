@@ -65,7 +65,7 @@ error not_available(const plugin_catalog& catalog, std::string_view name) {
     return {
         code,
         fmt::format(
-            "{}; available: {}; not available: {}",
+            "{}; plugins are here for: {} ('rlx-run devices' tries them); not available: {}",
             why,
             there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", ")),
             fmt::join(absent, ", ")
@@ -126,7 +126,8 @@ result<std::unique_ptr<device>> device::open_from(
     plugin_catalog& catalog,
     const plugin_catalog::match& m,
     const device_options& options,
-    std::uint32_t index
+    std::uint32_t index,
+    choice by
 ) {
     const std::string& tier =
         options.tier.empty() && provides(*m.entry, "cpu") ? options.cpu_tier : options.tier;
@@ -151,16 +152,17 @@ result<std::unique_ptr<device>> device::open_from(
     out->plugin_ = m.owner;
     out->name_ = m.entry->name;
     rlx::options how, info;
+    if (RLX_HAS(table, device_info))
+        RLX_CHECK(check_wall(table->device_info(out->self_, index, info.handle())));
+    out->description_ =
+        info.get_string("description").value_or(info.get_string("name").value_or(""));
+    if (by == choice::of_the_best && info.get_int("software").value_or(0) == 1) return out;
+    if (by != choice::by_name) how.set_int("self_test", 1); // nobody insists on this one
     if (!tier.empty()) how.set_string("tier", tier);
     if (options.time_ops) how.set_int("time_ops", 1);
     if (const auto cache = cache_dir(); !cache.empty()) how.set_string("cache_dir", cache.string());
     RLX_CHECK(check_wall(table->open(out->self_, index, how.handle(), &out->handle_)));
     out->backend_ = table; // from here on the destructor closes it
-    if (RLX_HAS(table, device_info))
-        RLX_CHECK(check_wall(table->device_info(out->self_, index, info.handle())));
-    out->emulated_ = info.get_int("software").value_or(0) == 1;
-    out->description_ =
-        info.get_string("description").value_or(info.get_string("name").value_or(""));
     return out;
 }
 
@@ -168,15 +170,17 @@ result<std::unique_ptr<device>>
 device::open_auto(plugin_catalog& catalog, const device_options& options, std::uint32_t index) {
     std::vector<fallback> failed;
     std::vector<std::string> reasons;
-    std::unique_ptr<device> emulated; // for want of anything else
+    std::vector<plugin_catalog::match> emulated; // for want of anything else
+    const auto attempt = [&](const plugin_catalog::match& m, choice by) {
+        auto out = open_from(catalog, m, options, index, by);
+        if (out.ok() && (*out)->backend_) (*out)->passed_over_ = std::move(failed);
+        return out;
+    };
     for (const auto& m : backends(catalog)) {
         auto tried = probe_backend(*m.owner, options.probe);
         if (tried.ok()) {
-            auto out = open_from(catalog, m, options, index);
-            if (out.ok() && !(*out)->emulated_) {
-                (*out)->passed_over_ = std::move(failed);
-                return out;
-            }
+            auto out = attempt(m, choice::of_the_best);
+            if (out.ok() && (*out)->backend_) return out;
             if (out.ok()) {
                 log_info(
                     "devices",
@@ -186,7 +190,7 @@ device::open_auto(plugin_catalog& catalog, const device_options& options, std::u
                         (*out)->description_
                     )
                 );
-                if (!emulated) emulated = std::move(*out);
+                emulated.push_back(m);
                 continue;
             }
             tried = std::move(out.error());
@@ -197,9 +201,11 @@ device::open_auto(plugin_catalog& catalog, const device_options& options, std::u
         if (e.code != RLX_NOT_FOUND) failed.push_back({"device " + m.entry->name, e.message});
         reasons.push_back(e.message);
     }
-    if (emulated) {
-        emulated->passed_over_ = std::move(failed);
-        return emulated;
+    for (const auto& m : emulated) {
+        auto out = attempt(m, choice::of_the_rest);
+        if (out.ok()) return out;
+        failed.push_back({"device " + m.entry->name, out.error().message});
+        reasons.push_back(out.error().message);
     }
     return error{
         RLX_UNSUPPORTED,
@@ -217,7 +223,7 @@ device::open(plugin_catalog& catalog, const device_options& options) {
     if (wanted.name == "auto") return open_auto(catalog, options, wanted.index);
     for (const auto& m : backends(catalog)) {
         if (!provides(*m.entry, wanted.name)) continue;
-        auto out = open_from(catalog, m, options, wanted.index);
+        auto out = open_from(catalog, m, options, wanted.index, choice::by_name);
         if (out.ok()) (*out)->name_ = wanted.name;
         if (!out.ok() && out.error().code == RLX_NOT_FOUND)
             return error{

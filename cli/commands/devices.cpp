@@ -71,6 +71,7 @@ result<int> run(const arguments& a) {
     auto catalog = RLX_TRY(open_catalog(a));
     probe_options probe;
     probe.cancel = &cancel_flag();
+    probe.use_cache = false; // what is listed is how it is now
     const auto devices = RLX_TRY(list_devices(*catalog, probe));
     RLX_CHECK(print(
         a.has("json") ? document(devices).dump(2, ' ', false, json::error_handler_t::replace) + "\n"

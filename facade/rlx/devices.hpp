@@ -44,9 +44,10 @@ class RLX_API device {
 public:
     // RLX_INVALID_ARGUMENT for an unknown name, RLX_UNSUPPORTED for a known one that is not
     // available: both list what there is and why the others are not. "auto" is the backend of
-    // highest priority that sees a device and opens it; one that fails, crashes or hangs is passed
-    // over, and so is one whose device the processor plays ("software"), unless there is nothing
-    // else. A backend that is named is loaded as it is, without being tried first.
+    // highest priority that sees a device, opens it and passes its self-test; one that fails,
+    // crashes or hangs is passed over, and so is one whose device the processor plays ("software"),
+    // unless there is nothing else. A backend that is named is loaded as it is, without being tried
+    // first.
     static result<std::unique_ptr<device>>
     open(plugin_catalog& catalog, const device_options& options);
     ~device();
@@ -76,11 +77,15 @@ public:
 private:
     device() = default;
 
+    enum class choice { by_name, of_the_best, of_the_rest };
+
+    // of_the_best: unopened, without backend(), when the processor plays the device.
     static result<std::unique_ptr<device>> open_from(
         plugin_catalog& catalog,
         const plugin_catalog::match& m,
         const device_options& options,
-        std::uint32_t index
+        std::uint32_t index,
+        choice by
     );
     static result<std::unique_ptr<device>>
     open_auto(plugin_catalog& catalog, const device_options& options, std::uint32_t index);
@@ -91,7 +96,6 @@ private:
     std::uint32_t index_ = 0;
     const manifest* plugin_ = nullptr;
     std::string name_, description_;
-    bool emulated_ = false; // by the processor
     std::vector<fallback> passed_over_;
 };
 

@@ -175,7 +175,9 @@ TEST_F(runner, an_unknown_device_gets_the_list_of_all_with_reasons) {
     const error e = failure(builder().device("abacus"));
     EXPECT_EQ(e.code, RLX_INVALID_ARGUMENT);
     EXPECT_TRUE(contains(
-        e.message, "unknown device 'abacus'; available: cpu, fpga; not available: vulkan ("
+        e.message,
+        "unknown device 'abacus'; plugins are here for: cpu, fpga ('rlx-run devices' tries them); "
+        "not available: vulkan ("
     )) << e.message;
     const error known = failure(builder().device("metal"));
     EXPECT_EQ(known.code, RLX_UNSUPPORTED);

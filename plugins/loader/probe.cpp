@@ -6,14 +6,17 @@
 #include "private_file.hpp"
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
+#include "rlx/base/mmap.hpp"
 #include "scan.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <optional>
 #include <poll.h>
 #include <spawn.h>
@@ -27,18 +30,49 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto grievance_lasts = std::chrono::hours(24);
 
-// What a verdict is about: these files in this state.
+// Drivers are not ours, so nobody knows their files: an installed or updated one has changed the
+// linker's list of libraries, a kernel module comes with a new boot, and these variables choose.
+constexpr const char* installed_libraries = "/etc/ld.so.cache";
+constexpr const char* boot_id = "/proc/sys/kernel/random/boot_id";
+constexpr std::string_view choosing_variables[] = {
+    "VK_", "LD_", "MESA_", "GALLIUM_", "LIBGL_", "DRI_", "CUDA_", "NVIDIA_", "HIP_", "ROC"};
+
+std::string stamp(const fs::path& file, const struct stat& st) {
+    const loader::file_stamp s = loader::stamp_of(st);
+    return fmt::format("{} {} {} {}\n", file.native(), s.mtime_ns, s.size, s.inode);
+}
+
+std::string drivers() {
+    std::string out;
+
+    struct stat st {};
+
+    if (::stat(installed_libraries, &st) == 0) out += stamp(installed_libraries, st);
+    if (const auto boot = read_virtual_file(boot_id); boot.ok()) out += *boot;
+    std::vector<std::string_view> variables;
+    for (char** v = env_for_child(); v && *v; ++v)
+        if (std::ranges::any_of(choosing_variables, [&](std::string_view prefix) {
+                return std::string_view(*v).starts_with(prefix);
+            }))
+            variables.emplace_back(*v);
+    std::ranges::sort(variables);
+    out += fmt::format(
+        "{:016x}\n", loader::index_checksum(fmt::format("{}", fmt::join(variables, "\n")))
+    );
+    return out;
+}
+
+// What a verdict is about: these files in this state, with these drivers.
 result<std::string> subject(const manifest& m, const fs::path& program) {
-    std::string out = "rlx-probe 1\n";
+    std::string out = "rlx-probe 2\n";
     for (const fs::path& file : {m.library, program}) {
         struct stat st {};
 
         if (::stat(file.c_str(), &st) != 0)
             return error{RLX_NOT_FOUND, fmt::format("{}: {}", file.native(), std::strerror(errno))};
-        const loader::file_stamp s = loader::stamp_of(st);
-        out += fmt::format("{} {} {} {}\n", file.native(), s.mtime_ns, s.size, s.inode);
+        out += stamp(file, st);
     }
-    return out;
+    return out + drivers();
 }
 
 fs::path verdict_file(const manifest& m, const probe_options& o) {

@@ -253,7 +253,11 @@ TEST(c_api, an_unknown_device_gets_the_list_of_what_there_is) {
     rlx_model_options o = story_options();
     rlx_model* model = nullptr;
     o.device = rlx_cstr("abacus");
-    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_INVALID_ARGUMENT, "cpu; not available: ");
+    EXPECT_FAILS(
+        rlx_model_open(&o, &model),
+        RLX_INVALID_ARGUMENT,
+        "cpu ('rlx-run devices' tries them); not available: "
+    );
     o.device = rlx_cstr("metal");
     EXPECT_FAILS(rlx_model_open(&o, &model), RLX_UNSUPPORTED, "metal");
 }

@@ -107,9 +107,9 @@ TEST(device_flag, unknown_and_absent_names_list_what_there_is) {
     EXPECT_EQ(unknown.exit_code, 2);
     for (const outcome* o : {&absent, &unknown})
         for (const char* part :
-             {"; available: ",
+             {"; plugins are here for: ",
               "cpu, ",
-              "partial; not available: ",
+              "; not available: ",
               "cuda (there is no CUDA plugin)"})
             EXPECT_NE(o->err.find(part), std::string::npos) << part << " in " << o->err;
     EXPECT_EQ(generate("partial:9", {"--prompt-ids", "1"}).exit_code, 1);

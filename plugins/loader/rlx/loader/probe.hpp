@@ -19,8 +19,9 @@ struct probe_options {
 // Loads the backend of m and opens and closes each of its devices, in a child process (rlx-probe,
 // beside librlx) with a time limit. RLX_DEVICE_LOST when that process crashed, hung or was ended by
 // the plugin; whatever the backend reports itself is no matter of the probe. Verdicts are kept in
-// the cache directory: until the plugin or rlx changes, those against a backend a day at most,
-// because a driver may be repaired. Without rlx-probe nothing is tried, and the log says so. [any
+// the cache directory until the plugin, rlx or what is known of drivers changes (the system's
+// libraries, the boot, variables such as VK_ICD_FILENAMES), those against a backend a day at most.
+// Without rlx-probe nothing is tried, and the log says so. [any
 // thread]
 RLX_API result<void> probe_backend(const manifest& m, const probe_options& options = {});
 
