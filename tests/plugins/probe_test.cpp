@@ -70,7 +70,9 @@ TEST_F(probe, good_backend_is_tried_once_and_opened) {
         EXPECT_TRUE((*device)->passed_over().empty());
         EXPECT_GE(verdicts(), 1u); // one more with Vulkan
         const auto now = fs::last_write_time(cache / "probes");
-        if (i == 1) EXPECT_EQ(now, written);
+        if (i == 1) {
+            EXPECT_EQ(now, written);
+        }
         written = now;
     }
 }
