@@ -425,17 +425,19 @@ int main(int argc, char** argv) {
         );
         return 2;
     }
+    std::vector<shape> wanted_shapes(std::begin(shapes), std::end(shapes));
+    if (o.out) wanted_shapes = {{o.out, o.in}};
+    std::vector<std::int64_t> wanted_rows = {1, 2, 4, 8, 32, 512};
+    if (o.rows) wanted_rows = {o.rows};
     team t(o.threads);
     probe(t, o);
     for (const dtype_info& d : dtypes) {
         if (!o.dtype.empty() && o.dtype != d.name) continue;
         for (const bool exact : {false, true}) {
             if (!o.mode.empty() && (o.mode == "f32") != exact) continue;
-            for (const shape s : shapes) {
-                if (o.out && (o.out != s.out || o.in != s.in)) continue;
-                for (const std::int64_t rows : {1, 2, 4, 8, 32, 512}) {
-                    if (o.rows && o.rows != rows) continue;
-                    if (rows == 512 && s.out > 10000) continue;
+            for (const shape s : wanted_shapes) {
+                for (const std::int64_t rows : wanted_rows) {
+                    if (!o.rows && rows == 512 && s.out > 10000) continue;
                     measure(t, o, configure(o, exact), d, s, rows);
                 }
             }

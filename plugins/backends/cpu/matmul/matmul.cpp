@@ -183,8 +183,9 @@ mm_tiling mm_tile_size(const mm_packed& p, int64_t rows, uint32_t threads) {
     constexpr int64_t least = 128;
     constexpr int64_t most = 512;
     cols = cols < least ? least : cols > most ? most : cols;
-    // Few tiles: as many for one thread as for the other.
-    if (parts < team * 2) {
+    // Not many tiles: as many for one thread as for the other. (Float tiles have activations in
+    // place, so that more of them cost nothing.)
+    if (parts < team * (p.form == act_form::f32 ? 32 : 2)) {
         const int64_t count = ceil_div(ceil_div(out, cols), team) * team;
         cols = ceil_div(ceil_div(out, count), step) * step;
     }
