@@ -30,7 +30,10 @@ RLX_FN vf load_kv_n(const char* p, int64_t i, int64_t n) {
 template <int R, int NB, bool F16>
 RLX_FN void score_block(const attend_chunk& c, const float* q, const char* k, float* s) {
     vf acc[R][NB * vecs];
+    // Unrolled here and below, or the sums would go through memory on their way in and out.
+#pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
         for (int j = 0; j < NB * vecs; ++j)
             acc[r][j] = zero();
     const int64_t block = c.k_dim * key_block;
@@ -48,7 +51,9 @@ RLX_FN void score_block(const attend_chunk& c, const float* q, const char* k, fl
                 acc[r][j] = fma(b, key[j], acc[r][j]);
         }
     }
+#pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
         for (int j = 0; j < NB * vecs; ++j)
             store(s + r * c.score_stride + j * W, acc[r][j]);
 }
@@ -67,10 +72,13 @@ RLX_FN void score_page(
         score_block<R, 1, F16>(c, q, page + b * bytes, s + b * key_block);
 }
 
-// Rows of the next register block: AVX-512 takes 12, or up to 8 of what is left.
+// Rows of the next register block: AVX-512 takes 12, or up to 8 of what is left. AVX2 takes nearly
+// equal ones, because a block of two rows waits for its own sums.
 RLX_FN int64_t rows_of_block(int64_t left, int64_t most) {
     if (W == 16 && left >= 12) return 12;
-    return left < most ? left : most;
+    if (W != 8) return left < most ? left : most;
+    const int64_t blocks = (left + most - 1) / most;
+    return (left + blocks - 1) / blocks;
 }
 
 constexpr int max_rows = W == 16 ? 8 : W == 8 ? 6 : 2;
@@ -161,7 +169,7 @@ void row_softmax(const attend_chunk& c, int64_t row, int64_t begin, int64_t end)
     const vf mv = set1(m == -INFINITY ? 0.0f : m);
     vf sum = zero();
     for (int64_t j = from; j < to; j += W) {
-        const vf p = vexp(load(s + j) - mv);
+        const vf p = vexp_below(load(s + j) - mv);
         store(s + j, p);
         sum = sum + p;
     }
@@ -178,7 +186,9 @@ template <int R, int D, bool F16>
 RLX_FN void
 value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t begin, int64_t end) {
     vf acc[R][D];
+#pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
         for (int d = 0; d < D; ++d)
             acc[r][d] = zero();
     const float* p = c.scores + row * c.score_stride;
@@ -203,8 +213,10 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
             }
         }
     }
+#pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
         float* out = c.acc + (row + r) * c.v_dim + d0;
+#pragma GCC unroll 4
         for (int d = 0; d < D; ++d) {
             if (d + 1 == D && n < W) {
                 store_n(out + d * W, acc[r][d], n);
@@ -218,21 +230,24 @@ value_block(const attend_chunk& c, int64_t row, int64_t d0, int64_t n, int64_t b
 // R rows x D vectors of accumulators: up to 12 ymm or 24 zmm.
 constexpr int value_max_rows = W == 16 ? 8 : W == 8 ? 6 : 4;
 
+// Columns [from, to) of the values.
 template <int R, bool F16>
-void value_rows(const attend_chunk& c, int64_t row, int64_t begin, int64_t end) {
+void value_rows(
+    const attend_chunk& c, int64_t row, int64_t from, int64_t to, int64_t begin, int64_t end
+) {
     constexpr int wide = W == 16 && R <= 4 ? 4 : 2;
-    int64_t d = 0;
-    for (; d + wide * W <= c.v_dim; d += wide * W)
+    int64_t d = from;
+    for (; d + wide * W <= to; d += wide * W)
         value_block<R, wide, F16>(c, row, d, W, begin, end);
-    for (; d + 2 * W <= c.v_dim; d += 2 * W)
+    for (; d + 2 * W <= to; d += 2 * W)
         value_block<R, 2, F16>(c, row, d, W, begin, end);
-    for (; d < c.v_dim; d += W) {
-        value_block<R, 1, F16>(c, row, d, c.v_dim - d < W ? c.v_dim - d : W, begin, end);
+    for (; d < to; d += W) {
+        value_block<R, 1, F16>(c, row, d, to - d < W ? to - d : W, begin, end);
     }
 }
 
 template <bool F16>
-void value_chunk(const attend_chunk& c) {
+void value_columns(const attend_chunk& c, int64_t from, int64_t to) {
     for (int64_t row = 0, n = 0; row < c.n_rows; row += n) {
         n = rows_of_block(c.n_rows - row, value_max_rows);
         int64_t begin = c.n_keys, end = 0;
@@ -242,19 +257,27 @@ void value_chunk(const attend_chunk& c) {
             end = c.hi[r] > end ? c.hi[r] : end;
         }
         switch (n) {
-        case 1: value_rows<1, F16>(c, row, begin, end); break;
-        case 2: value_rows<2, F16>(c, row, begin, end); break;
-        case 3: value_rows<3, F16>(c, row, begin, end); break;
-        case 4: value_rows<4, F16>(c, row, begin, end); break;
-        case 5: value_rows<(W == 4 ? 4 : 5), F16>(c, row, begin, end); break;
+        case 1: value_rows<1, F16>(c, row, from, to, begin, end); break;
+        case 2: value_rows<2, F16>(c, row, from, to, begin, end); break;
+        case 3: value_rows<3, F16>(c, row, from, to, begin, end); break;
+        case 4: value_rows<4, F16>(c, row, from, to, begin, end); break;
+        case 5: value_rows<(W == 4 ? 4 : 5), F16>(c, row, from, to, begin, end); break;
 #if defined(__AVX512F__)
-        case 6: value_rows<6, F16>(c, row, begin, end); break;
-        case 7: value_rows<7, F16>(c, row, begin, end); break;
-        case 12: value_rows<12, F16>(c, row, begin, end); break;
+        case 6: value_rows<6, F16>(c, row, from, to, begin, end); break;
+        case 7: value_rows<7, F16>(c, row, from, to, begin, end); break;
+        case 12: value_rows<12, F16>(c, row, from, to, begin, end); break;
 #endif
-        default: value_rows<value_max_rows, F16>(c, row, begin, end); break;
+        default: value_rows<value_max_rows, F16>(c, row, from, to, begin, end); break;
         }
     }
+}
+
+// Some columns of all values stay in L1 while many rows meet them.
+template <bool F16>
+void value_chunk(const attend_chunk& c) {
+    const int64_t some = c.n_rows <= value_max_rows ? c.v_dim : 2 * W;
+    for (int64_t d = 0; d < c.v_dim; d += some)
+        value_columns<F16>(c, d, d + some < c.v_dim ? d + some : c.v_dim);
 }
 
 void attend(const attend_chunk& c) {

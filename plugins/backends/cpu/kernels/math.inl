@@ -20,6 +20,24 @@ RLX_FN vf vexp(vf x) {
     return scale_exp2(p + set1(1.0f), n);
 }
 
+// exp(x) for x <= 0 in half the operations: x / ln 2 is rounded by adding 1.5 * 2^23, which leaves
+// the integer plus 127 in the low bits, and results below 2^-126 are zero. NaN stays NaN.
+RLX_FN vf vexp_below(vf x) {
+    const vf magic = set1(12582912.0f + 127.0f);
+    x = vmax(set1(-88.0f), x); // second operand wins on NaN
+    const vf t = fma(x, set1(1.44269504088896341f), magic);
+    const vf n = t - magic;
+    vf r = fma(n, set1(-0.693359375f), x);
+    r = fma(n, set1(2.12194440e-4f), r);
+    vf p = set1(0.001381453825160861f);
+    p = fma(p, r, set1(0.00836874544620514f));
+    p = fma(p, r, set1(0.04166838899254799f));
+    p = fma(p, r, set1(0.1666652113199234f));
+    p = fma(p, r, set1(0.4999999403953552f));
+    const vf scale = low_bits_up(t);
+    return fma(scale, fma(p * r, r, r), scale);
+}
+
 RLX_FN vf vsigmoid(vf x) {
     return set1(1.0f) / (set1(1.0f) + vexp(zero() - x));
 }
@@ -65,7 +83,7 @@ RLX_FN vf one_plus_erf(vf x) {
     q = fma(q, t, set1(0.2805021644170087f));
     q = fma(q, t, set1(0.2822496627480396f));
     q = fma(q, t, set1(-6.297056414438019e-06f));
-    const vf tail = q * vexp(zero() - z);
+    const vf tail = q * vexp_below(zero() - z);
     const vf big = select(less(x, zero()), tail, set1(2.0f) - tail);
     return select(less(a, set1(1.0f)), fma(p, x, set1(1.0f)), big);
 }

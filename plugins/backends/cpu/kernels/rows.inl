@@ -70,12 +70,12 @@ void softmax(float* out, const float* x, int64_t n) {
     vf s = zero();
     float tail = 0.0f;
     for (i = 0; i + W <= n; i += W) {
-        const vf e = vexp(load(x + i) - t);
+        const vf e = vexp_below(load(x + i) - t);
         store(out + i, e);
         s = s + e;
     }
     if (i < n) {
-        store_n(out + i, vexp(load_n(x + i, n - i) - t), n - i);
+        store_n(out + i, vexp_below(load_n(x + i, n - i) - t), n - i);
         for (; i < n; ++i)
             tail += out[i];
     }

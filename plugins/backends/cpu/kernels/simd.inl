@@ -87,6 +87,11 @@ RLX_FN vf scale_exp2(vf x, vf n) {
     return _mm512_scalef_ps(x, n);
 }
 
+// The float whose bits are x's low nine, as sign and exponent.
+RLX_FN vf low_bits_up(vf x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23));
+}
+
 RLX_FN vf copysign(vf mag, vf sign) {
     const __m512i bit = _mm512_set1_epi32(INT32_MIN);
     return _mm512_castsi512_ps(
@@ -199,6 +204,11 @@ RLX_FN vf scale_exp2(vf x, vf n) {
     return _mm256_mul_ps(_mm256_mul_ps(x, pow2(h)), pow2(_mm256_sub_epi32(k, h)));
 }
 
+// The float whose bits are x's low nine, as sign and exponent.
+RLX_FN vf low_bits_up(vf x) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 23));
+}
+
 RLX_FN vf copysign(vf mag, vf sign) {
     const vf bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, mag));
@@ -303,6 +313,11 @@ RLX_FN vf scale_exp2(vf x, vf n) {
     const __m128i k = _mm_cvtps_epi32(n);
     const __m128i h = _mm_srai_epi32(k, 1); // two steps: 2^n alone would leave the exponent's range
     return _mm_mul_ps(_mm_mul_ps(x, pow2(h)), pow2(_mm_sub_epi32(k, h)));
+}
+
+// The float whose bits are x's low nine, as sign and exponent.
+RLX_FN vf low_bits_up(vf x) {
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(x), 23));
 }
 
 RLX_FN vf copysign(vf mag, vf sign) {
