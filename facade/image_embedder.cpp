@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/vision.hpp"
 
-#include "image_parts.hpp"
+#include "open_model.hpp"
 
 #include "rlx/base/mmap.hpp"
 #include "rlx/embedding.hpp"
@@ -79,7 +79,7 @@ std::vector<std::string> labels_of(const weights& w, std::int64_t classes) {
 
 // Destroyed from the bottom up: the model before the device and the weights it borrows.
 struct image_embedder::state {
-    image_parts opened;
+    opened_model opened;
     image_embedder_options options;
     image_encoder_facts facts;
     result<preprocess_recipe> recipe{error{RLX_INTERNAL, "not read"}};
@@ -101,7 +101,19 @@ result<void> image_embedder::state::prepare() {
             fmt::format(
                 "image_size is {}, expected 0 to {}", options.image_size, options.limits.max_side
             )};
-    opened = RLX_TRY(open_image_parts(options));
+    constexpr std::string_view tasks[] = {"encode_image"};
+    model_request request{
+        .weights = options.weights,
+        .tokenizer = {},
+        .open = options.open,
+        .family = options.family,
+        .device = options.device,
+        .threads = options.threads,
+        .profile = {},
+        .plugin_dirs = options.plugin_dirs,
+        .catalog = options.catalog};
+    request.device.probe.cancel = options.cancel;
+    opened = RLX_TRY(open_parts(request, tasks));
     auto described = image_encoder_model::describe(opened.parts);
     if (!described) return std::move(described.error()).within(options.weights.string());
     facts = std::move(*described);

@@ -33,10 +33,16 @@ result<void> choose_family(
     plugin_catalog& catalog,
     std::span<const std::string_view> tasks
 ) {
-    m.report = RLX_TRY(check_weights(m.files->weights(), catalog));
-    RLX_CHECK(require_supported(m.report, m.files->weights(), false));
+    const weights& w = m.files->weights();
+    // By what the checkpoint says, or by the family's name for files that say nothing (Meta's).
+    if (w.architecture().empty() && !r.family.empty()) {
+        m.report.family = RLX_TRY(catalog.find("family", r.family));
+    } else {
+        m.report = RLX_TRY(check_weights(w, catalog));
+        RLX_CHECK(require_supported(m.report, w, false));
+    }
     const provided& entry = *m.report.family.entry;
-    const std::string where = m.files->weights().path().string();
+    const std::string where = w.path().string();
     if (!r.family.empty() && entry.name != r.family)
         return error{
             RLX_UNSUPPORTED,
