@@ -50,6 +50,18 @@ public:
         });
     }
 
+    list& backwards(std::size_t i, const std::string& what) {
+        return add(what + " read backwards", [i](call c) {
+            tensor t;
+            if (c.has(i)) {
+                t = c.at(i);
+                std::reverse(t.data.begin(), t.data.end());
+                c.in[i] = &t;
+            }
+            return ref::compute(c);
+        });
+    }
+
     // The last element of the first result is off.
     list& last_element() {
         return add("the last element is not written", [](const call& c) {
@@ -169,7 +181,9 @@ void images(list& l) {
         .fixed(RLX_ATTR_antialias, 0, "no antialias");
     l.of("Resize")
         .fixed(RLX_ATTR_coord, RLX_COORD_ASYMMETRIC, "asymmetric places")
-        .fixed(RLX_ATTR_cubic, -0.75, "another cubic parameter");
+        .fixed(RLX_ATTR_cubic, -0.75, "another cubic parameter")
+        .fixed(RLX_ATTR_kind, RLX_RESIZE_NEAREST, "always the nearest")
+        .fixed(RLX_ATTR_kind, RLX_RESIZE_LINEAR, "always linear");
     l.of("GridSample")
         .last_element()
         .fixed(RLX_ATTR_align, 0, "align ignored")
@@ -213,8 +227,8 @@ void signals(list& l) {
                 v *= static_cast<double>(c.at(0).dim(c.at(0).rank() - 2));
         return y;
     });
-    l.of("Stft").last_element().without_input(1, "the window");
-    l.of("Istft").last_element().without_input(1, "the window");
+    l.of("Stft").last_element().without_input(1, "the window").backwards(1, "the window");
+    l.of("Istft").last_element().without_input(1, "the window").backwards(1, "the window");
 }
 
 void recurrent(list& l) {

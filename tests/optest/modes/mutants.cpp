@@ -341,12 +341,26 @@ void products(list& l) {
         return y;
     });
     l.of("MoeRoute").add("ties go to the highest id", last_of_ties);
+    l.of("MoeRoute").fixed(RLX_ATTR_normalise, 1, "softmax over the chosen ones alone");
+    l.of("GroupedMatMul").add("the second expert of a token is its first", [](const call& c) {
+        return changed(c, 2, [](tensor& t) {
+            const auto k = static_cast<std::size_t>(t.last());
+            for (std::size_t i = 0; i < t.size(); ++i)
+                t.data[i] = t.data[i / k * k];
+        });
+    });
     l.of("MoeCombine").add("weights ignored", [](const call& c) {
         return changed(c, 1, [](tensor& t) {
             for (double& v : t.data)
                 v = 1;
         });
     });
+}
+
+// Where there is a window, it shows one key more.
+results wider(const call& c) {
+    const std::int64_t window = c.given(RLX_ATTR_window) ? c.i64(RLX_ATTR_window) : 0;
+    return window > 0 ? with(c, RLX_ATTR_window, window + 1) : ref::compute(c);
 }
 
 void positions(list& l) {
@@ -362,6 +376,15 @@ void positions(list& l) {
         });
     l.of("RopeTable")
         .fixed(RLX_ATTR_truncate, 1, "always truncates")
+        .add(
+            "lengths of the first token for all",
+            [](const call& c) {
+                return changed(c, 2, [](tensor& t) {
+                    for (double& v : t.data)
+                        v = t.data.front();
+                });
+            }
+        )
         .fixed(RLX_ATTR_attention_factor, 1, "no attention factor");
     l.of("Rope").fixed(RLX_ATTR_pairing, 0, "always half-split").tiles();
     for (const char* name : {"Attention", "RaggedAttention", "AttentionState"})
@@ -387,7 +410,9 @@ void positions(list& l) {
                 t.data[i] = 0;
         });
     });
-    l.of("AttentionState").careless();
+    l.of("Attention").add("a window is one key too wide", wider);
+    l.of("AttentionState").careless().add("a window is one key too wide", wider);
+    l.of("RaggedAttention").add("a window is one key too wide", wider);
     l.of("KvAppend").careless().add("the last token is not written", [](const call& c) {
         const auto row = c.state->rows;
         ref::compute(c);
