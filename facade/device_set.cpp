@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // A device with the CPU behind it, and the list of all devices.
+#include "no_device.hpp"
 #include "rlx/devices.hpp"
 
 #include "rlx/base/environment.hpp"
@@ -22,6 +23,8 @@ result<device_set> device_set::open(plugin_catalog& catalog, const device_option
     cpu.tier = options.cpu_tier;
     cpu.time_ops = options.time_ops;
     auto second = device::open(catalog, cpu);
+    // A tier that was asked for is not left out in silence.
+    if (!second.ok() && !options.cpu_tier.empty()) return std::move(second.error());
     if (second.ok()) out.second = std::move(*second);
     return out;
 }
@@ -70,19 +73,6 @@ result<void> read_device(const rlx_backend_v1* t, void* self, device_listing& ou
         static_cast<std::uint64_t>(std::max<std::int64_t>(info.get_int("memory").value_or(0), 0));
     out.own_memory = info.get_int("discrete").value_or(0) == 1;
     return {};
-}
-
-// Why a backend sees no device: what it says when the first one is opened all the same.
-std::string why_none(const rlx_backend_v1* t, void* self, std::string_view plugin) {
-    void* handle = nullptr;
-    const options none;
-    if (rlx_error* e = t->open(self, 0, none.handle(), &handle)) {
-        const error why = from_wall(e);
-        if (!why.message.empty()) return why.message;
-    } else {
-        t->close(self, handle);
-    }
-    return fmt::format("plugin {} sees no device", plugin);
 }
 
 result<void> list_backend(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/devices.hpp"
 
+#include "no_device.hpp"
+
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
 #include "rlx/base/options.hpp"
@@ -138,8 +140,7 @@ result<std::unique_ptr<device>> device::open_from(
     plugin* p = RLX_TRY(std::move(loaded));
     const rlx_backend_v1* table = RLX_TRY(table_of(*p));
     const std::uint32_t count = table->device_count(p->table().self);
-    if (count == 0)
-        return error{RLX_NOT_FOUND, fmt::format("plugin {} sees no device", m.owner->id)};
+    if (count == 0) return error{RLX_NOT_FOUND, why_none(table, p->table().self, m.owner->id)};
     if (index >= count)
         return error{
             RLX_NOT_FOUND,

@@ -354,7 +354,14 @@ TEST(run, shows_the_memory_plan_to_people_and_as_json) {
     );
     EXPECT_TRUE(plan["fits"].get<bool>());
     const outcome tight = run(
-        {rlx_run, "run", "--weights", stories_model(), "--plan", "--json", "--max-memory-gb", "0.008"}
+        {rlx_run,
+         "run",
+         "--weights",
+         stories_model(),
+         "--plan",
+         "--json",
+         "--max-memory-gb",
+         "0.008"}
     );
     EXPECT_EQ(tight.exit_code, 5);
     EXPECT_FALSE(json::parse(tight.out)["fits"].get<bool>());

@@ -208,6 +208,28 @@ TEST(fallback_flag, warn_allow_and_deny_differ_in_what_they_say) {
     EXPECT_EQ(generate("cpu", {"--prompt-ids", "1", "--fallback", "maybe"}).exit_code, 2);
 }
 
+TEST(fallback_flag, what_runs_on_the_cpu_runs_in_the_tier_of_rlx_cpu) {
+    const outcome o =
+        run(command(
+                {"run"},
+                {"--weights",
+                 stories_model(),
+                 "--device",
+                 "partial:3",
+                 "--prompt",
+                 "A fox",
+                 "--max-tokens",
+                 "2",
+                 "--json"}
+            ),
+            {.environment = {"RLX_CPU=baseline"}});
+    ASSERT_EQ(o.exit_code, 0) << o.err;
+    const json devices = json::parse(o.out)["ran_on"]["devices"];
+    ASSERT_EQ(devices.size(), 2U);
+    EXPECT_EQ(devices[1]["device"], "cpu");
+    EXPECT_EQ(devices[1]["tier"], "baseline");
+}
+
 TEST(fallback_flag, results_name_both_devices_and_what_they_ran) {
     const json doc = json::parse(
         generate("partial:4", {"--prompt-ids", "1,2,3", "--max-tokens", "2", "--json"}).out

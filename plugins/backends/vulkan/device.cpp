@@ -108,13 +108,27 @@ status device::device_info(std::uint32_t index, sdk::options_writer out) {
 result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_view options) {
     const std::string_view tier = RLX_TRY(options.text_or("tier", ""));
     if (!tier.empty() && tier != "auto")
-        return fail(RLX_UNSUPPORTED, "vulkan: tier '{}': a Vulkan device has one tier only", tier);
+        return fail(
+            RLX_UNSUPPORTED,
+            "vulkan: tier '{}': a Vulkan device has one tier only; RLX_CPU sets the tier of what "
+            "runs on the CPU",
+            tier
+        );
     auto d = std::make_unique<device>();
     const std::int64_t validate = RLX_TRY(options.i64_or("validate", 0));
     if (validate < 0 || validate > 2)
         return fail(RLX_INVALID_ARGUMENT, "vulkan: validate {}, expected 0, 1 or 2", validate);
     d->profile_ = RLX_TRY(options.i64_or("time_ops", 0)) != 0;
     d->gpu_ = RLX_TRY(gpu::open(index, static_cast<validation>(validate)));
+    const std::int64_t most = RLX_TRY(options.i64_or("max_binding", 0));
+    if (most < 0 || most > d->gpu_->facts().limits.maxStorageBufferRange)
+        return fail(
+            RLX_INVALID_ARGUMENT,
+            "vulkan: max_binding {}, the device binds {} bytes",
+            most,
+            d->gpu_->facts().limits.maxStorageBufferRange
+        );
+    d->gpu_->limit_bindings(static_cast<std::uint64_t>(most));
     std::string cache(RLX_TRY(options.text_or("cache_dir", "")));
     if (!cache.empty()) cache += "/vulkan";
     d->code_ = RLX_TRY(pipelines::make(*d->gpu_, cache));

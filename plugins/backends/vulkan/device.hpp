@@ -17,7 +17,8 @@ public:
     static status device_info(std::uint32_t index, sdk::options_writer out);
     // "cache_dir": where pipelines and self-test results are kept (absent: nowhere); "validate":
     // 1 = with the Khronos validation layer, 2 = and its synchronization validation;
-    // "time_ops" (1): times of every dispatch; "self_test" (1): tests every op now.
+    // "time_ops" (1): times of every dispatch; "self_test" (1): tests every op now; "max_binding":
+    // bytes that a shader may bind at once, when it shall be fewer than the device says (tests).
     static result<std::unique_ptr<device>> open(std::uint32_t index, sdk::options_view options);
 
     status supports(

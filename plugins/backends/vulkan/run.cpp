@@ -2,6 +2,7 @@
 // One run of a program: numbers for the extents, buffers for the bindings, commands recorded when
 // either changed, submitted in batches between which a cancel is seen.
 #include "buffer.hpp"
+#include "kv.hpp"
 #include "ops/ops.hpp"
 #include "recorder.hpp"
 
@@ -96,7 +97,24 @@ result<slice> program::at(
 result<slice> program::at(const tensor& t) const {
     const root& r = roots[t.root];
     const std::uint32_t size = t.plain && r.kind == RLX_VALUE_WEIGHT ? 4 : element_size(t.dtype);
-    if (r.kind == RLX_VALUE_STATE) return at(r.buffer, r.at, r.bound_bytes, 4);
+    if (r.kind == RLX_VALUE_STATE) {
+        const std::uint64_t most = g.facts().limits.maxStorageBufferRange;
+        const std::uint64_t page = kv_layout::of(r.slot, cfg).page_words() * 4;
+        if (r.bound_bytes > most)
+            return fail(
+                RLX_UNSUPPORTED,
+                "vulkan: the cache of one layer takes {} bytes, {} binds at most {} at once; that "
+                "is "
+                "{} tokens in all sequences: use a shorter one (--max-seq), fewer sequences, a "
+                "cache "
+                "in f16, or --device cpu",
+                r.bound_bytes,
+                g.facts().name,
+                most,
+                most / page * cfg.page_tokens
+            );
+        return at(r.buffer, r.at, r.bound_bytes, 4);
+    }
     const std::uint64_t first = static_cast<std::uint64_t>(t.offset) * size,
                         bytes = reach(t) * size;
     if (t.plain) return at(weights.buffer(t.plain->block), t.plain->at + first, bytes, size);

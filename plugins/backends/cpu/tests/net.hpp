@@ -285,6 +285,7 @@ struct setup {
     std::string cache_dir = {};
     std::string fault = {};
     int validate = 0;
+    int max_binding = 0;
     bool finished = false; // the graph is: another session has claimed its nodes
     // Of compile.
     const volatile std::uint32_t* cancel = nullptr;
@@ -301,6 +302,7 @@ public:
         if (!s.cache_dir.empty()) o.set_string("cache_dir", s.cache_dir);
         if (!s.fault.empty()) o.set_string("fault", s.fault);
         if (s.validate) o.set_int("validate", s.validate);
+        if (s.max_binding) o.set_int("max_binding", s.max_binding);
         if (!s.tier.empty()) o.set_string("tier", s.tier);
         error = text(api_.open(nullptr, 0, o.handle(), &device_));
         if (!error.empty()) return;

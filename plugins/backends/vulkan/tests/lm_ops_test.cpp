@@ -21,6 +21,21 @@ TEST_F(vulkan, rows_are_gathered_from_stored_and_computed_tables) {
     t.same();
 }
 
+// 300 rows of 1 KiB lie in groups of 32 KiB: five parts, and experts that begin inside of one.
+TEST_F(vulkan, weights_larger_than_a_binding_are_split) {
+    twin t;
+    t.max_binding = 81920;
+    t.weights.f32("w", {300, 256}, numbers(300 * 256, 1));
+    t.weights.f32("e", {3, 100, 256}, numbers(300 * 256, 2));
+    t.weights.f32("b", {300}, numbers(300, 3));
+    const rlx_value w = t.n.weight("w", {300, 256}), x = t.in({9, 256});
+    t.out(t.n.add(RLX_OP_MatMul, {x, w, t.n.weight("b", {300})}), 9 * 300);
+    t.out(t.n.add(RLX_OP_GatherRows, {w, t.ids({4}, {299, 0, 64, 63})}), 4 * 256);
+    const rlx_value ids = t.ids({9, 2}, {0, 1, 2, 0, 1, 2, 0, 0, 1, 1, 2, 2, 0, 2, 1, 0, 2, 1});
+    t.out(t.n.add(RLX_OP_GroupedMatMul, {x, t.n.weight("e", {3, 100, 256}), ids}), 9 * 2 * 100);
+    t.same();
+}
+
 TEST_F(vulkan, an_id_outside_the_table_is_an_error_that_names_it) {
     twin t;
     t.weights.f32("f", {40, 33}, numbers(40 * 33, 1));
@@ -141,6 +156,22 @@ TEST_F(vulkan, a_page_outside_the_state_is_an_error) {
     t.data(table, std::vector<std::int32_t>{2});
     t.run();
     EXPECT_NE(t.mine_error.find("table entry"), std::string::npos) << t.mine_error;
+}
+
+TEST_F(vulkan, a_cache_larger_than_a_binding_is_refused_with_the_length_that_fits) {
+    twin t;
+    t.page_tokens = 4;
+    t.max_binding = 81920;
+    const rlx_value k = t.in({1, 2, 8}), v = t.in({1, 2, 8}), q = t.in({1, 2, 8});
+    const rlx_value slots = t.ids({1}, {8}), cu = t.ids({2}, {0, 1}), lengths = t.ids({1}, {1});
+    const rlx_value table = t.ids({1, 1}, {2}), s = t.state(2, 8, 8, 200); // of 512 bytes
+    const rlx_value after = t.n.add(RLX_OP_KvAppend, {s, k, v, slots});
+    t.out(
+        t.n.add(RLX_OP_AttentionState, {q, after, cu, lengths, table}, {{RLX_ATTR_scale, 1.0}}), 16
+    );
+    t.run();
+    for (const char* part : {"102400 bytes", "at most 81920", "640 tokens", "--max-seq"})
+        EXPECT_NE(t.mine_error.find(part), std::string::npos) << t.mine_error;
 }
 
 TEST_F(vulkan, ragged_attention_stays_inside_its_sequences) {

@@ -54,6 +54,7 @@ public:
     std::vector<std::pair<std::string_view, dim>> extents;
     std::string kv = "f32";
     std::uint32_t page_tokens = 16;
+    int max_binding = 0;          // bytes that the device binds at once; 0 = its own limit
     double limit = 2e-5;          // of cpu_test::distance
     std::string refusal;          // of the Vulkan backend, when it refuses a node
     std::vector<std::string> log; // what it refused
@@ -102,9 +103,11 @@ public:
         s.kv = kv;
         s.page_tokens = page_tokens;
         s.api = &vulkan_backend();
+        s.max_binding = max_binding;
         mine_ = std::make_unique<session>(n, s);
         ASSERT_EQ(mine_->error, "");
         s.api = nullptr;
+        s.max_binding = 0;
         s.finished = true;
         theirs_ = std::make_unique<session>(n, s);
         ASSERT_EQ(theirs_->error, "");

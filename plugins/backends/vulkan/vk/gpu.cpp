@@ -9,6 +9,10 @@ result<std::unique_ptr<gpu>> gpu::open(std::uint32_t index, validation how) {
     std::unique_ptr<gpu> out(new gpu);
     out->instance_ = RLX_TRY(instance::create(how));
     const auto devices = RLX_TRY(out->instance_->devices());
+    if (devices.empty())
+        return fail(
+            RLX_NOT_FOUND, "vulkan: libvulkan finds no device; is the card's driver installed?"
+        );
     if (index >= devices.size())
         return fail(RLX_NOT_FOUND, "vulkan: device {} of {}", index, devices.size());
     out->facts_ = devices[index];

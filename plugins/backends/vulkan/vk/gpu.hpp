@@ -29,6 +29,11 @@ public:
 
     VkCommandPool pool() const { return pool_; }
 
+    // As if the device bound no more than this at once, for tests; 0 = what it says.
+    void limit_bindings(std::uint64_t bytes) {
+        if (bytes) facts_.limits.maxStorageBufferRange = static_cast<std::uint32_t>(bytes);
+    }
+
     // An error when the validation layer complained since the last call.
     status complaints() const;
 
