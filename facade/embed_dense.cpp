@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// sentence-transformers' Dense module: a linear layer and an activation behind the pooling. It runs
-// here, once per text, and is small beside the model.
+// sentence-transformers' modules behind the pooling: Dense (a linear layer and an activation) and
+// LayerNorm. They run here, once per text, and are small beside the model.
 #include "embed_files.hpp"
 
 #include "rlx/base/mmap.hpp"
@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::json;
 
-constexpr std::string_view activations[] = {"Identity", "Tanh", "ReLU", "GELU", "Sigmoid"};
+constexpr std::string_view activations[] = {"Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid"};
 
 result<std::vector<float>> read_tensor(
     const mapped_file& file,
@@ -53,31 +53,87 @@ double activate(double x, std::string_view name) {
     if (name == "Tanh") return std::tanh(x);
     if (name == "ReLU") return std::max(x, 0.0);
     if (name == "GELU") return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    if (name == "SiLU") return x / (1 + std::exp(-x));
     if (name == "Sigmoid") return 1 / (1 + std::exp(-x));
     return x;
 }
 
-} // namespace
+struct module_files {
+    fs::path config_file;
+    json config;
+    mapped_file data;
+    safetensors_header header;
+};
 
-result<dense_layer> read_dense(const fs::path& folder) {
+result<module_files> open_module(const fs::path& folder, std::string_view kind) {
     const fs::path file = folder / "config.json", data = folder / "model.safetensors";
-    const auto found = RLX_TRY(read_json_object(file));
+    auto found = RLX_TRY(read_json_object(file));
     if (!found)
         return error{
-            RLX_NOT_FOUND, fmt::format("{}: a Dense module without config.json", folder.string())};
-    const json& config = *found;
-    dense_layer out;
-    out.in = config.value("in_features", json(0)).is_number_integer()
-                 ? config.value("in_features", json(0)).get<std::int64_t>()
-                 : 0;
-    out.out = config.value("out_features", json(0)).is_number_integer()
-                  ? config.value("out_features", json(0)).get<std::int64_t>()
-                  : 0;
-    constexpr std::int64_t most = 1 << 20;
-    if (out.in < 1 || out.in > most || out.out < 1 || out.out > most)
+            RLX_NOT_FOUND,
+            fmt::format("{}: a {} module without config.json", folder.string(), kind)};
+    std::error_code ignored;
+    if (!fs::exists(data, ignored))
         return error{
-            RLX_CORRUPT_DATA,
-            fmt::format("{}: in_features or out_features is out of range", file.string())};
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "{}: the {} module has no model.safetensors; other files of weights are not "
+                "read, save it again as safetensors",
+                folder.string(),
+                kind
+            )};
+    mapped_file mapped = RLX_TRY(mapped_file::open(data));
+    auto header = RLX_TRY(safetensors_parse(mapped.bytes(), data.string()));
+    return module_files{file, std::move(*found), std::move(mapped), std::move(header)};
+}
+
+// A number of floats, 0 when it is none.
+std::int64_t size_of(const json& config, const char* key) {
+    constexpr std::int64_t most = 1 << 20;
+    const auto at = config.find(key);
+    const bool fine = at != config.end() && at->is_number_integer();
+    const std::int64_t n = fine ? at->get<std::int64_t>() : 0;
+    return n > most ? 0 : n;
+}
+
+error out_of_range(const fs::path& file, std::string_view what) {
+    return {RLX_CORRUPT_DATA, fmt::format("{}: {} is out of range", file.string(), what)};
+}
+
+// weight [values.size(), out.size()] by values, added to out.
+void multiply(std::span<const float> weight, std::span<const float> values, std::span<double> out) {
+    for (std::size_t row = 0; row < out.size(); ++row)
+        for (std::size_t i = 0; i < values.size(); ++i)
+            out[row] += static_cast<double>(weight[row * values.size() + i]) *
+                        static_cast<double>(values[i]);
+}
+
+std::vector<float> apply_dense(const vector_module& m, std::span<const float> values) {
+    std::vector<double> sums(m.bias.begin(), m.bias.end());
+    sums.resize(static_cast<std::size_t>(m.out));
+    multiply(m.weight, values, sums);
+    for (double& sum : sums)
+        sum = activate(sum, m.activation);
+    if (!m.residual.empty())
+        multiply(m.residual, values, sums);
+    else if (m.add_input)
+        for (std::size_t i = 0; i < sums.size(); ++i)
+            sums[i] += static_cast<double>(values[i]);
+    std::vector<float> out(sums.size());
+    std::ranges::transform(sums, out.begin(), [](double v) { return static_cast<float>(v); });
+    return out;
+}
+
+} // namespace
+
+result<vector_module> read_dense(const fs::path& folder) {
+    const module_files files = RLX_TRY(open_module(folder, "Dense"));
+    const json& config = files.config;
+    vector_module out;
+    out.in = size_of(config, "in_features");
+    out.out = size_of(config, "out_features");
+    if (out.in < 1 || out.out < 1)
+        return out_of_range(files.config_file, "in_features or out_features");
     const json name = config.value("activation_function", json("torch.nn.modules.activation.Tanh"));
     const std::string whole = name.is_string() ? name.get<std::string>() : "";
     out.activation = whole.substr(whole.rfind('.') + 1);
@@ -86,38 +142,44 @@ result<dense_layer> read_dense(const fs::path& folder) {
             RLX_UNSUPPORTED,
             fmt::format(
                 "{}: activation '{}', done are {}",
-                file.string(),
+                files.config_file.string(),
                 out.activation,
                 fmt::join(activations, ", ")
             )};
-    std::error_code ignored;
-    if (!fs::exists(data, ignored))
-        return error{
-            RLX_UNSUPPORTED,
-            fmt::format(
-                "{}: the Dense module has no model.safetensors; other files of weights are not "
-                "read, save it again as safetensors",
-                folder.string()
-            )};
-    const mapped_file mapped = RLX_TRY(mapped_file::open(data));
-    const auto header = RLX_TRY(safetensors_parse(mapped.bytes(), data.string()));
     const std::int64_t shape[] = {out.out, out.in};
-    out.weight = RLX_TRY(read_tensor(mapped, header, "linear.weight", shape));
+    const auto tensor = [&](const char* key, std::span<const std::int64_t> dims) {
+        return read_tensor(files.data, files.header, key, dims);
+    };
+    out.weight = RLX_TRY(tensor("linear.weight", shape));
     if (config.value("bias", json(true)) != json(false))
-        out.bias = RLX_TRY(read_tensor(mapped, header, "linear.bias", std::span(shape).first(1)));
+        out.bias = RLX_TRY(tensor("linear.bias", std::span(shape).first(1)));
+    out.add_input = config.value("use_residual", json(false)) == json(true);
+    if (out.add_input && out.in != out.out)
+        out.residual = RLX_TRY(tensor("residual.weight", shape));
     return out;
 }
 
-std::vector<float> apply_dense(const dense_layer& layer, std::span<const float> values) {
-    std::vector<float> out(static_cast<std::size_t>(layer.out));
-    for (std::size_t row = 0; row < out.size(); ++row) {
-        double sum = layer.bias.empty() ? 0 : static_cast<double>(layer.bias[row]);
-        const float* weight = layer.weight.data() + row * values.size();
-        for (std::size_t i = 0; i < values.size(); ++i)
-            sum += static_cast<double>(weight[i]) * static_cast<double>(values[i]);
-        out[row] = static_cast<float>(activate(sum, layer.activation));
-    }
+result<vector_module> read_layer_norm(const fs::path& folder) {
+    const module_files files = RLX_TRY(open_module(folder, "LayerNorm"));
+    vector_module out{.what = vector_module::kind::layer_norm};
+    out.in = out.out = size_of(files.config, "dimension");
+    if (out.in < 1) return out_of_range(files.config_file, "dimension");
+    const std::int64_t shape[] = {out.out};
+    out.weight = RLX_TRY(read_tensor(files.data, files.header, "norm.weight", shape));
+    out.bias = RLX_TRY(read_tensor(files.data, files.header, "norm.bias", shape));
     return out;
+}
+
+std::vector<float> apply_module(const vector_module& m, std::vector<float> values) {
+    if (m.what == vector_module::kind::dense) return apply_dense(m, values);
+    if (m.what == vector_module::kind::normalise) {
+        scale_to_unit(values);
+        return values;
+    }
+    layer_norm(values);
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = values[i] * m.weight[i] + m.bias[i];
+    return values;
 }
 
 } // namespace rlx

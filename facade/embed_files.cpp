@@ -53,10 +53,21 @@ result<std::vector<std::string>> modes_of(const json& config, const fs::path& fi
         }
         return chosen;
     }
+    // The order in which several are put together; what else is asked for comes last.
     constexpr std::string_view prefix = "pooling_mode_";
+    constexpr std::string_view order[] = {
+        "cls_token",
+        "max_tokens",
+        "mean_tokens",
+        "mean_sqrt_len_tokens",
+        "weightedmean_tokens",
+        "lasttoken"};
     for (const auto& [key, value] : config.items())
         if (key.starts_with(prefix) && value.is_boolean() && value.get<bool>())
             chosen.push_back(key.substr(prefix.size()));
+    std::ranges::stable_sort(chosen, {}, [&](const std::string& mode) {
+        return std::ranges::find(order, mode) - order;
+    });
     return chosen;
 }
 
@@ -82,8 +93,9 @@ result<void> read_pooling(const fs::path& file, sentence_files& out) {
     if (!config) return {};
     const auto modes = RLX_TRY(modes_of(*config, file));
     out.pooling_file = file.string();
-    if (modes.size() == 1) out.pooling = pooling_of_mode(modes[0]);
-    if (!out.pooling)
+    for (const std::string& mode : modes)
+        if (const auto kind = pooling_of_mode(mode)) out.pooling.push_back(*kind);
+    if (modes.empty() || out.pooling.size() < modes.size())
         out.unsupported_pooling = fmt::format(
             "{}: the checkpoint was trained for pooling '{}', which is not done; choose cls, mean, "
             "max, last, weighted-mean, mean-sqrt-len or none to use it nevertheless",
@@ -121,15 +133,34 @@ result<std::vector<module_entry>> read_modules(const fs::path& file) {
     return out;
 }
 
-// Transformer, Pooling, then any number of Dense and Normalize at the end.
+// Newer files say which of several results a module reads; here there is one.
+result<void> check_names(const fs::path& file) {
+    const auto config = RLX_TRY(read_json_object(file));
+    for (const char* key : {"module_input_name", "module_output_name"}) {
+        const auto at = config ? config->find(key) : json::const_iterator();
+        if (!config || at == config->end() || at->is_null() || *at == "sentence_embedding")
+            continue;
+        return error{
+            RLX_UNSUPPORTED,
+            fmt::format(
+                "{}: {} is {}, done is \"sentence_embedding\"",
+                file.string(),
+                key,
+                printable(at->dump())
+            )};
+    }
+    return {};
+}
+
+// Transformer, Pooling, then any number of Dense, LayerNorm and Normalize.
 result<void>
 read_module(const fs::path& folder, const module_entry& m, std::size_t index, sentence_files& out) {
     const auto refuse = [&](std::string_view why) {
         return error{
             RLX_UNSUPPORTED,
             fmt::format(
-                "{}: module {} is {} ({}); done are Transformer, Pooling, Dense and Normalize in "
-                "this order",
+                "{}: module {} is {} ({}); done are Transformer, then Pooling, then Dense, "
+                "LayerNorm and Normalize",
                 (folder / "modules.json").string(),
                 index,
                 printable(m.kind),
@@ -146,13 +177,16 @@ read_module(const fs::path& folder, const module_entry& m, std::size_t index, se
         return read_pooling(folder / m.path / "config.json", out);
     }
     if (index == 1) return refuse("before the pooling");
-    if (out.normalise) return refuse("behind Normalize");
-    if (m.kind == "Normalize") {
-        out.normalise = true;
-        return {};
-    }
-    if (m.kind != "Dense") return refuse("not known");
-    out.dense.push_back(RLX_TRY(read_dense(folder / m.path)));
+    if (m.kind == "Dropout") return {}; // of training
+    if (m.kind != "Dense" && m.kind != "LayerNorm" && m.kind != "Normalize")
+        return refuse("not known");
+    RLX_CHECK(check_names(folder / m.path / "config.json"));
+    if (m.kind == "Normalize")
+        out.modules.push_back({.what = vector_module::kind::normalise});
+    else
+        out.modules.push_back(RLX_TRY(
+            m.kind == "Dense" ? read_dense(folder / m.path) : read_layer_norm(folder / m.path)
+        ));
     return {};
 }
 
@@ -198,15 +232,29 @@ result<void> read_prompts(const fs::path& folder, sentence_files& out) {
     }
     if (const auto at = config->find("default_prompt_name"); at != config->end() && at->is_string())
         out.default_prompt = at->get<std::string>();
-    if (const auto at = config->find("similarity_fn_name"); at != config->end() && at->is_string())
-        out.similarity = *at == "dot" ? similarity::dot : similarity::cosine;
+    if (const auto at = config->find("similarity_fn_name");
+        at != config->end() && at->is_string()) {
+        out.similarity = similarity_named(at->get<std::string>());
+        if (!out.similarity)
+            return wrong(file, "similarity_fn_name", "cosine, dot, euclidean or manhattan");
+    }
     out.dimensions = RLX_TRY(positive(*config, "truncate_dim", file));
     return {};
 }
 
 } // namespace
 
-result<sentence_files> read_sentence_files(const fs::path& folder) {
+result<fs::path> transformer_folder(const fs::path& folder) {
+    const fs::path file = folder / "modules.json";
+    std::error_code ignored;
+    if (!fs::is_directory(folder, ignored) || !fs::exists(file, ignored)) return folder;
+    const auto modules = RLX_TRY(read_modules(file));
+    if (modules.empty() || modules[0].kind != "Transformer" || modules[0].path.empty())
+        return folder;
+    return folder / modules[0].path;
+}
+
+result<sentence_files> read_sentence_files(const fs::path& folder, const fs::path& transformer) {
     sentence_files out;
     std::error_code ignored;
     if (fs::exists(folder / "modules.json", ignored)) {
@@ -214,10 +262,13 @@ result<sentence_files> read_sentence_files(const fs::path& folder) {
         const auto modules = RLX_TRY(read_modules(folder / "modules.json"));
         for (std::size_t i = 0; i < modules.size(); ++i)
             RLX_CHECK(read_module(folder, modules[i], i, out));
+        out.normalise =
+            !out.modules.empty() && out.modules.back().what == vector_module::kind::normalise;
+        if (out.normalise) out.modules.pop_back();
     } else {
         RLX_CHECK(read_pooling(folder / "1_Pooling" / "config.json", out));
     }
-    RLX_CHECK(read_length(folder, out));
+    RLX_CHECK(read_length(transformer, out));
     RLX_CHECK(read_prompts(folder, out));
     return out;
 }

@@ -71,22 +71,23 @@ const known_embedder* known_as(const weights& w, const fs::path& folder, std::st
 
 class reader {
 public:
-    reader(const weights& w, std::string_view name) : w_(w) {
+    reader(const weights& w, std::string_view name, const fs::path& root) : w_(w) {
         std::error_code ignored;
         // A plugin's format is one file; what belongs to it lies beside it.
-        folder_ = fs::is_directory(w.path(), ignored) ? w.path() : w.path().parent_path();
-        if (folder_.empty()) folder_ = ".";
+        transformer_ = fs::is_directory(w.path(), ignored) ? w.path() : w.path().parent_path();
+        if (transformer_.empty()) transformer_ = ".";
+        folder_ = root.empty() ? transformer_ : root;
         known_ = known_as(w, fs::absolute(folder_, ignored).lexically_normal(), name);
     }
 
     result<embedding_recipe> read() {
         // The folder of a GGUF file is no checkpoint; the file says all there is.
-        if (w_.format() != "gguf") files_ = RLX_TRY(read_sentence_files(folder_));
+        if (w_.format() != "gguf") files_ = RLX_TRY(read_sentence_files(folder_, transformer_));
         RLX_CHECK(read_pooling());
         read_normalise();
         read_length();
         read_prompts();
-        out_.dense = std::move(files_.dense);
+        out_.modules = std::move(files_.modules);
         out_.dimensions = files_.dimensions.value_or(0);
         out_.similarity = files_.similarity.value_or(similarity::cosine);
         if (known_) {
@@ -118,7 +119,7 @@ private:
     void read_prompts();
 
     const weights& w_;
-    fs::path folder_;
+    fs::path folder_, transformer_; // with modules.json, with the weights
     const known_embedder* known_ = nullptr;
     sentence_files files_;
     embedding_recipe out_;
@@ -144,7 +145,10 @@ result<void> reader::read_pooling() {
             );
         }
     } else if (!files_.pooling_file.empty()) {
-        out_.pooling = files_.pooling.value_or(pooling::mean);
+        if (files_.unsupported_pooling.empty()) {
+            out_.pooling = files_.pooling[0];
+            out_.more_pooling.assign(files_.pooling.begin() + 1, files_.pooling.end());
+        }
         out_.unsupported_pooling = files_.unsupported_pooling;
         out_.include_prompt = files_.include_prompt;
         note("pooling", files_.pooling_file);
@@ -195,8 +199,9 @@ void reader::read_prompts() {
 
 } // namespace
 
-result<embedding_recipe> read_recipe(const weights& w, std::string_view name) {
-    return reader(w, name).read();
+result<embedding_recipe>
+read_recipe(const weights& w, std::string_view name, const fs::path& folder) {
+    return reader(w, name, folder).read();
 }
 
 } // namespace rlx

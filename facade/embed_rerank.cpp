@@ -45,7 +45,7 @@ result<std::unique_ptr<text_reranker>> text_embedder::builder::build_reranker() 
                 s->opened.facts.family
             )};
     s->encoder_how.head = encoder_head::classes;
-    s->recipe.dense.clear();
+    s->recipe.modules.clear();
     auto loaded = s->load();
     if (!loaded) return std::move(loaded.error()).within(name());
     if (s->encoder->width() != 1)

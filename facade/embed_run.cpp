@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 namespace rlx {
@@ -66,11 +67,10 @@ error too_long(std::int64_t tokens, std::int64_t most) {
     ));
 }
 
-// A text's rows without the prompt's, when the checkpoint does not pool those.
-std::span<const float> pooled_rows(const embed_input& in, std::span<const float> rows) {
-    const std::size_t width = rows.size() / in.ids.size();
+// A text's first rows, those of the prompt, when the checkpoint does not pool them.
+std::size_t skipped_rows(const embed_input& in) {
     const auto skip = static_cast<std::size_t>(in.prompt);
-    return skip < in.ids.size() ? rows.subspan(skip * width) : rows;
+    return skip < in.ids.size() ? skip : 0;
 }
 
 } // namespace
@@ -96,38 +96,51 @@ result<finish_vector> finish_vector::of(const text_embedder::state& s, const emb
         if (!s.recipe.unsupported_pooling.empty())
             return error{RLX_UNSUPPORTED, s.recipe.unsupported_pooling};
         out.pooling = s.recipe.pooling;
+        out.more = s.recipe.more_pooling;
     }
     const bool rows = out.pooling == pooling::none;
     if (rows) out.normalise = false; // sentence-transformers' token embeddings are as they are
     if (o.normalise != normalising::from_checkpoint) out.normalise = o.normalise == normalising::on;
-    const std::int64_t all = s.vector_size();
+    // A pooling of the caller stands for all of the checkpoint.
+    const bool one = out.more.empty() && !s.recipe.more_pooling.empty() && !rows;
+    const std::int64_t all = one ? RLX_TRY(s.modules_size(s.hidden_size())) : s.vector_size();
     if (o.dimensions < 0 || o.dimensions > all)
         return invalid(
             fmt::format("dimensions is {}, the model's vectors have {}", o.dimensions, all)
         );
     if (rows && o.dimensions > 0)
         return invalid("dimensions of a vector are asked for, and pooling none gives no vector");
-    if (out.dimensions == 0 && !rows) out.dimensions = std::min(s.recipe.dimensions, all);
+    if (out.dimensions == 0 && !rows) {
+        // The checkpoint's own cut is sentence-transformers' truncate_dim, which scales no more.
+        out.dimensions = std::min(s.recipe.dimensions, all);
+        out.cut_last = o.normalise == normalising::from_checkpoint;
+    }
     if (out.dimensions == all) out.dimensions = 0;
     return out;
 }
 
 std::vector<float> finish_vector::operator()(
-    const embedding_recipe& recipe, std::span<const float> rows, std::size_t width
+    const embedding_recipe& recipe,
+    std::span<const float> rows,
+    std::size_t width,
+    std::size_t skipped
 ) const {
-    std::vector<float> out = pool_rows(rows, width, pooling);
+    std::vector<float> out = pool_rows(rows, width, pooling, skipped);
+    for (const rlx::pooling kind : more)
+        std::ranges::copy(pool_rows(rows, width, kind, skipped), std::back_inserter(out));
     if (pooling == pooling::none) {
         for (std::size_t at = 0; normalise && at < out.size(); at += width)
             scale_to_unit(std::span(out).subspan(at, width));
         return out;
     }
-    for (const dense_layer& layer : recipe.dense)
-        out = apply_dense(layer, out);
+    for (const vector_module& m : recipe.modules)
+        out = apply_module(m, std::move(out));
+    if (cut_last && normalise) scale_to_unit(out);
     if (dimensions > 0) {
         if (recipe.norm_before_cut) layer_norm(out);
         out.resize(static_cast<std::size_t>(dimensions));
     }
-    if (normalise) scale_to_unit(out);
+    if (!cut_last && normalise) scale_to_unit(out);
     return out;
 }
 
@@ -231,7 +244,7 @@ text_embedder::embed(std::span<const embed_input> inputs, const embed_options& o
     const auto done = [&](std::size_t i, std::span<const float> rows) {
         const embed_input& in = inputs[i];
         const bool last_only = rows.size() == width && in.ids.size() > 1;
-        out[i].values = finish(s.recipe, last_only ? rows : pooled_rows(in, rows), width);
+        out[i].values = finish(s.recipe, rows, width, last_only ? 0 : skipped_rows(in));
         out[i].pooling = finish.pooling;
         out[i].tokens = std::ssize(in.ids);
         out[i].dropped = in.dropped;
@@ -239,7 +252,9 @@ text_embedder::embed(std::span<const embed_input> inputs, const embed_options& o
     if (s.encoder)
         RLX_CHECK(run_encoder(*s.encoder, inputs, o, done));
     else
-        RLX_CHECK(run_lm(*s.lm, inputs, o, finish.pooling != pooling::last, done));
+        RLX_CHECK(
+            run_lm(*s.lm, inputs, o, finish.pooling != pooling::last || !finish.more.empty(), done)
+        );
     return out;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Opening an embedder: the checkpoint's recipe, then an encoder or a language model below its head.
+#include "embed_files.hpp"
 #include "embedder_state.hpp"
 
 #include "rlx/base/log.hpp"
@@ -41,9 +42,14 @@ result<void> text_embedder::state::prepare(const builder& b) {
                 RLX_INVALID_ARGUMENT, "weights and a pretrained name are given, expected one"};
         request.weights = RLX_TRY(hub_snapshot(b.pretrained_));
     }
+    const std::filesystem::path folder = request.weights;
+    request.weights = RLX_TRY(transformer_folder(folder));
+    const bool below = request.weights != folder;
     request.device.probe.cancel = b.cancel_;
     opened = RLX_TRY(open_parts(request, tasks));
-    recipe = RLX_TRY(read_recipe(opened.files->weights(), b.pretrained_));
+    recipe = RLX_TRY(read_recipe(
+        opened.files->weights(), b.pretrained_, below ? folder : std::filesystem::path()
+    ));
     lm_how.graph = RLX_GRAPH_EMBED;
     lm_how.max_memory_gb = b.max_memory_gb_;
     lm_how.progress = b.progress_;
@@ -100,15 +106,27 @@ result<void> text_embedder::state::load() {
                  recipe.known_as
              )}
         );
-    const std::int64_t first = recipe.dense.empty() ? hidden_size() : recipe.dense.front().in;
-    if (first != hidden_size())
-        return error{
-            RLX_CORRUPT_DATA,
-            fmt::format(
-                "the Dense module takes {} values, the model has {}", first, hidden_size()
-            )};
+    vector_size_ = RLX_TRY(modules_size(hidden_size() * (1 + std::ssize(recipe.more_pooling))));
     read_facts();
     return {};
+}
+
+result<std::int64_t> text_embedder::state::modules_size(std::int64_t pooled) const {
+    std::int64_t size = pooled;
+    for (const vector_module& m : recipe.modules) {
+        if (m.in > 0 && m.in != size)
+            return error{
+                RLX_CORRUPT_DATA,
+                fmt::format(
+                    "the {} module takes {} values, {} {}",
+                    m.what == vector_module::kind::dense ? "Dense" : "LayerNorm",
+                    m.in,
+                    size == pooled ? "the pooled vector has" : "the module before it makes",
+                    size
+                )};
+        if (m.out > 0) size = m.out;
+    }
+    return size;
 }
 
 void text_embedder::state::read_facts() {

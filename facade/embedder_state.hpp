@@ -38,10 +38,13 @@ struct text_embedder::state {
     // Ids as they are may be as many as the model takes; texts stop where it was trained for.
     std::int64_t longest_ids() const { return encoder ? encoder->max_length() : lm->max_seq(); }
 
-    // Floats of a pooled vector behind the Dense layers.
-    std::int64_t vector_size() const {
-        return recipe.dense.empty() ? hidden_size() : recipe.dense.back().out;
-    }
+    // Floats of a pooled vector behind the checkpoint's modules.
+    std::int64_t vector_size() const { return vector_size_; }
+
+    // How many floats each module makes of the ones before; an error where they do not fit.
+    result<std::int64_t> modules_size(std::int64_t pooled) const;
+
+    std::int64_t vector_size_ = 0;
 
     // Whether the ids can be read; `index` is for the message.
     result<void> check(const embed_input& input, std::size_t index) const;
@@ -51,11 +54,16 @@ struct text_embedder::state {
 struct finish_vector {
     rlx::pooling pooling;
     bool normalise;
-    std::int64_t dimensions; // 0: all
+    std::int64_t dimensions;                 // 0: all
+    std::span<const rlx::pooling> more = {}; // of the recipe, behind `pooling`
+    bool cut_last = false;                   // not scaled again behind the cut
 
     static result<finish_vector> of(const text_embedder::state& s, const embed_options& o);
     std::vector<float> operator()(
-        const embedding_recipe& recipe, std::span<const float> rows, std::size_t width
+        const embedding_recipe& recipe,
+        std::span<const float> rows,
+        std::size_t width,
+        std::size_t skipped
     ) const;
 };
 

@@ -31,12 +31,14 @@ std::vector<float> largest(std::span<const float> rows, std::size_t width) {
     return out;
 }
 
-std::vector<float> averaged(std::span<const float> rows, std::size_t width, pooling kind) {
+std::vector<float>
+averaged(std::span<const float> rows, std::size_t width, pooling kind, std::size_t skipped) {
     const std::size_t n = rows.size() / width;
     std::vector<double> sum(width);
     double weights = 0;
     for (std::size_t row = 0; row < n; ++row) {
-        const double weight = kind == pooling::weighted_mean ? static_cast<double>(row + 1) : 1.0;
+        const double weight =
+            kind == pooling::weighted_mean ? static_cast<double>(skipped + row + 1) : 1.0;
         weights += weight;
         for (std::size_t i = 0; i < width; ++i)
             sum[i] += weight * static_cast<double>(rows[row * width + i]);
@@ -67,13 +69,15 @@ std::optional<pooling> pooling_named(std::string_view name) {
     return at == std::end(poolings) ? std::nullopt : std::optional(at->kind);
 }
 
-std::vector<float> pool_rows(std::span<const float> rows, std::size_t width, pooling kind) {
+std::vector<float>
+pool_rows(std::span<const float> rows, std::size_t width, pooling kind, std::size_t skipped) {
+    rows = rows.subspan(skipped * width);
     switch (kind) {
     case pooling::none: return {rows.begin(), rows.end()};
     case pooling::cls: return {rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(width)};
     case pooling::last: return {rows.end() - static_cast<std::ptrdiff_t>(width), rows.end()};
     case pooling::max: return largest(rows, width);
-    default: return averaged(rows, width, kind);
+    default: return averaged(rows, width, kind, skipped);
     }
 }
 
@@ -118,7 +122,22 @@ result<std::vector<std::int32_t>> truncate_ids(
     return out;
 }
 
+std::optional<similarity> similarity_named(std::string_view name) {
+    constexpr std::string_view names[] = {"cosine", "dot", "euclidean", "manhattan"};
+    const auto* at = std::ranges::find(names, name);
+    if (at == std::end(names)) return std::nullopt;
+    return static_cast<similarity>(at - names);
+}
+
 double similar(std::span<const float> a, std::span<const float> b, similarity how) {
+    if (how == similarity::euclidean || how == similarity::manhattan) {
+        double sum = 0;
+        for (std::size_t i = 0; i < a.size(); ++i) {
+            const double apart = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+            sum += how == similarity::euclidean ? apart * apart : apart;
+        }
+        return how == similarity::euclidean ? -std::sqrt(sum) : -sum;
+    }
     const double dot = product(a, b);
     if (how == similarity::dot) return dot;
     const double lengths = std::sqrt(product(a, a)) * std::sqrt(product(b, b));

@@ -114,7 +114,12 @@ constexpr flag compare[] = {
      "TEXT",
      "",
      "give each text's similarity to TEXT, a query, instead of its vector (may be repeated)"},
-    {"metric", 0, text, "cosine|dot", "as the checkpoint says", "what similarity is"},
+    {"metric",
+     0,
+     text,
+     "cosine|dot|euclidean|manhattan",
+     "as the checkpoint says",
+     "what similarity is"},
     {"rerank",
      0,
      text,
@@ -265,9 +270,12 @@ result<embed_job> job_of(const arguments& a) {
     job.max_failures = a.integer("max-failures", -1);
     job.similar_to = a.all("similarity");
     const std::string metric = a.text("metric", "cosine");
-    if (metric != "cosine" && metric != "dot")
-        return usage(fmt::format("--metric: '{}' is none of cosine, dot", metric));
-    job.metric = metric == "dot" ? similarity::dot : similarity::cosine;
+    const auto named = similarity_named(metric);
+    if (!named)
+        return usage(
+            fmt::format("--metric: '{}' is none of cosine, dot, euclidean, manhattan", metric)
+        );
+    job.metric = *named;
     job.metric_given = a.has("metric");
     if (job.out == "-" && job.format == vector_format::npy)
         return usage("--npy needs --out FILE: the number of rows stands before them");

@@ -37,24 +37,31 @@ RLX_API std::span<const known_embedder> known_embedders();
 // where was looked and what to do. [any thread]
 RLX_API result<std::filesystem::path> hub_snapshot(std::string_view name);
 
-struct dense_layer {
-    std::int64_t in = 0, out = 0;
-    std::vector<float> weight; // [out, in]
-    std::vector<float> bias;   // [out], or empty
-    std::string activation;    // "Identity", "Tanh", "ReLU", "GELU", "Sigmoid"
+// A module of sentence-transformers behind the pooling.
+struct vector_module {
+    enum class kind { dense, layer_norm, normalise };
+
+    kind what = kind::dense;
+    std::int64_t in = 0, out = 0;   // floats; 0 = normalise takes any number
+    std::vector<float> weight = {}; // dense: [out, in]; layer_norm: [out]
+    std::vector<float> bias = {};   // [out], or empty
+    std::string activation = {};    // dense: "Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid"
+    bool add_input = false;         // dense: its input is added to its output,
+    std::vector<float> residual = {}; // [out, in] through this unless empty
 };
 
 // How a checkpoint's hidden states become a vector. Each item from the checkpoint's own files, else
 // from known_embedders(), else the default here; `sources` has which.
 struct embedding_recipe {
     rlx::pooling pooling = pooling::mean;
+    std::vector<rlx::pooling> more_pooling = {}; // their vectors are put behind the first's
     std::string unsupported_pooling = {}; // why the checkpoint's own cannot be done; then embedding
                                           // needs one in its options
-    bool normalise = true;
-    bool include_prompt = true;  // the prompt's tokens are pooled too
-    std::int64_t max_length = 0; // tokens of a text; 0 = what the model takes
-    std::int64_t dimensions = 0; // of a vector unless asked otherwise; 0 = all
-    std::vector<dense_layer> dense = {};
+    bool normalise = true;                // the last thing done
+    bool include_prompt = true;           // the prompt's tokens are pooled too
+    std::int64_t max_length = 0;          // tokens of a text; 0 = what the model takes
+    std::int64_t dimensions = 0;          // cut off last unless asked otherwise; 0 = all
+    std::vector<vector_module> modules = {}; // behind the pooling, in this order
     std::vector<std::pair<std::string, std::string>> prompts = {}; // name, text
     std::string default_prompt = {};                               // a name in prompts, or empty
     rlx::similarity similarity = similarity::cosine;
@@ -65,8 +72,10 @@ struct embedding_recipe {
 };
 
 // name: what the model may be known as besides what its files and folder are called. Errors name
-// the file: RLX_CORRUPT_DATA, RLX_UNSUPPORTED for modules that are not done.
-RLX_API result<embedding_recipe> read_recipe(const weights& w, std::string_view name = {});
+// the file: RLX_CORRUPT_DATA, RLX_UNSUPPORTED for modules that are not done. folder: the one with
+// modules.json, unless it is the weights' own.
+RLX_API result<embedding_recipe>
+read_recipe(const weights& w, std::string_view name = {}, const std::filesystem::path& folder = {});
 
 enum class normalising { from_checkpoint, on, off };
 

@@ -33,8 +33,10 @@ RLX_API std::string_view pooling_name(pooling kind);
 RLX_API std::optional<pooling> pooling_named(std::string_view name);
 
 // rows [n, width] of hidden states to one vector; pooling::none gives the rows. n >= 1, kind not
-// from_checkpoint. Sums are in double.
-RLX_API std::vector<float> pool_rows(std::span<const float> rows, std::size_t width, pooling kind);
+// from_checkpoint. Sums are in double. The first `skipped` rows, fewer than n, are left out; the
+// weights of weighted_mean count them nevertheless.
+RLX_API std::vector<float>
+pool_rows(std::span<const float> rows, std::size_t width, pooling kind, std::size_t skipped = 0);
 
 // Divides by max(length, 1e-12), as torch.nn.functional.normalize does; zeros stay.
 RLX_API void scale_to_unit(std::span<float> values);
@@ -49,7 +51,11 @@ RLX_API result<std::vector<std::int32_t>> truncate_ids(
     std::span<const std::int32_t> whole, std::span<const std::int32_t> plain, std::int64_t most
 );
 
-enum class similarity { cosine, dot };
+// euclidean and manhattan: the distance, negative, so that more is nearer.
+enum class similarity { cosine, dot, euclidean, manhattan };
+
+// "cosine", "dot", "euclidean", "manhattan".
+RLX_API std::optional<similarity> similarity_named(std::string_view name);
 
 // Of two vectors of the same size; the cosine with a vector of zeros is 0.
 RLX_API double similar(std::span<const float> a, std::span<const float> b, similarity how);

@@ -52,6 +52,10 @@ TEST(embedding_rows, compare_by_cosine_and_by_product) {
     const std::vector<float> a{3, 4}, b{6, 8}, zero{0, 0};
     EXPECT_DOUBLE_EQ(similar(a, b, similarity::cosine), 1);
     EXPECT_DOUBLE_EQ(similar(a, b, similarity::dot), 50);
+    EXPECT_DOUBLE_EQ(
+        similar(a, zero, similarity::euclidean), -std::sqrt(similar(a, a, similarity::dot))
+    );
+    EXPECT_LT(similar(a, b, similarity::manhattan), similar(a, a, similarity::manhattan));
     EXPECT_DOUBLE_EQ(similar(a, zero, similarity::cosine), 0);
 }
 
@@ -293,12 +297,12 @@ TEST_F(pooling_config, lies_beside_the_file_of_a_plugins_format) {
 TEST_F(pooling_config, of_another_kind_is_named_and_never_replaced) {
     write(
         "1_Pooling/config.json",
-        R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true})"
+        R"({"pooling_mode_attention": true, "pooling_mode_mean_tokens": true})"
     );
     const auto both = read();
     ASSERT_FALSE(both);
     EXPECT_EQ(both.error().code, std::uint32_t{RLX_UNSUPPORTED});
-    EXPECT_NE(both.error().message.find("cls_token + mean_tokens"), std::string::npos)
+    EXPECT_NE(both.error().message.find("mean_tokens + attention"), std::string::npos)
         << both.error().message;
     for (const char* broken : {"", "[]", "{", "nonsense"}) {
         write("1_Pooling/config.json", broken);
