@@ -160,6 +160,40 @@ TEST(encoder, names_the_text_that_cannot_be_read) {
     EXPECT_TRUE(must(m.encode({})).empty());
 }
 
+// A backend's table that counts what a new plan or a reload would call.
+const rlx_backend_v1* counted = nullptr;
+int compiled = 0, measured = 0;
+
+TEST(encoder, a_new_batch_or_length_is_neither_planned_nor_compiled_again) {
+    rlx_backend_v1 table{};
+    chain_options how;
+    how.adjust = [&](model_parts& p) {
+        counted = p.backend;
+        table = *p.backend;
+        table.compile = [](void* device, const rlx_compile_args* args, void** program) {
+            ++compiled;
+            return counted->compile(device, args, program);
+        };
+        table.measure = [](void* device, const rlx_compile_args* args, rlx_memory* out) {
+            ++measured;
+            return counted->measure(device, args, out);
+        };
+        p.backend = &table;
+    };
+    const auto c = must(chain::open_encoder(text_folder("bert"), exact(), how));
+    EXPECT_EQ(compiled, 1);
+    const int before = measured;
+    for (const std::size_t texts : {1, 3, 2, 7}) {
+        for (const std::size_t tokens : {1, 9, 48, 2}) {
+            const std::vector<std::int32_t> ids(tokens, 5);
+            const std::vector<encoder_text> batch(texts, encoder_text{ids});
+            EXPECT_EQ(must(c->encoder().encode(batch)).size(), texts * tokens * 24);
+        }
+    }
+    EXPECT_EQ(compiled, 1);
+    EXPECT_EQ(measured, before);
+}
+
 TEST(encoder, says_what_a_checkpoint_without_the_head_lacks) {
     const auto said = [](const char* name, encoder_head head) {
         const auto c = chain::open_encoder(text_folder(name), exact(head));
