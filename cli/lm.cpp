@@ -323,6 +323,8 @@ json facts_of(const run_facts& f) {
         for (const auto& t : d.times)
             devices.back()["op_times"].push_back({{"op", t.op}, {"calls", t.calls}, {"ms", t.ms}});
     }
+    json plugins = {f.family_plugin, f.backend_plugin};
+    if (f.devices.size() > 1) plugins.push_back(f.second_plugin);
     return {
         {"device", f.device},
         {"description", f.device_description},
@@ -333,7 +335,7 @@ json facts_of(const run_facts& f) {
         {"threads", f.threads},
         {"devices", std::move(devices)},
         {"family", f.family},
-        {"plugins", {f.family_plugin, f.backend_plugin}}};
+        {"plugins", std::move(plugins)}};
 }
 
 json fallbacks_of(std::span<const fallback> fallbacks) {

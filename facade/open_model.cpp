@@ -75,7 +75,8 @@ result<void> open_devices(opened_model& m, const model_request& r, plugin_catalo
     m.devices.describe(m.parts, r.fallback);
     m.facts.backend_plugin = wanted.provider().id;
     m.facts.backend_version = wanted.provider().version;
-    m.facts.device = wanted.name();
+    m.facts.device = wanted.label();
+    if (m.devices.second) m.facts.second_plugin = m.devices.second->provider().id;
     m.facts.device_description = wanted.description();
     m.facts.threads = rlx::threads();
     return {};

@@ -124,6 +124,8 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
     catch_signals();
     if (a.has("json") && a.has("jsonl"))
         return error{RLX_INVALID_ARGUMENT, "--json and --jsonl exclude each other"};
+    if (a.has("plan") && a.has("explain-partition"))
+        return error{RLX_INVALID_ARGUMENT, "--plan and --explain-partition exclude each other"};
     generate_options options = RLX_TRY(generation_of(a, 32));
     auto c = RLX_TRY(open_checkpoint(a));
     RLX_CHECK(require_language_model(c->weights(), *catalog));
@@ -172,7 +174,8 @@ result<int> show_plan(const arguments& a, const lm_plan& p) {
     if (a.has("json"))
         RLX_CHECK(print(
             dump(
-                {{"weights_bytes", p.weights},
+                {{"schema", 1},
+                 {"weights_bytes", p.weights},
                  {"mapped_bytes", p.mapped},
                  {"state_bytes", p.state},
                  {"scratch_bytes", p.scratch},

@@ -27,7 +27,8 @@ namespace rlx {
 struct run_facts {
     std::string family, family_plugin, family_version;
     std::string backend_plugin, backend_version;
-    std::string device, device_description; // the one that was asked for
+    std::string second_plugin;              // of the CPU behind another device; else empty
+    std::string device, device_description; // "cpu", "vulkan:0": the one that was asked for
     std::string tier, compute, kv;
     std::string profile; // "preset lm", or the path of the <family>.rlx.toml that was used
     std::uint32_t threads = 0;

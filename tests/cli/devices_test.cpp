@@ -122,6 +122,7 @@ TEST(time_ops, counts_every_operation_on_every_device) {
     const outcome o =
         generate("partial:2", {"--time-ops", "--prompt-ids", "5,6", "--max-tokens", "3", "--json"});
     ASSERT_EQ(o.exit_code, 0) << o.err;
+    EXPECT_EQ(json::parse(o.out)["ran_on"]["plugins"].back(), "org.rlx.cpu");
     const json devices = json::parse(o.out)["ran_on"]["devices"];
     ASSERT_EQ(devices.size(), 2U);
     const auto calls = [](const json& device, std::string_view op) {
@@ -234,7 +235,8 @@ TEST(fallback_flag, results_name_both_devices_and_what_they_ran) {
     const json doc = json::parse(
         generate("partial:4", {"--prompt-ids", "1,2,3", "--max-tokens", "2", "--json"}).out
     );
-    EXPECT_EQ(doc["ran_on"]["device"], "partial");
+    EXPECT_EQ(doc["ran_on"]["device"], "partial:4");
+    EXPECT_EQ(doc["ran_on"]["plugins"].size(), 2U) << "the cpu ran nothing";
     ASSERT_EQ(doc["ran_on"]["devices"].size(), 1U);
     EXPECT_EQ(doc["ran_on"]["devices"][0]["device"], "partial:4");
     EXPECT_EQ(doc["ran_on"]["devices"][0]["tier"], "test");
@@ -275,6 +277,8 @@ TEST(fallback_flag, goes_for_vectors_of_texts_too) {
 
 TEST(plan_flag, counts_both_devices) {
     const json doc = json::parse(generate("partial:3", {"--plan", "--json"}).out);
+    EXPECT_EQ(doc["schema"], 1);
+    EXPECT_EQ(generate("partial:3", {"--plan", "--explain-partition"}).exit_code, 2);
     std::uint64_t sum = 0;
     for (const json& d : doc["devices"])
         for (const char* key : {"weights_bytes", "mapped_bytes", "state_bytes", "scratch_bytes"})
