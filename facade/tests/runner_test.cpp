@@ -203,13 +203,13 @@ TEST_F(runner, devices_are_chosen_by_name_number_or_auto) {
 
 TEST_F(runner, auto_takes_an_emulated_device_for_want_of_anything_else) {
     catalog.add_backend("card", catalog.backend().provides[0].priority + 50);
-    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "card");
+    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "card:0");
     fake.software = {0, 1}; // of the card, then of the processor
     EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "cpu");
     fake.software = {1, 1};
-    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "card");
+    EXPECT_EQ(open(builder().device("auto"))->ran_on().device, "card:0");
     fake.software = {1};
-    EXPECT_EQ(open(builder().device("card"))->ran_on().device, "card");
+    EXPECT_EQ(open(builder().device("card"))->ran_on().device, "card:0");
 }
 
 TEST_F(runner, too_many_threads_are_refused) {
