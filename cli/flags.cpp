@@ -91,6 +91,13 @@ constexpr flag device[] = {
      "auto",
      "auto: fastest kernels for the weights; f32: exact; bf16: products of float weights in bf16"},
     {"precision", 0, text, "auto|f32|bf16", "", "same as --compute", "compute"},
+    {"max-memory-gb",
+     0,
+     number,
+     "GB",
+     "what the machine has",
+     "refuse before loading when the plan needs more"},
+    // From here on for models of token sequences only.
     {"kv", 0, text, "f16|f32", "f16, f32 with --compute f32", "element type of the KV cache"},
     {"max-seq",
      0,
@@ -98,12 +105,6 @@ constexpr flag device[] = {
      "N",
      "model context, at most 4096",
      "longest sequence, prompt and answer together"},
-    {"max-memory-gb",
-     0,
-     number,
-     "GB",
-     "what the machine has",
-     "refuse before loading when the plan needs more"},
     {"packed", 0, toggle, "", "", "keep quantised weights packed; always so, accepted for scripts"},
     {"no-packed",
      0,
@@ -118,6 +119,10 @@ constexpr flag device[] = {
      "",
      "accepted for scripts: decoding never uses length buckets"},
 };
+
+// "device" to "max-memory-gb".
+constexpr std::size_t shared_device_flags = 9;
+static_assert(device[shared_device_flags - 1].name == "max-memory-gb");
 
 constexpr flag plugin[] = {
     {"plugin-dir", 0, text, "DIR", "", "search DIR for plugins first (may be repeated)"},
@@ -180,6 +185,7 @@ constexpr absent_flag absent[] = {
 const flag_group general_flags{"General", general};
 const flag_group weights_flags{"Weights", weights};
 const flag_group device_flags{"Device", device};
+const flag_group image_device_flags{"Device", std::span(device).first(shared_device_flags)};
 const flag_group plugin_flags{"Plugins", plugin};
 const flag_group prompt_flags{"Prompt", prompt};
 const flag_group generate_flags{"Generation", generate};

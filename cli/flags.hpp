@@ -36,13 +36,14 @@ struct flag_group {
     std::span<const flag> flags;
 };
 
-extern const flag_group general_flags;  // every command
-extern const flag_group weights_flags;  // which checkpoint
-extern const flag_group device_flags;   // where and how it computes
-extern const flag_group plugin_flags;   // where plugins are looked for
-extern const flag_group prompt_flags;   // what the model is asked
-extern const flag_group generate_flags; // how much and how it answers
-extern const flag_group output_flags;   // how the result is printed
+extern const flag_group general_flags;      // every command
+extern const flag_group weights_flags;      // which checkpoint
+extern const flag_group device_flags;       // where and how it computes
+extern const flag_group image_device_flags; // those of them that are not about token sequences
+extern const flag_group plugin_flags;       // where plugins are looked for
+extern const flag_group prompt_flags;       // what the model is asked
+extern const flag_group generate_flags;     // how much and how it answers
+extern const flag_group output_flags;       // how the result is printed
 
 // Flags of other tools and older versions that rlx knows but does not have: why, and what to do
 // instead.

@@ -108,6 +108,7 @@ result<void> image_embedder::state::prepare() {
         .open = options.open,
         .family = options.family,
         .device = options.device,
+        .fallback = options.fallback,
         .threads = options.threads,
         .profile = {},
         .plugin_dirs = options.plugin_dirs,

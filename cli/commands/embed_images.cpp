@@ -293,6 +293,7 @@ void image_run::summary() const {
         say("note: {}: {}\n", b.what, b.reason);
     for (const std::string& w : model_.warnings())
         say("note: {}\n", w);
+    print_op_times(f);
 }
 
 result<void> image_run::finish() {
@@ -331,7 +332,7 @@ result<void> check_flags(const arguments& a, const image_embedder_options& o) {
          {"text",        "ids-json",    "pooling",  "dimensions", "query",        "document",
           "prompt-name", "prompt-text", "truncate", "max-length", "batch-tokens", "similarity",
           "metric",      "rerank",      "sigmoid",  "tokenizer",  "max-seq",      "profile",
-          "time-ops",    "format",      "packed",   "no-packed"})
+          "kv",          "format",      "packed",   "no-packed"})
         if (a.has(flag))
             return usage(fmt::format(
                 "--{}: {} reads images, and has no use for it", flag, o.weights.string()

@@ -79,29 +79,6 @@ constexpr flag image_group[] = {
     {"plan", 0, toggle, "", "", "print the memory plan and exit, loading nothing"},
 };
 
-constexpr flag compute_group[] = {
-    {"device", 'd', text, "DEVICE", "cpu", "where it computes"},
-    {"threads",
-     't',
-     integer,
-     "N",
-     "physical cores within affinity and quota",
-     "threads that compute"},
-    {"tier", 0, text, "NAME", "best the machine has", "cpu kernels"},
-    {"compute",
-     0,
-     text,
-     "auto|f32|bf16",
-     "auto",
-     "auto: fastest kernels for the weights; f32: exact; bf16: products of float weights in bf16"},
-    {"max-memory-gb",
-     0,
-     number,
-     "GB",
-     "what the machine has",
-     "refuse before loading when the plan needs more"},
-};
-
 // Pixels beside the last whole patch are not seen, as in the reference; nothing is silent.
 void warn_of_rest(const image_embedder& model, const image_table& f) {
     const auto patch = static_cast<int>(model.facts().patch_size);
@@ -136,6 +113,8 @@ result<int> run(const arguments& a, std::string_view family) {
     auto catalog = RLX_TRY(open_catalog(a));
     image_job j = RLX_TRY(image_job_of(a, catalog.get(), family));
     if (a.has("plan")) return show_image_plan(a, RLX_TRY(image_embedder::plan(j.options)));
+    if (a.has("explain-partition"))
+        return show_partition(a, RLX_TRY(image_embedder::plan(j.options)).partition);
     const progress_mode mode = RLX_TRY(parse_progress_mode(a.text("progress", "auto")));
     const progress_mode shown = a.has("quiet") ? progress_mode::none : mode;
     std::unique_ptr<image_embedder> model;
@@ -168,6 +147,9 @@ result<int> run(const arguments& a, std::string_view family) {
         facts.tier,
         facts.compute,
         facts.threads);
+    for (const fallback& b : model->fallbacks())
+        say("note: {}: {}\n", b.what, b.reason);
+    print_op_times(facts);
     return exit_ok;
 }
 
@@ -181,7 +163,7 @@ int cmd_image_family(std::string_view family, std::string_view program, arg_span
          "<image or folder>...",
          {{"Model", model_group},
           {"Images", image_group},
-          {"Compute", compute_group},
+          image_device_flags,
           plugin_flags,
           general_flags},
          "Images are PNG and JPEG files; of a folder those whose names end in .png, .jpg or .jpeg, "

@@ -76,6 +76,8 @@ image_options_of(const arguments& a, plugin_catalog* catalog, std::string_view f
     o.family = family;
     o.device.name = device_of(a);
     o.device.tier = a.text("tier");
+    o.device.time_ops = a.has("time-ops");
+    o.fallback = RLX_TRY(fallback_of(a));
     o.threads = RLX_TRY(threads_of(a));
     o.compute = a.text("compute", "auto");
     o.preprocessor = a.text("preprocessor");
@@ -101,7 +103,8 @@ image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view famil
     if (top < 1) return usage(fmt::format("--top: {}, expected at least 1", top));
     j.top = static_cast<std::size_t>(top);
     j.normalise = !a.has("no-normalize");
-    if (a.has("plan") && a.positional().empty() && !a.has("pixels")) return j;
+    const bool loads_nothing = a.has("plan") || a.has("explain-partition");
+    if (loads_nothing && a.positional().empty() && !a.has("pixels")) return j;
     RLX_CHECK(read_output(a, j));
     if (a.has("pixels"))
         RLX_CHECK(read_pixels(a, j));

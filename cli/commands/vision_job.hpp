@@ -32,7 +32,7 @@ image_options_of(const arguments& a, plugin_catalog* catalog, std::string_view f
 // --plan, as text or --json.
 result<int> show_image_plan(const arguments& a, const encoder_plan& p);
 
-// With --plan images may be left out. The job borrows the catalog.
+// With --plan and --explain-partition images may be left out. The job borrows the catalog.
 result<image_job>
 image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family);
 

@@ -29,7 +29,8 @@ struct image_embedder_options {
     open_options open = {};
     std::string family = {}; // refuse another one; needed where nothing beside the weights names it
     device_options device = {};
-    std::uint32_t threads = 0; // 0 = what affinity and quota allow
+    fallback_policy fallback = fallback_policy::warn; // nodes the device refuses
+    std::uint32_t threads = 0;                        // 0 = what affinity and quota allow
     image_head head = image_head::pooled;
     std::string compute = "auto";            // "auto" | "f32" (exact) | "f16" | "bf16"
     std::filesystem::path preprocessor = {}; // preprocessor_config.json instead of the checkpoint's

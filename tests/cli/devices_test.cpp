@@ -275,6 +275,93 @@ TEST(fallback_flag, goes_for_vectors_of_texts_too) {
     EXPECT_TRUE(refused) << explained.out;
 }
 
+// So do image encoders, in the family's own program and in rlx-embed.
+class image_devices : public testing::TestWithParam<std::string> {
+protected:
+    static outcome seen(const std::string& device, std::vector<std::string> more, bool bulk) {
+        const std::string images = std::string(RLX_SOURCE_DIR) + "/tests/goldens/images/";
+        std::vector<std::string> all{
+            "--weights", images + GetParam(), "--device", device, "--compute", "f32"};
+        all.insert(all.end(), more.begin(), more.end());
+        if (!contains(more, "--explain-partition")) all.push_back(images + "dinov2/tall.png");
+        return run(command({bulk ? "embed" : GetParam()}, all));
+    }
+
+    static bool contains(const std::vector<std::string>& all, std::string_view word) {
+        return std::ranges::find(all, word) != all.end();
+    }
+};
+
+TEST_P(image_devices, fall_back_as_the_flag_says) {
+    for (const bool bulk : {false, true}) {
+        const auto vector = [&](const outcome& o) {
+            const json doc = json::parse(o.out);
+            return (bulk ? doc["embedding"] : doc["images"][0]["vector"])
+                .get<std::vector<double>>();
+        };
+        const outcome plain = seen("cpu", {"--json", "--quiet"}, bulk);
+        ASSERT_EQ(plain.exit_code, 0) << plain.err;
+        for (const std::string policy : {"warn", "allow"}) {
+            const outcome o = seen("partial:3", {"--json", "--fallback", policy}, bulk);
+            ASSERT_EQ(o.exit_code, 0) << o.err;
+            EXPECT_NE(o.err.find("note: partial:3: "), std::string::npos) << o.err;
+            const auto want = vector(plain), got = vector(o);
+            ASSERT_EQ(got.size(), want.size());
+            for (std::size_t i = 0; i < got.size(); ++i)
+                EXPECT_NEAR(got[i], want[i], 1e-5);
+        }
+        const outcome denied = seen("partial:3", {"--fallback", "deny"}, bulk);
+        EXPECT_EQ(denied.exit_code, 4);
+        EXPECT_EQ(denied.out, "");
+        EXPECT_NE(denied.err.find("this device has no norms"), std::string::npos) << denied.err;
+        EXPECT_EQ(seen("partial:0", {"--fallback", "deny"}, bulk).exit_code, 0);
+        EXPECT_EQ(seen("cpu", {"--fallback", "maybe"}, bulk).exit_code, 2);
+    }
+}
+
+TEST_P(image_devices, explain_the_partition_without_pictures) {
+    for (const bool bulk : {false, true}) {
+        const outcome o = seen("partial:3", {"--explain-partition", "--json"}, bulk);
+        ASSERT_EQ(o.exit_code, 0) << o.err;
+        const json doc = json::parse(o.out);
+        const bool refused = std::ranges::any_of(doc["nodes"], [](const json& n) {
+            return n["reason"] == "this device has no norms" && n["device"] == "cpu";
+        });
+        EXPECT_TRUE(refused) << o.out;
+        EXPECT_EQ(doc["programs"].back()["device"], "cpu");
+        const outcome text = seen("cpu", {"--explain-partition"}, bulk);
+        EXPECT_EQ(text.out.find("program 0 on cpu: "), 0U) << text.out;
+    }
+}
+
+TEST_P(image_devices, time_every_operation_in_the_document_of_all_commands) {
+    const outcome o = seen("partial:3", {"--json", "--time-ops"}, false);
+    ASSERT_EQ(o.exit_code, 0) << o.err;
+    const json ran_on = json::parse(o.out)["ran_on"];
+    // A model this small may run on the CPU whole where its norms do.
+    EXPECT_EQ(ran_on["devices"].back()["device"], "cpu");
+    for (const json& d : ran_on["devices"])
+        EXPECT_GT(d["op_times"].size(), 0U) << d;
+    EXPECT_NE(o.err.find("MatMul "), std::string::npos) << o.err;
+    const json text =
+        json::parse(generate("cpu", {"--prompt-ids", "5", "--max-tokens", "1", "--json"}).out
+        )["ran_on"];
+    for (const auto& [key, value] : text.items())
+        EXPECT_TRUE(ran_on.contains(key)) << key;
+    EXPECT_EQ(ran_on.size(), text.size());
+    const outcome bulk = seen("partial:3", {"--time-ops"}, true);
+    EXPECT_NE(bulk.err.find("MatMul "), std::string::npos) << bulk.err;
+    const json plain = json::parse(seen("cpu", {"--json"}, false).out)["ran_on"];
+    EXPECT_FALSE(plain["devices"][0].contains("op_times"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    families,
+    image_devices,
+    testing::Values("dinov2", "vision"),
+    [](const auto& i) { return i.param; }
+);
+
 TEST(plan_flag, counts_both_devices) {
     const json doc = json::parse(generate("partial:3", {"--plan", "--json"}).out);
     EXPECT_EQ(doc["schema"], 1);
