@@ -19,7 +19,7 @@ if(NOT got STREQUAL want)
 endif()
 string(JSON device GET "${output}" ran_on device)
 string(JSON tier GET "${output}" ran_on tier)
-if(NOT device STREQUAL "toy" OR NOT tier STREQUAL "scalar")
+if(NOT device STREQUAL "toy:0" OR NOT tier STREQUAL "scalar")
   message(FATAL_ERROR "it did not run on toy: ${output}")
 endif()
 
