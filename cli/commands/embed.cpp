@@ -4,9 +4,6 @@
 #include "embed_images.hpp"
 #include "embed_job.hpp"
 
-#include "rlx/formats/npy.hpp"
-
-#include <charconv>
 #include <fmt/format.h>
 
 namespace rlx::cli {
@@ -140,8 +137,8 @@ constexpr flag output[] = {
      0,
      integer,
      "N",
-     "any number",
-     "end when more than N texts could not be embedded"},
+     "any number; 0 when --text is all of the input",
+     "end with exit code 3 when more than N texts could not be embedded"},
     {"plan", 0, toggle, "", "", "print the memory plan and exit, loading nothing"},
 };
 
@@ -164,127 +161,11 @@ command_spec spec_of(std::string name, std::string summary) {
         "the\ncheckpoint of an image encoder, files and directories are pictures (PNG, JPEG), "
         "other "
         "files and\nstandard input are lists of their paths. Rows come in the order of the input. "
-        "What fails is an\nerror record (a row of NaN in arrays) and exit code 3 at the end. "
+        "What fails is an\nerror record (a row of NaN in arrays), counted at the end; exit code 3 "
+        "with more of "
+        "them than\n--max-failures. "
         "Interrupted runs to a file are\ngone on with by --resume."};
 }
-
-error usage(std::string message) {
-    return {RLX_INVALID_ARGUMENT, std::move(message)};
-}
-
-result<void> at_most_one(const arguments& a, std::initializer_list<std::string_view> flags) {
-    std::string_view first;
-    for (const std::string_view flag : flags) {
-        if (!a.has(flag)) continue;
-        if (!first.empty())
-            return usage(fmt::format("--{} and --{} exclude each other", first, flag));
-        first = flag;
-    }
-    return {};
-}
-
-result<void> read_shard(const arguments& a, embed_job& job) {
-    if (!a.has("shard")) return {};
-    const std::string given = a.text("shard");
-    const char* end = given.data() + given.size();
-    const auto [slash, first] = std::from_chars(given.data(), end, job.shard);
-    const bool half = first == std::errc() && slash != end && *slash == '/';
-    const auto [stop, second] = half ? std::from_chars(slash + 1, end, job.shards)
-                                     : std::from_chars_result{nullptr, std::errc::invalid_argument};
-    if (second == std::errc() && stop == end && job.shards > 0 && job.shard < job.shards) return {};
-    return usage(fmt::format("--shard: '{}', expected I/N with I from 0 to N - 1", given));
-}
-
-result<vector_format> format_of(const arguments& a) {
-    RLX_CHECK(at_most_one(a, {"json", "npy", "f32"}));
-    if (a.has("npy")) return vector_format::npy;
-    if (a.has("f32")) return vector_format::raw;
-    const std::string out = a.text("out", "-");
-    if (!a.has("json") && out.ends_with(".npy")) return vector_format::npy;
-    if (!a.has("json") && out.ends_with(".f32")) return vector_format::raw;
-    return vector_format::lines;
-}
-
-result<value_ranges> read_ranges(const std::string& path) {
-    const npy_array file = RLX_TRY(read_npy(path));
-    if (file.shape.size() != 2 || file.shape[0] != 2)
-        return error{RLX_CORRUPT_DATA, fmt::format("{}: float32 [2, dimensions] expected", path)};
-    const auto n = static_cast<std::ptrdiff_t>(file.shape[1]);
-    return value_ranges{
-        {file.values.begin(), file.values.begin() + n},
-        {file.values.begin() + n, file.values.end()}};
-}
-
-result<void> read_vector_flags(const arguments& a, embed_job& job) {
-    const std::string pooled = a.text("pooling", "auto");
-    const auto kind = pooling_named(pooled);
-    if (!kind) return usage(fmt::format("--pooling: '{}' is not known", pooled));
-    embed_options& o = job.options;
-    o.pooling = *kind;
-    if (a.has("normalize")) o.normalise = normalising::on;
-    if (a.has("no-normalize")) o.normalise = normalising::off;
-    o.dimensions = a.integer("dimensions", 0);
-    if (a.has("dimensions") && o.dimensions == 0) return usage("--dimensions: at least 1 expected");
-    o.truncate = a.has("truncate");
-    if (a.has("query")) o.role = text_role::query;
-    if (a.has("document")) o.role = text_role::document;
-    o.prompt_name = a.text("prompt-name");
-    if (a.has("prompt-text")) o.prompt = a.text("prompt-text");
-    o.cancel = &cancel_flag();
-    return {};
-}
-
-result<void> read_quantise(const arguments& a, embed_job& job) {
-    const auto quantise = quantisation_named(a.text("quantize", "none"));
-    if (!quantise) return usage(fmt::format("--quantize: '{}' is not known", a.text("quantize")));
-    job.quantise = *quantise;
-    const bool ranged = *quantise == quantisation::int8 || *quantise == quantisation::uint8;
-    if (ranged != a.has("ranges"))
-        return usage(
-            ranged
-                ? "--quantize int8 and uint8 need --ranges FILE, which --write-ranges makes of a "
-                  "calibration run"
-                : "--ranges goes with --quantize int8 or uint8"
-        );
-    if (ranged) job.ranges = RLX_TRY(read_ranges(a.text("ranges")));
-    if (job.quantise != quantisation::none && job.format == vector_format::raw)
-        return usage("--f32 and --quantize exclude each other; --npy takes quantised vectors");
-    return {};
-}
-
-} // namespace
-
-result<embed_job> job_of(const arguments& a) {
-    RLX_CHECK(at_most_one(a, {"normalize", "no-normalize"}));
-    RLX_CHECK(at_most_one(a, {"query", "document", "prompt-name", "prompt-text"}));
-    RLX_CHECK(at_most_one(a, {"resume", "restart"}));
-    RLX_CHECK(at_most_one(a, {"ids-json", "similarity", "rerank"}));
-    RLX_CHECK(at_most_one(a, {"similarity", "quantize"}));
-    RLX_CHECK(at_most_one(a, {"resume", "write-ranges"}));
-    embed_job job;
-    RLX_CHECK(read_shard(a, job));
-    RLX_CHECK(read_vector_flags(a, job));
-    job.format = RLX_TRY(format_of(a));
-    RLX_CHECK(read_quantise(a, job));
-    job.out = a.text("out", "-");
-    job.max_failures = a.integer("max-failures", -1);
-    job.similar_to = a.all("similarity");
-    const std::string metric = a.text("metric", "cosine");
-    const auto named = similarity_named(metric);
-    if (!named)
-        return usage(
-            fmt::format("--metric: '{}' is none of cosine, dot, euclidean, manhattan", metric)
-        );
-    job.metric = *named;
-    job.metric_given = a.has("metric");
-    if (job.out == "-" && job.format == vector_format::npy)
-        return usage("--npy needs --out FILE: the number of rows stands before them");
-    if (job.out == "-" && job.format == vector_format::raw && stdout_is_terminal())
-        return usage("--f32: not writing binary data to a terminal; use --out FILE or redirect");
-    return job;
-}
-
-namespace {
 
 result<int> embed(const arguments& a, const std::string& family) {
     catch_signals();
@@ -293,7 +174,8 @@ result<int> embed(const arguments& a, const std::string& family) {
     if (reads_images(a, *catalog)) return embed_images(a, job, catalog.get(), family);
     for (const flag& f : images)
         if (a.has(f.name))
-            return usage(fmt::format("--{}: the checkpoint reads no images", f.name));
+            return error{
+                RLX_INVALID_ARGUMENT, fmt::format("--{}: the checkpoint reads no images", f.name)};
     RLX_CHECK(refuse_pictures(a));
     auto builder = RLX_TRY(embedder_of(a, catalog.get(), family));
     if (a.has("plan")) return show_plan(a, RLX_TRY(builder.plan()));
@@ -307,7 +189,7 @@ result<int> embed(const arguments& a, const std::string& family) {
     if (a.has("rerank")) {
         auto model = RLX_TRY(builder.build_reranker());
         line.reset();
-        return rank_texts(a, *model);
+        return rank_texts(a, job, *model);
     }
     auto model = RLX_TRY(builder.build());
     line.reset();

@@ -2,6 +2,7 @@
 // rlx-embed --ids-json: what a reference computes from padded ids, for comparing with it.
 #include "embed_job.hpp"
 
+#include "rlx/base/utf8.hpp"
 #include "rlx/formats/npy.hpp"
 
 #include <fmt/format.h>
@@ -53,6 +54,9 @@ result<padded> read_padded(const std::string& file) {
     const json doc = json::parse(RLX_TRY(read_text(file)), nullptr, false);
     if (!doc.is_object() || !doc.contains("ids") || !doc["ids"].is_array() || doc["ids"].empty())
         return wrong(file, "expected {\"ids\": [[..]], \"mask\": [[..]]}");
+    for (const auto& [key, value] : doc.items())
+        if (key != "ids" && key != "mask" && key != "types")
+            return wrong(file, fmt::format("'{}' is none of ids, mask and types", printable(key)));
     const std::size_t rows = doc["ids"].size();
     for (const char* key : {"mask", "types"})
         if (doc.contains(key) && (!doc[key].is_array() || doc[key].size() != rows))
@@ -78,10 +82,6 @@ result<padded> read_padded(const std::string& file) {
 } // namespace
 
 result<int> embed_ids_json(const arguments& a, const embed_job& job, text_embedder& model) {
-    if (!a.positional().empty() || a.has("text") || job.quantise != quantisation::none)
-        return error{
-            RLX_INVALID_ARGUMENT, "--ids-json is the whole input, and its output is float32"};
-    if (a.has("json") || a.has("f32")) return error{RLX_INVALID_ARGUMENT, "--ids-json writes .npy"};
     const padded given = RLX_TRY(read_padded(a.text("ids-json")));
     const auto made = RLX_TRY(model.embed(std::span<const embed_input>(given.inputs), job.options));
     const bool rows = made.front().pooling == pooling::none;

@@ -5,11 +5,11 @@
 #include "embed_images.hpp"
 
 #include "../catalog.hpp"
+#include "embed_bulk.hpp"
 #include "image_files.hpp"
 #include "vision_job.hpp"
 
 #include "rlx/embedding.hpp"
-#include "rlx/formats/npy.hpp"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -24,72 +24,32 @@ error usage(std::string message) {
     return {RLX_INVALID_ARGUMENT, std::move(message)};
 }
 
-struct npy_type {
-    std::string_view name;
-    std::int64_t per_row; // elements
-};
-
-npy_type type_of(quantisation kind, std::int64_t width) {
-    switch (kind) {
-    case quantisation::int8: return {"|i1", width};
-    case quantisation::uint8: return {"|u1", width};
-    case quantisation::binary: return {"|i1", width / 8};
-    case quantisation::ubinary: return {"|u1", width / 8};
-    default: return {"<f4", width};
-    }
-}
-
-class image_run {
+class image_run final : public bulk_base {
 public:
     image_run(const arguments& a, const embed_job& job, image_embedder& model)
-        : a_(a), job_(job), model_(model), type_(type_of(job.quantise, model.width())) {}
-
-    result<int> run();
+        : bulk_base(a, job, "images"), model_(model) {}
 
 private:
-    result<void> begin();
-    result<void> skip();
-    result<bool> fill(); // false: the input ended
-    result<void> embed();
+    result<void> begin() override;
+    result<bool> fill() override;
+    result<void> embed() override;
+    void count(const embed_item& item) override;
+    json facts() const override;
+    void summary() const override;
     result<void> put(const embed_item& item, std::vector<float> vector);
-    result<void> note_failure(const embed_item& item);
-    result<void> finish();
-    void count(const embed_item& item);
-    std::string head(std::uint64_t rows) const;
-    std::string meta() const;
-    error interrupted() const;
-    void summary() const;
 
     struct waiting {
         embed_item item;
         planes picture; // empty when it failed
     };
 
-    const arguments& a_;
-    const embed_job& job_;
     image_embedder& model_;
-    npy_type type_;
-    embed_meter meter_;
-    std::unique_ptr<text_source> source_;
-    std::unique_ptr<vector_file> out_;
-    embed_progress done_, reading_; // written; read
-    embed_progress step_end_;       // items and hash of the step that waits
-    std::uint64_t before_ = 0;
-    value_ranges seen_;
+    embed_progress step_end_; // items and hash of the step that waits
     std::vector<waiting> step_;
     std::optional<waiting> next_; // of another size than the step
 };
 
-// Of the same length whatever the number of rows, which is known last.
-std::string image_run::head(std::uint64_t rows) const {
-    if (job_.format != vector_format::npy) return {};
-    constexpr std::size_t room = 192;
-    const std::int64_t shape[] = {static_cast<std::int64_t>(rows), type_.per_row};
-    return npy_header(type_.name, shape, room);
-}
-
 result<void> image_run::begin() {
-    meter_ = RLX_TRY(embed_meter::of(a_, "images"));
     if (job_.quantise != quantisation::none) { // its errors before the first image
         const std::vector<float> zeros(static_cast<std::size_t>(model_.width()));
         RLX_TRY(quantise(zeros, job_.quantise, job_.ranges));
@@ -97,21 +57,16 @@ result<void> image_run::begin() {
     const auto recipe = model_.recipe(); // its errors too
     if (!recipe) return recipe.error();
     source_ = RLX_TRY(open_pictures(a_));
-    const std::string more = fmt::format(
-        "images {} {} {}",
-        a_.integer("img-size", 0),
-        a_.has("preprocessor") ? RLX_TRY(read_text(a_.text("preprocessor"))) : "",
-        model_.family()
+    return open_output(
+        model_.width(),
+        fingerprint_of(
+            a_,
+            job_,
+            model_.checkpoint().weights(),
+            model_.ran_on(),
+            fmt::format("images {}", model_.family())
+        )
     );
-    out_ = RLX_TRY(open_vector_file(
-        {.path = job_.out,
-         .head = head(0),
-         .fingerprint =
-             fingerprint_of(job_, model_.checkpoint().weights(), model_.ran_on().compute, more),
-         .resume = a_.has("resume"),
-         .restart = a_.has("restart")}
-    ));
-    return {};
 }
 
 // A picture counts by its name and size: what is done is not read again by a run that goes on.
@@ -122,45 +77,6 @@ void image_run::count(const embed_item& item) {
     reading_.hash = hash_bytes(
         fmt::format("{}\n{}\n{}\n", item.id, item.text, absent ? 0 : size), reading_.hash
     );
-}
-
-result<void> image_run::skip() {
-    const embed_progress before = out_->resumed();
-    done_.hash = reading_.hash = hash_bytes({});
-    if (before.items == 0) return {};
-    while (reading_.items < before.items) {
-        if (cancel_flag()) return error{RLX_CANCELLED, "interrupted while skipping what is done"};
-        const auto item = RLX_TRY(source_->next());
-        if (!item) break;
-        count(*item);
-    }
-    if (reading_.items != before.items || reading_.hash != before.hash)
-        return usage(fmt::format(
-            "--resume: the first {} images are not those of the run that was interrupted; give it "
-            "the same input, or drop what it left with --restart",
-            before.items
-        ));
-    done_ = before;
-    before_ = before.rows;
-    if (!a_.has("quiet")) say("going on behind {} images\n", before.items);
-    return {};
-}
-
-result<void> image_run::note_failure(const embed_item& item) {
-    done_.failed++;
-    const bool shown = job_.format != vector_format::lines && !a_.has("quiet");
-    if (shown) say("image {}: {}\n", item.index, item.failed->message);
-    if (job_.quantise != quantisation::none && job_.format != vector_format::lines)
-        return error(*item.failed)
-            .within(fmt::format(
-                "image {} failed, and quantised arrays have no place for that", item.index
-            ));
-    if (job_.max_failures >= 0 && done_.failed > static_cast<std::uint64_t>(job_.max_failures))
-        return error(*item.failed)
-            .within(fmt::format(
-                "more than {} images failed, the last one being {}", job_.max_failures, item.index
-            ));
-    return {};
 }
 
 // Pictures of one size, at most a step of them, and those that failed in between.
@@ -246,33 +162,8 @@ result<void> image_run::embed() {
     return out_->commit(done_, false);
 }
 
-error image_run::interrupted() const {
-    return {
-        RLX_CANCELLED,
-        fmt::format(
-            "interrupted after {} images{}",
-            done_.rows,
-            job_.out == "-" ? "" : "; the same command with --resume goes on"
-        )};
-}
-
-std::string image_run::meta() const {
-    return dump(
-        {{"schema", 1},
-         {"rows", done_.rows},
-         {"images_read", done_.items},
-         {"failed", done_.failed},
-         {"shard", {job_.shard, job_.shards}},
-         {"format",
-          job_.format == vector_format::lines ? "json"
-          : job_.format == vector_format::npy ? "npy"
-                                              : "f32"},
-         {"dtype", type_.name},
-         {"row_elements", type_.per_row},
-         {"images_hash", fmt::format("{:016x}", done_.hash)},
-         {"ran_on", facts_of(model_.ran_on())},
-         {"fallbacks", fallbacks_of(model_.fallbacks())}}
-    );
+json image_run::facts() const {
+    return {{"ran_on", facts_of(model_.ran_on())}, {"fallbacks", fallbacks_of(model_.fallbacks())}};
 }
 
 void image_run::summary() const {
@@ -288,42 +179,11 @@ void image_run::summary() const {
         f.tier,
         f.compute,
         f.threads);
-    if (done_.failed > 0) say("note: {} of {} images failed\n", done_.failed, done_.rows);
     for (const fallback& b : model_.fallbacks())
         say("note: {}: {}\n", b.what, b.reason);
     for (const std::string& w : model_.warnings())
         say("note: {}\n", w);
     print_op_times(f);
-}
-
-result<void> image_run::finish() {
-    RLX_CHECK(out_->finish(head(done_.rows), meta()));
-    return a_.has("write-ranges") ? write_ranges(a_.text("write-ranges"), seen_) : result<void>();
-}
-
-result<int> image_run::run() {
-    RLX_CHECK(begin());
-    if (out_->complete()) {
-        if (!a_.has("quiet")) say("{} is complete already\n", job_.out);
-        return exit_ok;
-    }
-    RLX_CHECK(skip());
-    for (bool more = true; more;) {
-        auto filled = fill();
-        auto embedded = filled ? embed() : result<void>(filled.error());
-        if (!embedded) {
-            meter_.clear();
-            if (embedded.error().code != RLX_CANCELLED) return std::move(embedded.error());
-            RLX_CHECK(out_->commit(done_, true));
-            return interrupted();
-        }
-        more = *filled;
-        meter_.update(done_.rows - before_, 0);
-    }
-    meter_.clear();
-    RLX_CHECK(finish());
-    if (!a_.has("quiet")) summary();
-    return done_.failed > 0 ? exit_bad_input : exit_ok;
 }
 
 // Flags that mean nothing for images; nothing is ignored in silence.

@@ -4,6 +4,8 @@
 #include "../terminal.hpp"
 #include "image_files.hpp"
 
+#include "rlx/base/utf8.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -25,6 +27,10 @@ constexpr std::size_t longest_text = std::size_t{64} << 20;
 
 error usage(std::string message) {
     return {RLX_INVALID_ARGUMENT, std::move(message)};
+}
+
+std::string too_long_message() {
+    return fmt::format("the text is longer than {} bytes", longest_text);
 }
 
 // The bytes of a file or of standard input, line by line or whole.
@@ -63,29 +69,38 @@ public:
         if (fd_ != STDIN_FILENO) close(fd_);
     }
 
-    // Without its end; nullopt behind the last one.
-    result<std::optional<std::string>> line() {
+    // Without its end; nullopt behind the last one. too_long: it was skipped, and is empty here.
+    result<std::optional<std::string>> line(bool& too_long) {
         std::size_t seen = 0;
+        too_long = false;
         for (;;) {
             const std::size_t end = buffer_.find('\n', at_ + seen);
             if (end != buffer_.npos) {
-                std::string out = buffer_.substr(at_, end - at_);
+                std::string out = too_long ? "" : buffer_.substr(at_, end - at_);
                 at_ = end + 1;
                 if (out.ends_with('\r')) out.pop_back();
                 return std::optional(std::move(out));
             }
             seen = buffer_.size() - at_;
+            too_long = too_long || seen > longest_text;
+            if (too_long) {
+                at_ = buffer_.size();
+                seen = 0;
+            }
             if (ended_) {
-                if (seen == 0) return std::optional<std::string>();
+                if (seen == 0 && !too_long) return std::optional<std::string>();
                 return std::optional(rest());
             }
-            RLX_CHECK(fill(seen));
+            RLX_CHECK(fill());
         }
     }
 
     result<std::string> all() {
-        while (!ended_)
-            RLX_CHECK(fill(buffer_.size() - at_));
+        while (!ended_) {
+            if (buffer_.size() - at_ > longest_text)
+                return error{RLX_CORRUPT_DATA, fmt::format("{}: {}", path_, too_long_message())};
+            RLX_CHECK(fill());
+        }
         return rest();
     }
 
@@ -102,11 +117,7 @@ private:
         return out;
     }
 
-    result<void> fill(std::size_t held) {
-        if (held > longest_text)
-            return error{
-                RLX_CORRUPT_DATA,
-                fmt::format("{}: a text is longer than {} bytes", path_, longest_text)};
+    result<void> fill() {
         buffer_.erase(0, at_);
         at_ = 0;
         char block[65536];
@@ -149,30 +160,39 @@ bool blank(std::string_view line) {
     return line.find_first_not_of(" \t") == line.npos;
 }
 
-embed_item record_of(const std::string& line, const record_fields& fields) {
+// Tokenizers would read something else in place of bytes that are no text.
+std::optional<error> not_utf8(std::string_view bytes, std::string_view what) {
+    const std::size_t at = utf8_find_invalid(bytes);
+    if (at == bytes.npos) return std::nullopt;
+    return error{RLX_CORRUPT_DATA, fmt::format("the {} is not UTF-8 at byte {}", what, at)};
+}
+
+// A record that failed keeps its line as the text: it tells the input from another one.
+embed_item record_of(std::string line, const record_fields& fields) {
     embed_item out;
-    const json record = json::parse(line, nullptr, false);
-    const auto bad = [&](std::string why) { out.failed = error{RLX_CORRUPT_DATA, std::move(why)}; };
-    if (!record.is_object()) {
-        bad("the line is no JSON object");
-        return out;
-    }
-    if (const auto id = record.find(fields.id); id != record.end() && !id->is_structured())
-        out.id = id->dump(-1, ' ', false, json::error_handler_t::replace);
-    const auto text = record.find(fields.text);
-    if (text == record.end())
-        bad(fmt::format("the record has no field '{}'", fields.text));
+    out.failed = not_utf8(line, "line");
+    const json record = out.failed ? json() : json::parse(line, nullptr, false);
+    const auto text = record.is_object() ? record.find(fields.text) : record.end();
+    if (out.failed)
+        ;
+    else if (!record.is_object())
+        out.failed = error{RLX_CORRUPT_DATA, "the line is no JSON object"};
+    else if (text == record.end())
+        out.failed =
+            error{RLX_CORRUPT_DATA, fmt::format("the record has no field '{}'", fields.text)};
     else if (!text->is_string())
-        bad(fmt::format("field '{}' is no text", fields.text));
-    else
-        out.text = text->get<std::string>();
+        out.failed = error{RLX_CORRUPT_DATA, fmt::format("field '{}' is no text", fields.text)};
+    if (record.is_object())
+        if (const auto id = record.find(fields.id); id != record.end()) out.id = id->dump();
+    out.text = out.failed ? std::move(line) : text->get<std::string>();
     return out;
 }
 
 class all_texts final : public text_source {
 public:
-    all_texts(std::vector<part> parts, record_fields fields)
-        : parts_(std::move(parts)), fields_(std::move(fields)) {}
+    // paths: lines are those of files, whose names may be any bytes.
+    all_texts(std::vector<part> parts, record_fields fields, bool paths)
+        : parts_(std::move(parts)), fields_(std::move(fields)), paths_(paths) {}
 
     result<std::optional<embed_item>> next() override {
         for (;;) {
@@ -196,23 +216,28 @@ private:
         if (p.kind != part_kind::lines && p.kind != part_kind::ndjson) {
             at_++;
             if (p.kind == part_kind::picture) item.id = json_text(p.value);
-            if (p.kind != part_kind::file)
-                item.text = p.value;
-            else
-                return whole_file(p.value);
+            if (p.kind == part_kind::file) return whole_file(p.value);
+            item.text = p.value;
+            if (p.kind == part_kind::text) item.failed = not_utf8(item.text, "text");
             return std::optional(std::move(item));
         }
         if (!reader_) reader_.emplace(RLX_TRY(byte_reader::open(p.value)));
-        auto line = RLX_TRY(reader_->line());
-        while (line && p.kind == part_kind::ndjson && blank(*line))
-            line = RLX_TRY(reader_->line());
+        bool too_long = false;
+        auto line = RLX_TRY(reader_->line(too_long));
+        while (line && !too_long && p.kind == part_kind::ndjson && blank(*line))
+            line = RLX_TRY(reader_->line(too_long));
         if (!line) {
             reader_.reset();
             at_++;
             return std::optional<embed_item>();
         }
-        if (p.kind == part_kind::ndjson) return std::optional(record_of(*line, fields_));
+        if (too_long) {
+            item.failed = error{RLX_CORRUPT_DATA, too_long_message()};
+            return std::optional(std::move(item));
+        }
+        if (p.kind == part_kind::ndjson) return std::optional(record_of(std::move(*line), fields_));
         item.text = std::move(*line);
+        if (!paths_) item.failed = not_utf8(item.text, "line");
         return std::optional(std::move(item));
     }
 
@@ -222,9 +247,10 @@ private:
         item.id = json_text(path);
         auto reader = byte_reader::open(path);
         auto text = reader ? reader->all() : result<std::string>(reader.error());
-        if (text)
+        if (text) {
             item.text = std::move(*text);
-        else if (text.error().code == RLX_CANCELLED)
+            item.failed = not_utf8(item.text, "file");
+        } else if (text.error().code == RLX_CANCELLED)
             return text.error();
         else
             item.failed = text.error();
@@ -233,6 +259,7 @@ private:
 
     std::vector<part> parts_;
     record_fields fields_;
+    bool paths_;
     std::size_t at_ = 0;
     std::uint64_t index_ = 0;
     std::optional<byte_reader> reader_;
@@ -277,6 +304,7 @@ result<void> add_directory(const std::string& path, part_kind kind, std::vector<
 // What the positional arguments name; kind: of directories' files.
 result<void>
 add_files(const arguments& a, std::string_view input, part_kind kind, std::vector<part>& parts) {
+    RLX_TRY(kind_of(input, "-")); // its error even where nothing is read
     for (const std::string& path : a.positional()) {
         std::error_code failed;
         if (path != "-" && fs::is_directory(path, failed)) {
@@ -285,6 +313,9 @@ add_files(const arguments& a, std::string_view input, part_kind kind, std::vecto
         }
         if (path != "-" && !fs::exists(path, failed))
             return error{RLX_NOT_FOUND, fmt::format("{}: no such file or directory", path)};
+        if (path != "-" && access(path.c_str(), R_OK) != 0)
+            return error{
+                RLX_NOT_FOUND, fmt::format("cannot open {}: {}", path, std::strerror(errno))};
         const bool picture = kind == part_kind::picture && is_image_name(path);
         parts.push_back({picture ? kind : RLX_TRY(kind_of(input, path)), path});
     }
@@ -300,7 +331,7 @@ result<std::unique_ptr<text_source>> open_texts(const arguments& a) {
         parts.push_back({part_kind::text, text});
     RLX_CHECK(add_files(a, a.text("input", "auto"), part_kind::file, parts));
     return std::unique_ptr<text_source>(std::make_unique<all_texts>(
-        std::move(parts), record_fields{a.text("field", "text"), a.text("id-field", "id")}
+        std::move(parts), record_fields{a.text("field", "text"), a.text("id-field", "id")}, false
     ));
 }
 
@@ -313,7 +344,7 @@ result<std::unique_ptr<text_source>> open_pictures(const arguments& a) {
     std::vector<part> parts;
     RLX_CHECK(add_files(a, input, part_kind::picture, parts));
     return std::unique_ptr<text_source>(std::make_unique<all_texts>(
-        std::move(parts), record_fields{a.text("field", "image"), a.text("id-field", "id")}
+        std::move(parts), record_fields{a.text("field", "image"), a.text("id-field", "id")}, true
     ));
 }
 

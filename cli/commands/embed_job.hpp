@@ -16,19 +16,25 @@ struct embed_job {
     value_ranges ranges;
     std::string out = "-";
     std::uint64_t shard = 0, shards = 1;
-    std::int64_t max_failures = -1;      // -1: any number
+    std::int64_t max_failures = -1;      // -1: any number; 0 when --text is all of the input
     std::vector<std::string> similar_to; // scores instead of vectors
     rlx::similarity metric = similarity::cosine;
     bool metric_given = false;
 };
 
+// RLX_INVALID_ARGUMENT for flags that are wrong, exclude each other or would do nothing.
 result<embed_job> job_of(const arguments& a);
 
-// Everything that decides what a run writes, but for the texts or images.
-// more: what the kind of model adds.
+// Everything that decides what a run writes, but for the texts or images: options, the weights, the
+// files beside them. more: what the kind of model adds.
 std::string fingerprint_of(
-    const embed_job& job, const weights& w, std::string_view compute, std::string_view more
+    const arguments& a,
+    const embed_job& job,
+    const weights& w,
+    const run_facts& facts,
+    std::string_view more
 );
+std::uint64_t hash_of(const embedding_recipe& r);
 
 // --write-ranges.
 result<void> write_ranges(const std::string& path, const value_ranges& seen);
@@ -51,10 +57,10 @@ private:
     bool drawn_ = false;
 };
 
-// The exit code: exit_bad_input when texts failed.
+// The exit code: exit_bad_input when more than job.max_failures texts failed.
 result<int> embed_texts(const arguments& a, const embed_job& job, text_embedder& model);
 result<int> embed_ids_json(const arguments& a, const embed_job& job, text_embedder& model);
-result<int> rank_texts(const arguments& a, text_reranker& model);
+result<int> rank_texts(const arguments& a, const embed_job& job, text_reranker& model);
 
 // One row as the format has it. values: the vector, or scores.
 std::string row_text(const embed_job& job, const embed_item& item, const embedding& made);

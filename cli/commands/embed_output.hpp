@@ -5,7 +5,10 @@
 // was written is complete: how many texts were read, how many bytes of X.part they made, a hash of
 // the texts. It is written after the bytes are on the disk. A run that goes on cuts X.part to the
 // last line's bytes and skips its texts, so that whatever moment the run before ended at, nothing
-// is lost and nothing is there twice. At the end X.meta.json is written, then X.part becomes X.
+// is lost and nothing is there twice. At the end the journal gets what X.meta.json will hold; then
+// the meta of an X that is replaced is removed, X.part becomes X, X.meta.json is written, and the
+// journal is removed. Each of these is on the disk before the next, and a run that goes on does
+// what is left of them.
 #pragma once
 
 #include "embed_input.hpp"
@@ -31,12 +34,14 @@ class vector_file {
 public:
     virtual ~vector_file() = default;
     virtual result<void> write(std::string_view bytes) = 0;
-    // Everything written so far belongs to `done`. Durable every second or 4096 rows, and when
-    // `last`.
+    // Everything written so far belongs to `done`. Durable when a second or 4096 rows
+    // have gone by since it was, and when `last`.
     virtual result<void> commit(const embed_progress& done, bool last) = 0;
-    // The whole is complete. head: the first bytes, of the length that open had; meta: a JSON text.
-    virtual result<void> finish(std::string_view head, std::string_view meta) = 0;
-    // What an earlier run did; all 0 for a new file.
+    // The whole is complete. head: the first bytes, of the length that open had; meta: a JSON text,
+    // which `done` and the fingerprint are added to.
+    virtual result<void>
+    finish(const embed_progress& done, std::string_view head, std::string_view meta) = 0;
+    // What an earlier run did, of a complete file too; all 0 for a new file.
     virtual const embed_progress& resumed() const = 0;
     // The file was complete before: there is nothing to do.
     virtual bool complete() const = 0;
@@ -49,8 +54,9 @@ struct vector_file_options {
     bool resume = false, restart = false;
 };
 
-// RLX_INVALID_ARGUMENT: the leftovers of a run when neither resume nor restart is asked for, those
-// of other options or texts, another process that writes the same file.
+// RLX_INVALID_ARGUMENT: rows of an interrupted run when neither resume nor restart is asked for,
+// those of other options, a complete file of other options when resuming, another process that
+// writes the same file. Leftovers without rows are dropped.
 result<std::unique_ptr<vector_file>> open_vector_file(const vector_file_options& o);
 
 // FNV-1a of 64 bits, going on from `seed`.

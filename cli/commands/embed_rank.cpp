@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // rlx-embed --rerank QUERY: the texts by how well they answer it, the best first.
-#include "embed_job.hpp"
+#include "embed_bulk.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -32,12 +32,7 @@ std::string line_of(std::size_t place, const candidate_text& c) {
 
 } // namespace
 
-result<int> rank_texts(const arguments& a, text_reranker& model) {
-    for (const std::string_view flag : {"npy", "f32", "resume", "restart", "shard"})
-        if (a.has(flag))
-            return error{
-                RLX_INVALID_ARGUMENT,
-                fmt::format("--rerank prints JSON lines; it has no --{}", flag)};
+result<int> rank_texts(const arguments& a, const embed_job& job, text_reranker& model) {
     rerank_options o;
     o.sigmoid = a.has("sigmoid");
     o.sort = false;
@@ -73,7 +68,7 @@ result<int> rank_texts(const arguments& a, text_reranker& model) {
         RLX_CHECK(print(out));
     else
         RLX_CHECK(write_file(a.text("out"), out));
-    return failed > 0 ? exit_bad_input : exit_ok;
+    return exit_of_failures(job, failed, all.size(), "texts");
 }
 
 } // namespace rlx::cli

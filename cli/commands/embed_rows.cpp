@@ -55,7 +55,8 @@ std::string json_values(const embed_job& job, const embedding& made) {
             job.quantise == quantisation::int8 || job.quantise == quantisation::binary;
         return bytes ? integers(*bytes, with_sign) : "null";
     }
-    if (made.pooling != pooling::none || made.tokens == 0) {
+    const bool rows = made.pooling == pooling::none && made.tokens > 0 && job.similar_to.empty();
+    if (!rows) {
         append_list(out, made.values);
         return out;
     }
@@ -94,30 +95,6 @@ std::uint64_t resident_bytes() {
     return pages * page;
 }
 
-// The files' sizes and a sample of their bytes: weights that were trained on differ everywhere.
-std::uint64_t hash_of_weights(const weights& w) {
-    std::uint64_t hash = hash_bytes(fmt::format("{} {}", w.architecture(), w.file_bytes()));
-    std::filesystem::path open_file;
-    std::optional<mapped_file> file;
-    const std::size_t step = std::max<std::size_t>(1, w.tensors().size() / 64);
-    for (std::size_t i = 0; i < w.tensors().size(); i += step) {
-        const tensor_info& t = w.tensors()[i];
-        hash = hash_bytes(fmt::format("{} {} {}", t.name, t.dtype, t.n_bytes), hash);
-        if (!file || t.file != open_file) {
-            auto opened = mapped_file::open(t.file);
-            if (!opened) continue;
-            file.emplace(std::move(*opened));
-            open_file = t.file;
-        }
-        constexpr std::uint64_t sample = 4096;
-        const std::uint64_t n = std::min(sample, t.n_bytes);
-        const std::uint64_t at = t.offset + (t.n_bytes - n) / 2;
-        if (at + n > file->size()) continue;
-        hash = hash_bytes({reinterpret_cast<const char*>(file->data() + at), n}, hash);
-    }
-    return hash;
-}
-
 } // namespace
 
 std::string row_text(const embed_job& job, const embed_item& item, const embedding& made) {
@@ -125,35 +102,6 @@ std::string row_text(const embed_job& job, const embed_item& item, const embeddi
     if (job.quantise == quantisation::none || item.failed) return bytes_of(made.values);
     const auto bytes = quantise(made.values, job.quantise, job.ranges);
     return bytes ? bytes_of(*bytes) : std::string();
-}
-
-std::string fingerprint_of(
-    const embed_job& job, const weights& w, std::string_view compute, std::string_view more
-) {
-    const embed_options& o = job.options;
-    std::string all = fmt::format(
-        "{:x} {} {} {} {} {} {} {} {} {} {}/{} {} {} {}",
-        hash_of_weights(w),
-        more,
-        compute,
-        pooling_name(o.pooling),
-        static_cast<int>(o.normalise),
-        o.dimensions,
-        o.truncate,
-        static_cast<int>(o.role),
-        o.prompt_name,
-        o.prompt.value_or(""),
-        job.shard,
-        job.shards,
-        static_cast<int>(job.format),
-        quantisation_name(job.quantise),
-        static_cast<int>(job.metric)
-    );
-    for (const std::vector<float>* list : {&job.ranges.low, &job.ranges.high})
-        all += bytes_of(*list);
-    for (const std::string& text : job.similar_to)
-        all += '\0' + text;
-    return fmt::format("{:016x}", hash_bytes(all));
 }
 
 result<void> write_ranges(const std::string& path, const value_ranges& seen) {

@@ -1,60 +1,49 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // The bulk run: texts in, windows of them through the model, rows out, and what an interrupted run
 // goes on from. Memory is the model's plus one window, however many texts there are.
-#include "embed_job.hpp"
+#include "embed_bulk.hpp"
 
-#include "rlx/formats/npy.hpp"
+#include "rlx/base/utf8.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <fmt/format.h>
 #include <limits>
 
 namespace rlx::cli {
 namespace {
 
-// A window gives the model some steps to sort texts of similar length into.
+// A window is read, embedded and written together. It gives the model up to some steps to sort
+// texts of similar length into, and takes about half a second: no more is lost by an interruption,
+// and no row waits longer to be seen.
 constexpr std::size_t window_texts = 2048;
-constexpr std::int64_t window_steps = 4;
+constexpr std::int64_t window_steps = 4, smallest_window = 256, first_window = 1024;
+constexpr double longest_window = 0.5, short_window = 0.2; // seconds
 
-struct npy_type {
-    std::string_view name;
-    std::int64_t per_row; // elements
-};
-
-class bulk_run {
+class bulk_run final : public bulk_base {
 public:
     bulk_run(const arguments& a, const embed_job& job, text_embedder& model)
-        : a_(a), job_(job), model_(model) {}
-
-    result<int> run();
+        : bulk_base(a, job, "texts"), model_(model),
+          window_tokens_(std::min(first_window, model.max_tokens())) {}
 
 private:
-    result<void> begin();
-    result<void> skip();
-    result<bool> fill(); // false: the input ended
-    result<void> embed();
+    result<void> begin() override;
+    result<bool> fill() override;
+    result<void> embed() override;
+    void count(const embed_item& item) override;
+    json facts() const override;
+    void summary() const override;
+    result<void> check_options();
+    result<void> embed_queries();
     result<void> put(const embed_item& item, const embedding& made);
-    result<void> finish();
-    void count(const embed_item& item);
-    result<void> note_failure(const embed_item& item);
     std::vector<float> scores(const embedding& made) const;
     std::int64_t width() const;
-    npy_type type() const;
-    std::string head(std::uint64_t rows) const;
-    error interrupted() const;
-    std::string meta() const;
-    void summary() const;
+    void fit_window(double seconds);
 
-    const arguments& a_;
-    const embed_job& job_;
     text_embedder& model_;
-    embed_meter meter_;
-    std::unique_ptr<text_source> source_;
-    std::unique_ptr<vector_file> out_;
     std::vector<embedding> queries_;
-    embed_progress done_;    // whole windows
-    embed_progress reading_; // what is in the window too: items and hash
-    std::uint64_t tokens_ = 0, dropped_ = 0, cut_ = 0, before_ = 0;
-    value_ranges seen_;
+    std::uint64_t dropped_ = 0, cut_ = 0;
+    std::int64_t window_tokens_;
 
     struct waiting {
         embed_item item;
@@ -64,67 +53,72 @@ private:
     std::vector<waiting> window_;
 };
 
-std::int64_t bulk_width(const embed_job& job, const text_embedder& model) {
-    if (!job.similar_to.empty()) return static_cast<std::int64_t>(job.similar_to.size());
-    return job.options.dimensions > 0 ? job.options.dimensions : model.dimensions();
-}
-
 std::int64_t bulk_run::width() const {
-    return bulk_width(job_, model_);
+    if (!job_.similar_to.empty()) return static_cast<std::int64_t>(job_.similar_to.size());
+    return job_.options.dimensions > 0 ? job_.options.dimensions : model_.dimensions();
 }
 
-npy_type bulk_run::type() const {
-    switch (job_.quantise) {
-    case quantisation::int8: return {"|i1", width()};
-    case quantisation::uint8: return {"|u1", width()};
-    case quantisation::binary: return {"|i1", width() / 8};
-    case quantisation::ubinary: return {"|u1", width() / 8};
-    default: return {"<f4", width()};
-    }
+void bulk_run::fit_window(double seconds) {
+    const std::int64_t step = model_.max_tokens();
+    if (seconds > longest_window)
+        window_tokens_ = std::max(window_tokens_ / 2, std::min(smallest_window, step));
+    else if (seconds < short_window)
+        window_tokens_ = std::min(window_tokens_ * 2, window_steps * step);
 }
 
-// Of the same length whatever the number of rows, which is known last.
-std::string bulk_run::head(std::uint64_t rows) const {
-    if (job_.format != vector_format::npy) return {};
-    constexpr std::size_t room = 192;
-    const npy_type t = type();
-    const std::int64_t shape[] = {static_cast<std::int64_t>(rows), t.per_row};
-    return npy_header(t.name, shape, room);
-}
-
-result<void> bulk_run::begin() {
-    meter_ = RLX_TRY(embed_meter::of(a_, "texts"));
-    const bool rows = job_.options.pooling == pooling::none ||
-                      (job_.options.pooling == pooling::from_checkpoint &&
-                       model_.recipe().pooling == pooling::none);
+// What is wrong for every text is said before the first one, and before there is a file.
+result<void> bulk_run::check_options() {
+    const embed_options& o = job_.options;
+    const bool rows = o.pooling == pooling::none || (o.pooling == pooling::from_checkpoint &&
+                                                     model_.recipe().pooling == pooling::none);
+    if (rows && !job_.similar_to.empty())
+        return error{
+            RLX_INVALID_ARGUMENT,
+            "--similarity compares vectors, and pooling none gives a row per token; choose another "
+            "--pooling"};
     if (rows && (job_.format != vector_format::lines || job_.quantise != quantisation::none))
         return error{
             RLX_INVALID_ARGUMENT,
             "--pooling none gives texts different numbers of rows: only --json can have them (or "
             "--ids-json)"};
-    if (job_.quantise != quantisation::none) { // its errors before the first text
+    RLX_TRY(model_.embed(std::span<const embed_input>(), o));
+    RLX_TRY(model_.checkpoint().tokenizer());
+    RLX_TRY(model_.checkpoint().tokenize("a", {}));
+    const auto& prompts = model_.recipe().prompts;
+    const std::string& name = !o.prompt_name.empty()       ? o.prompt_name
+                              : o.role == text_role::plain ? model_.recipe().default_prompt
+                                                           : o.prompt_name;
+    const bool known = std::ranges::any_of(prompts, [&](const auto& p) { return p.first == name; });
+    if (!o.prompt && !name.empty() && !known) RLX_TRY(model_.prepare("a", o));
+    if (job_.quantise != quantisation::none) {
         const std::vector<float> zeros(static_cast<std::size_t>(width()));
         RLX_TRY(quantise(zeros, job_.quantise, job_.ranges));
     }
-    source_ = RLX_TRY(open_texts(a_));
-    if (!job_.similar_to.empty()) {
-        embed_options o = job_.options;
-        o.role = text_role::query;
-        queries_ = RLX_TRY(model_.embed(std::span<const std::string>(job_.similar_to), o));
-    }
-    vector_file_options o{
-        .path = job_.out,
-        .head = head(0),
-        .fingerprint = fingerprint_of(
-            job_,
-            model_.checkpoint().weights(),
-            model_.ran_on().compute,
-            fmt::format("{} {}", model_.family(), model_.max_length())
-        ),
-        .resume = a_.has("resume"),
-        .restart = a_.has("restart")};
-    out_ = RLX_TRY(open_vector_file(o));
     return {};
+}
+
+result<void> bulk_run::embed_queries() {
+    embed_options o = job_.options;
+    o.role = text_role::query;
+    for (const std::string& query : job_.similar_to) {
+        auto made = model_.embed(std::string_view(query), o);
+        if (!made)
+            return std::move(made.error())
+                .within(fmt::format("--similarity '{}'", printable(query, 40)));
+        queries_.push_back(std::move(*made));
+    }
+    return {};
+}
+
+result<void> bulk_run::begin() {
+    RLX_CHECK(check_options());
+    source_ = RLX_TRY(open_texts(a_));
+    RLX_CHECK(embed_queries());
+    const std::string more =
+        fmt::format("{} {} {:x}", model_.family(), model_.max_length(), hash_of(model_.recipe()));
+    return open_output(
+        width(), fingerprint_of(a_, job_, model_.checkpoint().weights(), model_.ran_on(), more)
+    );
 }
 
 void bulk_run::count(const embed_item& item) {
@@ -133,52 +127,9 @@ void bulk_run::count(const embed_item& item) {
     reading_.hash = hash_bytes(end, hash_bytes(item.text, hash_bytes(item.id, reading_.hash)));
 }
 
-// Past the texts of the run before, which must be the same ones.
-result<void> bulk_run::skip() {
-    const embed_progress before = out_->resumed();
-    done_.hash = reading_.hash = hash_bytes({});
-    if (before.items == 0) return {};
-    while (reading_.items < before.items) {
-        if (cancel_flag()) return error{RLX_CANCELLED, "interrupted while skipping what is done"};
-        const auto item = RLX_TRY(source_->next());
-        if (!item) break;
-        count(*item);
-    }
-    if (reading_.items != before.items || reading_.hash != before.hash)
-        return error{
-            RLX_INVALID_ARGUMENT,
-            fmt::format(
-                "--resume: the first {} texts are not those of the run that was interrupted; give "
-                "it the same input, or drop what it left with --restart",
-                before.items
-            )};
-    done_ = before;
-    before_ = before.rows;
-    if (!a_.has("quiet")) say("going on behind {} texts\n", before.items);
-    return {};
-}
-
-result<void> bulk_run::note_failure(const embed_item& item) {
-    done_.failed++;
-    if (job_.format != vector_format::lines && !a_.has("quiet"))
-        say("text {}: {}\n", item.index, item.failed->message);
-    if (job_.quantise != quantisation::none && job_.format != vector_format::lines)
-        return error(*item.failed)
-            .within(fmt::format(
-                "text {} failed, and quantised arrays have no place for that", item.index
-            ));
-    if (job_.max_failures >= 0 && done_.failed > static_cast<std::uint64_t>(job_.max_failures))
-        return error(*item.failed)
-            .within(fmt::format(
-                "more than {} texts failed, the last one being {}", job_.max_failures, item.index
-            ));
-    return {};
-}
-
 result<bool> bulk_run::fill() {
     window_.clear();
-    const std::int64_t most = window_steps * model_.max_tokens();
-    for (std::int64_t tokens = 0; tokens < most && window_.size() < window_texts;) {
+    for (std::int64_t tokens = 0; tokens < window_tokens_ && window_.size() < window_texts;) {
         if (cancel_flag()) return error{RLX_CANCELLED, "interrupted"};
         if (!window_.empty() && source_->waits()) break;
         auto item = RLX_TRY(source_->next());
@@ -223,7 +174,10 @@ result<void> bulk_run::embed() {
     std::vector<embed_input> inputs;
     for (waiting& w : window_)
         if (w.input) inputs.push_back(std::move(*w.input));
+    const auto start = std::chrono::steady_clock::now();
     auto made = RLX_TRY(model_.embed(std::span<const embed_input>(inputs), job_.options));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    if (!inputs.empty()) fit_window(took.count());
     embedding none;
     none.values.assign(static_cast<std::size_t>(width()), std::numeric_limits<float>::quiet_NaN());
     std::size_t next = 0;
@@ -242,38 +196,14 @@ result<void> bulk_run::embed() {
     return out_->commit(done_, false);
 }
 
-error bulk_run::interrupted() const {
-    return {
-        RLX_CANCELLED,
-        job_.out == "-"
-            ? fmt::format("interrupted after {} texts", done_.rows)
-            : fmt::format(
-                  "interrupted after {} texts; the same command with --resume goes on", done_.rows
-              )};
-}
-
-std::string bulk_run::meta() const {
-    const npy_type t = type();
-    json doc{
-        {"schema", 1},
-        {"rows", done_.rows},
-        {"texts_read", done_.items},
-        {"failed", done_.failed},
-        {"shard", {job_.shard, job_.shards}},
-        {"format",
-         job_.format == vector_format::lines ? "json"
-         : job_.format == vector_format::npy ? "npy"
-                                             : "f32"},
-        {"dtype", t.name},
-        {"row_elements", t.per_row},
-        {"texts_hash", fmt::format("{:016x}", done_.hash)},
-        {"ran_on", facts_of(model_.ran_on())},
-        {"fallbacks", fallbacks_of(model_.fallbacks())}};
+json bulk_run::facts() const {
     json sources = json::object();
     for (const auto& [item, source] : model_.recipe().sources)
         sources[item] = source;
-    doc["recipe"] = sources;
-    return dump(doc);
+    return {
+        {"ran_on", facts_of(model_.ran_on())},
+        {"fallbacks", fallbacks_of(model_.fallbacks())},
+        {"recipe", sources}};
 }
 
 void bulk_run::summary() const {
@@ -290,42 +220,11 @@ void bulk_run::summary() const {
         f.compute,
         f.threads);
     if (cut_ > 0) say("note: {} texts were cut, {} tokens left out\n", cut_, dropped_);
-    if (done_.failed > 0) say("note: {} of {} texts failed\n", done_.failed, done_.rows);
     for (const fallback& b : model_.fallbacks())
         say("note: {}: {}\n", b.what, b.reason);
     for (const std::string& w : model_.warnings())
         say("note: {}\n", w);
     print_op_times(f);
-}
-
-result<void> bulk_run::finish() {
-    RLX_CHECK(out_->finish(head(done_.rows), meta()));
-    return a_.has("write-ranges") ? write_ranges(a_.text("write-ranges"), seen_) : result<void>();
-}
-
-result<int> bulk_run::run() {
-    RLX_CHECK(begin());
-    if (out_->complete()) {
-        if (!a_.has("quiet")) say("{} is complete already\n", job_.out);
-        return exit_ok;
-    }
-    RLX_CHECK(skip());
-    for (bool more = true; more;) {
-        auto filled = fill();
-        auto embedded = filled ? embed() : result<void>(filled.error());
-        if (!embedded) {
-            meter_.clear();
-            if (embedded.error().code != RLX_CANCELLED) return std::move(embedded.error());
-            RLX_CHECK(out_->commit(done_, true));
-            return interrupted();
-        }
-        more = *filled;
-        meter_.update(done_.rows - before_, tokens_);
-    }
-    meter_.clear();
-    RLX_CHECK(finish());
-    if (!a_.has("quiet")) summary();
-    return done_.failed > 0 ? exit_bad_input : exit_ok;
 }
 
 } // namespace
