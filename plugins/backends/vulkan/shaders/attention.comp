@@ -37,6 +37,7 @@ layout(push_constant, std430) uniform push {
     uint keys, q_batch, k_batch, v_batch, m_batch, m_head, m_query, m_key; // reach 1 = mask
 #endif
 } p;
+#include "math.glsl"
 #include "reduce.glsl"
 shared float weight_[256];
 shared float query_[512];
@@ -189,11 +190,15 @@ void main() {
         float score = NONE;
         if (j < last) {
             score = dot_key(j, h) * p.scale;
-            if (p.softcap > 0) score = p.softcap * (1 - 2 / (exp(min(2 * score / p.softcap, 80.0)) + 1));
+            if (p.softcap > 0) score = p.softcap * tanh_of(score / p.softcap);
             score += extra(index, j, head);
         }
-        const float now = max(top, group_max(score));
+        const float now = max(top, group_max(nan_on_top(score)));
         if (now == NONE) continue;
+        if (is_spoilt(now)) { // a score is NaN or +inf
+            top = now;
+            break;
+        }
         const float keep = top == NONE ? 0 : exp(top - now);
         const float mine = score == NONE ? 0 : exp(score - now);
         weight_[me] = mine;
@@ -217,6 +222,8 @@ void main() {
     const uint y = p.y0 + unit * p.v_dim;
     for (uint i = 0; i < PER; ++i) {
         const uint d = me + i * SIZE;
-        if (d < p.v_dim) y_.v[y + d] = sum > 0 ? mixed[i] / sum : 0;
+        if (d >= p.v_dim) continue;
+        const float nothing = is_spoilt(top) ? uintBitsToFloat(NAN_BITS) : 0; // 0: no key was seen
+        y_.v[y + d] = top == NONE || is_spoilt(top) ? nothing : mixed[i] / sum;
     }
 }

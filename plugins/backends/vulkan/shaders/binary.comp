@@ -31,8 +31,9 @@ int apply(int a, int b) {
 #include "math.glsl"
 // pow of GLSL has no negative bases.
 float power(float a, float b) {
+    if (b == 0 || a == 1) return 1; // of NaN as well
+    if (isnan_of(a) || isnan_of(b)) return uintBitsToFloat(0x7fc00000u);
     const float m = pow(abs(a), b);
-    if (b == 0) return 1;
     if (a >= 0) return m;
     const float whole = floor(b);
     if (whole != b) return uintBitsToFloat(0x7fc00000u);

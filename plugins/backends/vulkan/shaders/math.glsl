@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Functions that GLSL lacks or that drivers do too roughly.
-float sigmoid(float x) { return 1 / (1 + exp(-x)); }
+// By the bits: drivers may take isnan() for false.
+bool isnan_of(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
+
+// exp(), but NaN stays NaN whatever the driver makes of it.
+float exp_of(float x) { return isnan_of(x) ? x : exp(x); }
+
+float sigmoid(float x) { return 1 / (1 + exp_of(-x)); }
 
 // 1 + erf(x) = 2 Phi(x sqrt 2), with the negative tail's relative accuracy (polynomials as in the
 // CPU backend's kernels/math.inl, fitted there).

@@ -15,6 +15,14 @@ float group_sum(float x) {
     return sum;
 }
 
+// NaN counts as +inf, so that a maximum tells of both: whatever a softmax makes of either is NaN.
+// Drivers need not keep NaN through max() and exp(), so shaders ask for it.
+const uint INFINITY_BITS = 0x7f800000u, NAN_BITS = 0x7fc00000u;
+float nan_on_top(float x) {
+    return (floatBitsToUint(x) & 0x7fffffffu) > INFINITY_BITS ? uintBitsToFloat(INFINITY_BITS) : x;
+}
+bool is_spoilt(float top) { return floatBitsToUint(top) == INFINITY_BITS; }
+
 float group_max(float x) {
     const float mine = subgroupMax(x);
     if (subgroupElect()) parts_[gl_SubgroupID] = mine;

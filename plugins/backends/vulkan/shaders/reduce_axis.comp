@@ -30,8 +30,13 @@ void main() {
 #if SOFTMAX
     float top = NONE, sum = 0;
     for (uint i = me; i < p.n; i += SIZE)
-        top = max(top, x_.v[p.x0 + at + i * p.inner]);
+        top = max(top, nan_on_top(x_.v[p.x0 + at + i * p.inner]));
     top = group_max(top);
+    if (is_spoilt(top)) {
+        for (uint i = me; i < p.n; i += SIZE)
+            y_.v[p.y0 + at + i * p.inner] = uintBitsToFloat(NAN_BITS);
+        return;
+    }
     for (uint i = me; i < p.n; i += SIZE) {
         const float x = x_.v[p.x0 + at + i * p.inner];
         sum += x == NONE ? 0 : exp(x - top);

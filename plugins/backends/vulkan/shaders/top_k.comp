@@ -44,7 +44,7 @@ void main() {
 #if ROUTE
     float mine = uintBitsToFloat(0xff800000u);
     for (uint i = me; i < p.n; i += 64)
-        mine = max(mine, x_.v[first + i]);
+        mine = max(mine, nan_on_top(x_.v[first + i]));
     top = group_max(mine);
     empty_row = floatBitsToUint(top) == 0xff800000u;
     mine = 0;
@@ -83,7 +83,7 @@ void main() {
         index_.v[p.i0 + to + j] = int(last_at);
         const float x = x_.v[first + last_at];
 #if ROUTE
-        const float share = empty_row ? 0 : exp(x - top) / sum;
+        const float share = is_spoilt(top) ? uintBitsToFloat(NAN_BITS) : empty_row ? 0 : exp(x - top) / sum;
         chosen += share;
         y_.v[p.y0 + to + j] = share * p.scale;
 #else
@@ -92,6 +92,7 @@ void main() {
     }
 #if ROUTE
     if (me != 0 || p.normalise == 0) return;
+    if (is_spoilt(top)) return;
     for (uint j = 0; j < p.k && chosen > 0; ++j)
         y_.v[p.y0 + to + j] /= chosen;
 #endif

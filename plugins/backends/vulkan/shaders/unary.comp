@@ -31,7 +31,7 @@ float apply(float x) {
     switch (p.kind) {
     case 1: return -x;
     case 2: return abs(x);
-    case 3: return exp(x);
+    case 3: return exp_of(x);
     case 4: return log_of(x);
     case 5: return sqrt(x);
     case 6: return inversesqrt(x);

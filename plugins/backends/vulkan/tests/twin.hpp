@@ -149,6 +149,8 @@ public:
 
     session& mine() { return *mine_; }
 
+    session& theirs() { return *theirs_; }
+
 private:
     std::uint32_t seed_ = 0;
     int n_inputs_ = 0;
