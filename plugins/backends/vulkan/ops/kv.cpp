@@ -9,7 +9,6 @@ namespace rlx::vulkan {
 
 namespace {
 
-constexpr std::uint32_t attention_size = 64;
 constexpr std::int64_t largest_head = 512; // query_ of attention.comp
 
 std::uint32_t pages_of(const root& state, const kv_layout& kv) {
@@ -88,8 +87,14 @@ common common_of(const node& n, const tensor& q, const tensor& y, const recorder
     return c;
 }
 
-std::uint32_t per_invocation(const tensor& y) {
-    return u32((y.last() + attention_size - 1) / attention_size);
+// Invocations per query and head. A processor has one subgroup at a time and pays for each barrier
+// between several.
+std::uint32_t attention_size(const recorder& r) {
+    return r.prog().g.facts().narrow_group(64);
+}
+
+std::uint32_t per_invocation(const tensor& y, std::uint32_t size) {
+    return u32((y.last() + size - 1) / size);
 }
 
 struct attention_state_step final : step {
@@ -127,7 +132,7 @@ struct attention_state_step final : step {
         c.table_row = u32(table.stride[0]);
         return r.dispatch(
             p.cfg.kv_f16 ? "attention_state_f16" : "attention_state_f32",
-            {attention_size, per_invocation(y)},
+            {attention_size(r), per_invocation(y, attention_size(r))},
             {reads(sq), writes(sy), flags, reads(sc), reads(su), reads(sl), reads(st)},
             c,
             {static_cast<std::uint64_t>(y.rows())},
@@ -171,7 +176,7 @@ struct ragged_step final : step {
         c.reach = n.input(4) ? u32((n.input(4)->dim[1] + 1) / 2) : 0;
         return r.dispatch(
             "attention_ragged",
-            {attention_size, per_invocation(y)},
+            {attention_size(r), per_invocation(y, attention_size(r))},
             {reads(sq), writes(sy), flags, reads(sk), reads(sv), reads(su), reads(sm)},
             c,
             {static_cast<std::uint64_t>(y.rows())},
@@ -224,7 +229,7 @@ struct dense_step final : step {
         }
         return r.dispatch(
             "attention_dense",
-            {attention_size, per_invocation(y)},
+            {attention_size(r), per_invocation(y, attention_size(r))},
             {reads(sq), writes(sy), flags, reads(sk), reads(sv), {}, reads(sm)},
             c,
             {static_cast<std::uint64_t>(y.rows())},

@@ -41,7 +41,8 @@ struct norm_step final : step {
         c.rank = w.rank;
         fill_dims(w, c.dim);
         fill_strides(w, 0, c.x);
-        const std::uint32_t size = y.last() <= 64 ? 64 : group_size;
+        const std::uint32_t size =
+            r.prog().g.facts().narrow_group(y.last() <= 64 ? 64 : group_size);
         return r.dispatch(
             n.op() == RLX_OP_LayerNorm ? "norm_layer" : "norm_rms",
             {size},

@@ -32,7 +32,7 @@ struct reduce_step final : step {
         c.y0 = to.first;
         return r.dispatch(
             softmax ? "softmax" : "reduce",
-            {64},
+            {r.prog().g.facts().narrow_group(64)},
             {reads(from.bytes ? from : to), writes(to)},
             c,
             {c.rows}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // One workgroup per query and head walks the keys it sees, SIZE at a time: each invocation scores a
-// key, then owns PER of the result's dims and adds the values. Only the running maximum and sum are
+// key, then owns PER of the result's dims and adds the values. With a workgroup of one subgroup
+// (software drivers) nobody waits at a barrier. Only the running maximum and sum are
 // kept, so memory does not grow with the number of keys.
 // Variants: KIND 0 AttentionState (HALF: f16 cache), 1 RaggedAttention, 2 Attention.
 #version 460
@@ -39,7 +40,8 @@ layout(push_constant, std430) uniform push {
 } p;
 #include "math.glsl"
 #include "reduce.glsl"
-shared float weight_[256];
+shared float weight_[SIZE]; // of the keys of this turn
+shared uint value_[SIZE];   // and where their values begin
 shared float query_[512];
 
 uint seq;       // sequence of the query
@@ -47,16 +49,22 @@ uint first_key; // RaggedAttention: its first token
 
 #if KIND == 0
 bool bad;
-// First word of the page with key j.
-uint page_of(uint j) {
-    const int page = table_.v[p.table0 + seq * p.table_row + j / p.page_rows];
+// First word of the sequence's page i.
+uint page_of(uint i) {
+    const int page = table_.v[p.table0 + seq * p.table_row + i];
     if (page >= 0 && uint(page) < p.pages) return uint(page) * p.page_words;
     bad = true;
     return 0;
 }
 
-float dot_key(uint j, uint h) {
-    uint at = page_of(j) + h * p.k_words * p.page_rows + j % p.page_rows;
+// First word of key j's row, and of its value's.
+void find_key(uint j, uint h, out uint at, out uint value) {
+    const uint in_page = j / p.page_rows, row = j - in_page * p.page_rows, page = page_of(in_page);
+    at = page + h * p.k_words * p.page_rows + row;
+    value = page + p.kv_heads * p.page_rows * p.k_words + (h * p.page_rows + row) * p.v_words;
+}
+
+float dot_key(uint at) {
     float sum = 0;
     for (uint w = 0; w < p.k_words; ++w, at += p.page_rows) {
 #if HALF
@@ -69,10 +77,6 @@ float dot_key(uint j, uint h) {
     return sum;
 }
 
-uint value_row(uint j, uint h) {
-    return page_of(j) + p.kv_heads * p.page_rows * p.k_words + (h * p.page_rows + j % p.page_rows) * p.v_words;
-}
-
 float value_at(uint row, uint d) {
 #if HALF
     const vec2 two = unpackHalf2x16(cache_.v[row + d / 2]);
@@ -82,28 +86,21 @@ float value_at(uint row, uint d) {
 #endif
 }
 #else
-uint key_row(uint j, uint h) {
+void find_key(uint j, uint h, out uint at, out uint value) {
 #if KIND == 1
-    return p.k0 + (first_key + j) * p.k_token + h * p.k_head;
+    at = p.k0 + (first_key + j) * p.k_token + h * p.k_head;
+    value = p.v0 + (first_key + j) * p.v_token + h * p.v_head;
 #else
-    return p.k0 + seq * p.k_batch + j * p.k_token + h * p.k_head;
+    at = p.k0 + seq * p.k_batch + j * p.k_token + h * p.k_head;
+    value = p.v0 + seq * p.v_batch + j * p.v_token + h * p.v_head;
 #endif
 }
 
-float dot_key(uint j, uint h) {
-    const uint at = key_row(j, h);
+float dot_key(uint at) {
     float sum = 0;
     for (uint d = 0; d < p.k_dim; ++d)
         sum += query_[d] * k_.v[at + d];
     return sum;
-}
-
-uint value_row(uint j, uint h) {
-#if KIND == 1
-    return p.v0 + (first_key + j) * p.v_token + h * p.v_head;
-#else
-    return p.v0 + seq * p.v_batch + j * p.v_token + h * p.v_head;
-#endif
 }
 
 float value_at(uint row, uint d) { return v_.v[row + d]; }
@@ -188,8 +185,11 @@ void main() {
     for (uint base = start; base < last; base += SIZE) {
         const uint j = base + me;
         float score = NONE;
+        uint value = 0;
         if (j < last) {
-            score = dot_key(j, h) * p.scale;
+            uint at;
+            find_key(j, h, at, value);
+            score = dot_key(at) * p.scale;
             if (p.softcap > 0) score = p.softcap * tanh_of(score / p.softcap);
             score += extra(index, j, head);
         }
@@ -202,13 +202,14 @@ void main() {
         const float keep = top == NONE ? 0 : exp(top - now);
         const float mine = score == NONE ? 0 : exp(score - now);
         weight_[me] = mine;
+        value_[me] = value;
         sum = sum * keep + group_sum(mine);
         top = now;
         for (uint i = 0; i < PER; ++i)
             mixed[i] *= keep;
         const uint n = min(SIZE, last - base);
         for (uint k = 0; k < n; ++k) {
-            const uint row = value_row(base + k, h);
+            const uint row = value_[k];
             const float w = weight_[k];
             for (uint i = 0; i < PER; ++i) {
                 const uint d = me + i * SIZE;

@@ -127,9 +127,8 @@ TEST_F(vulkan, rows_with_nan_or_infinity_are_no_numbers) {
         for (const rlx_value y : outs)
             t.out(y, count);
         for (const int kind : {RLX_REDUCE_SUM, RLX_REDUCE_MEAN, RLX_REDUCE_L2}) {
-            outs.push_back(t.n.add(
-                RLX_OP_Reduce, {x}, {{RLX_ATTR_axis, 1}, {RLX_ATTR_kind, kind}}
-            ));
+            outs.push_back(t.n.add(RLX_OP_Reduce, {x}, {{RLX_ATTR_axis, 1}, {RLX_ATTR_kind, kind}})
+            );
             t.out(outs.back(), 5);
         }
         agree(t, outs);

@@ -37,6 +37,12 @@ struct gpu_facts {
     bool has_f64 = false; // shaderFloat64
     std::string missing;  // empty: this backend can use it
 
+    // Invocations of a workgroup that shares sums: `wide`, but one subgroup on a processor, where a
+    // barrier between several costs more than the work they share.
+    std::uint32_t narrow_group(std::uint32_t wide) const {
+        return is_cpu() && subgroup < wide ? subgroup : wide;
+    }
+
     bool is_cpu() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
 };
 
