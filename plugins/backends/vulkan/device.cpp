@@ -4,7 +4,6 @@
 #include "buffer.hpp"
 #include "kv.hpp"
 #include "ops/ops.hpp"
-#include "transfer.hpp"
 
 #include <cstring>
 #include <map>
@@ -131,6 +130,7 @@ result<std::unique_ptr<device>> device::open(std::uint32_t index, sdk::options_v
     d->gpu_->limit_bindings(static_cast<std::uint64_t>(most));
     std::string cache(RLX_TRY(options.text_or("cache_dir", "")));
     if (!cache.empty()) cache += "/vulkan";
+    d->moves_ = std::make_unique<transfers>(*d->gpu_);
     d->code_ = RLX_TRY(pipelines::make(*d->gpu_, cache));
     d->test_ = std::make_unique<self_test>(
         *d->gpu_, *d->code_, cache, std::string(RLX_TRY(options.text_or("fault", "")))
@@ -192,7 +192,8 @@ result<rlx_memory> device::measure(const rlx_compile_args& args) {
     const auto p = RLX_TRY(prepare(args));
     rlx_memory m{};
     m.size = sizeof m;
-    m.weights = p->weights.bytes();
+    // Staging memory is the program's own; `scratch` would ask the caller for it.
+    m.weights = p->weights.bytes() + p->most_io_bytes();
     return m;
 }
 
@@ -244,24 +245,20 @@ status device::copy(
     RLX_CHECK(range(dst, dst_off, n));
     RLX_CHECK(range(src, src_off, n));
     if (dst != src || dst_off + n <= src_off || src_off + n <= dst_off)
-        return copy_buffer(*gpu_, handle(dst), dst_off, handle(src), src_off, n);
+        return moves_->copy(handle(dst), dst_off, handle(src), src_off, n);
     const auto between = RLX_TRY(memory_block::make(*gpu_, n, placement::device)); // they overlap
-    RLX_CHECK(copy_buffer(*gpu_, between->handle(), 0, handle(src), src_off, n));
-    return copy_buffer(*gpu_, handle(dst), dst_off, between->handle(), 0, n);
+    RLX_CHECK(moves_->copy(between->handle(), 0, handle(src), src_off, n));
+    return moves_->copy(handle(dst), dst_off, between->handle(), 0, n);
 }
 
 status device::upload(rlx_buffer* dst, std::uint64_t off, rlx_bytes src) {
     RLX_CHECK(range(dst, off, src.n));
-    if (src.n == 0) return {};
-    const std::uint64_t half = std::min<std::uint64_t>(src.n, std::uint64_t{8} << 20);
-    const auto ring = RLX_TRY(upload_ring::make(*gpu_, half));
-    RLX_CHECK(ring->write(handle(dst), off, src.p, src.n));
-    return ring->finish();
+    return moves_->upload(handle(dst), off, src.p, src.n);
 }
 
 status device::download(rlx_buffer* src, std::uint64_t off, void* dst, std::uint64_t n) {
     RLX_CHECK(range(src, off, n));
-    return n ? vulkan::download(*gpu_, handle(src), off, dst, n) : status();
+    return moves_->download(handle(src), off, dst, n);
 }
 
 } // namespace rlx::vulkan

@@ -4,6 +4,7 @@
 
 #include "program.hpp"
 #include "selftest.hpp"
+#include "transfer.hpp"
 
 namespace rlx::vulkan {
 
@@ -50,6 +51,7 @@ private:
     result<std::unique_ptr<program>> prepare(const rlx_compile_args& args);
 
     std::unique_ptr<gpu> gpu_;
+    std::unique_ptr<transfers> moves_;
     std::unique_ptr<pipelines> code_;
     std::unique_ptr<self_test> test_;
     bool profile_ = false;

@@ -20,6 +20,9 @@ struct kv_layout {
             static_cast<std::uint64_t>(s.n_heads), c.page_tokens, words(s.k_dim), words(s.v_dim)};
     }
 
+    // The cache of a layer as one binding: an error that says what fits when it is too large.
+    static status check_bytes(std::uint64_t bytes, std::uint64_t page_bytes, const program& p);
+
     std::uint64_t page_words() const { return heads * rows * (k_words + v_words); }
 };
 

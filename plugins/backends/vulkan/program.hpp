@@ -9,6 +9,8 @@
 #include "vk/pipelines.hpp"
 #include "weights.hpp"
 
+#include <algorithm>
+
 namespace rlx::vulkan {
 
 using sdk::check;
@@ -39,6 +41,7 @@ struct root {
     VkBuffer buffer = VK_NULL_HANDLE;
     std::uint64_t at = 0; // byte in buffer
     std::uint64_t bound_bytes = 0;
+    std::uint64_t serial = 0;   // of the device memory it is bound to
     std::uint64_t in_stage = 0; // bound to host memory: byte in the staging buffer
 };
 
@@ -131,12 +134,20 @@ public:
     // The rest of run(), when sizes and bindings are known.
     status run_bound(const volatile std::uint32_t* cancel);
 
+    // Bytes of staging memory, on both sides, when every value is bound to host memory and as large
+    // as it may be.
+    std::uint64_t most_io_bytes() const;
+
     // The memory of a tensor in the current run.
     result<slice> at(const tensor& t) const;
     result<slice>
     at(VkBuffer buffer, std::uint64_t first, std::uint64_t bytes, std::uint32_t element) const;
 
-    std::uint64_t alignment() const { return g.facts().limits.minStorageBufferOffsetAlignment; }
+    // Of a binding's first byte. 16: shaders read four numbers at once, and a binding that is
+    // rounded up to 16 bytes ends inside its buffer (memory_block rounds, too).
+    std::uint64_t alignment() const {
+        return std::max<std::uint64_t>(16, g.facts().limits.minStorageBufferOffsetAlignment);
+    }
 
     // What the last run of a program with profiling took.
     struct timing {
@@ -168,7 +179,16 @@ private:
     status make_queries();
 
     bool recorded_ = false; // batches_ fits extents and bindings
-    std::vector<VkBuffer> bound_buffers_;
+
+    // Device memory of a binding, none for host memory. A handle alone may be a freed buffer's, and
+    // the bytes are in the recorded commands.
+    struct binding_key {
+        std::uint64_t serial = 0, bytes = 0;
+
+        bool operator==(const binding_key&) const = default;
+    };
+
+    std::vector<binding_key> bound_buffers_;
     std::unique_ptr<memory_block> stage_;    // inputs, written by the host
     std::unique_ptr<memory_block> readback_; // outputs and flags, read by the host
     std::unique_ptr<memory_block> io_;       // both, on the device
@@ -180,6 +200,8 @@ private:
     VkQueryPool queries_ = VK_NULL_HANDLE;
     std::uint32_t queries_capacity_ = 0;
     std::vector<std::string> query_names_;
+    std::size_t untimed_ = 0; // dispatches of the last recording that have no timestamps
+    bool warned_ = false;     // that some have none
 
 public:
     ~program();

@@ -119,14 +119,10 @@ status program::size_tensors(const std::int64_t* values, std::uint32_t n) {
                     RLX_INVALID_ARGUMENT, "vulkan: a tensor would have a dimension of {}", t.dim[i]
                 );
             if (t.dim[i] != 1 && t.stride[i] != expect) t.contiguous = false;
-            expect *= t.dim[i];
-            t.count *= t.dim[i];
+            if (__builtin_mul_overflow(expect, t.dim[i], &expect)) expect = INT64_MAX;
+            if (__builtin_mul_overflow(t.count, t.dim[i], &t.count)) t.count = INT64_MAX;
         }
         if (t.count == 0) t.contiguous = true;
-        if (t.count > INT32_MAX)
-            return fail(
-                RLX_UNSUPPORTED, "vulkan: a tensor of {} elements, at most 2^31 - 1", t.count
-            );
         t.offset = at[2 * t.rank];
     }
     return {};

@@ -27,6 +27,7 @@ status recorder::begin() {
     p_.n_batches_ = 0;
     p_.barriers = p_.dispatches = 0;
     p_.query_names_.clear();
+    p_.untimed_ = 0;
     const device_api& api = p_.g.api();
     if (p_.pools_.empty()) RLX_CHECK(p_.add_pool(sets_per_pool));
     for (VkDescriptorPool pool : p_.pools_)
@@ -134,6 +135,10 @@ status recorder::add(
     double cost
 ) {
     if (groups.x == 0 || groups.y == 0 || groups.z == 0) return {};
+    if (std::all_of(operands.begin(), operands.end(), [](const operand& o) {
+            return o.memory.bytes == 0;
+        }))
+        return {}; // nothing to read or write
     const auto& most = p_.g.facts().limits.maxComputeWorkGroupCount;
     if (groups.x > most[0] && groups.y == 1) {
         groups.y = (groups.x + most[0] - 1) / most[0];
@@ -155,19 +160,21 @@ status recorder::add(
     const VkDescriptorSet set = RLX_TRY(bind(operands));
     order(operands);
     const device_api& api = p_.g.api();
-    const auto stamp = [&](VkPipelineStageFlagBits stage) {
+    // A stamp waits for everything before it, so the first is not early and the second is not,
+    // either.
+    const auto stamp = [&](std::uint32_t which) {
         api.CmdWriteTimestamp(
             to(),
-            stage,
+            VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
             p_.queries_,
-            static_cast<std::uint32_t>(p_.query_names_.size() * 2) +
-                (stage == VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT ? 0 : 1)
+            static_cast<std::uint32_t>(p_.query_names_.size() * 2) + which
         );
     };
     const bool timed =
         p_.profile && p_.queries_ && p_.query_names_.size() * 2 + 2 <= p_.queries_capacity_;
+    if (p_.profile && !timed) ++p_.untimed_;
     if (timed) barrier(); // one at a time, or the times say nothing
-    if (timed) stamp(VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT);
+    if (timed) stamp(0);
     api.CmdBindPipeline(to(), VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     api.CmdBindDescriptorSets(
         to(), VK_PIPELINE_BIND_POINT_COMPUTE, p_.code.layout(), 0, 1, &set, 0, nullptr
@@ -180,7 +187,7 @@ status recorder::add(
         static_cast<std::uint32_t>(groups.z)
     );
     if (timed) {
-        stamp(VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT);
+        stamp(1);
         p_.query_names_.emplace_back(shader);
     }
     ++p_.dispatches;

@@ -98,21 +98,8 @@ result<slice> program::at(const tensor& t) const {
     const root& r = roots[t.root];
     const std::uint32_t size = t.plain && r.kind == RLX_VALUE_WEIGHT ? 4 : element_size(t.dtype);
     if (r.kind == RLX_VALUE_STATE) {
-        const std::uint64_t most = g.facts().limits.maxStorageBufferRange;
         const std::uint64_t page = kv_layout::of(r.slot, cfg).page_words() * 4;
-        if (r.bound_bytes > most)
-            return fail(
-                RLX_UNSUPPORTED,
-                "vulkan: the cache of one layer takes {} bytes, {} binds at most {} at once; that "
-                "is "
-                "{} tokens in all sequences: use a shorter one (--max-seq), fewer sequences, a "
-                "cache "
-                "in f16, or --device cpu",
-                r.bound_bytes,
-                g.facts().name,
-                most,
-                most / page * cfg.page_tokens
-            );
+        RLX_CHECK(kv_layout::check_bytes(r.bound_bytes, page, *this));
         return at(r.buffer, r.at, r.bound_bytes, 4);
     }
     const std::uint64_t first = static_cast<std::uint64_t>(t.offset) * size,
@@ -146,10 +133,11 @@ status program::bind(const rlx_run_args& args, bool* moved) {
         const device_buffer& have = device_buffer::of(b.buffer);
         r.host = nullptr;
         r.buffer = have.memory->handle();
+        r.serial = have.memory->serial();
         r.bound_bytes =
             std::min<std::uint64_t>(b.bytes ? b.bytes : have.memory->bytes(), have.memory->bytes());
     }
-    std::vector<VkBuffer> now;
+    std::vector<binding_key> now;
     for (const rlx_value v : bound) {
         const root& r = roots[v];
         const tensor& t = tensors[v];
@@ -170,7 +158,7 @@ status program::bind(const rlx_run_args& args, bool* moved) {
                 r.bound_bytes,
                 need
             );
-        now.push_back(r.buffer);
+        now.push_back(r.buffer ? binding_key{r.serial, r.bound_bytes} : binding_key{});
     }
     const std::uint64_t need = sdk::service<rlx_graph_v1>()->scratch_bytes(graph);
     const memory_block* scratch =
@@ -182,15 +170,25 @@ status program::bind(const rlx_run_args& args, bool* moved) {
             scratch ? scratch->bytes() : 0,
             need
         );
-    now.push_back(scratch ? scratch->handle() : VK_NULL_HANDLE);
+    now.push_back(scratch ? binding_key{scratch->serial(), scratch->bytes()} : binding_key{});
     *moved = now != bound_buffers_;
     bound_buffers_ = std::move(now);
     for (root& r : roots) {
         if (r.where != memory::scratch) continue;
-        r.buffer = bound_buffers_.back();
+        r.buffer = scratch ? scratch->handle() : VK_NULL_HANDLE;
         r.at = r.offset;
     }
     return {};
+}
+
+std::uint64_t program::most_io_bytes() const {
+    std::uint64_t n = 2 * flag_bytes;
+    for (const rlx_value v : bound)
+        if (roots[v].kind != RLX_VALUE_STATE)
+            n += align256(
+                static_cast<std::uint64_t>(tensors[v].count) * element_size(tensors[v].dtype)
+            );
+    return 2 * n;
 }
 
 // Room for values in host memory: the staging memory of both directions and its copy on the device.
@@ -326,6 +324,17 @@ status program::check_flags() {
 }
 
 status program::read_timings() {
+    if (untimed_ && !std::exchange(warned_, true))
+        sdk::log(
+            RLX_LOG_WARN,
+            "vulkan",
+            "{} of {} dispatches are not timed: {}",
+            untimed_,
+            dispatches,
+            std::string_view(
+                queries_ ? "more than fit the timestamps of a run" : "the device has no timestamps"
+            )
+        );
     if (!profile || !queries_ || query_names_.empty()) return {};
     std::vector<std::uint64_t> ticks(query_names_.size() * 2);
     RLX_CHECK(check_vk(
@@ -341,12 +350,15 @@ status program::read_timings() {
         ),
         "reading timestamps"
     ));
+    const std::uint32_t bits = g.facts().timestamp_bits;
+    const std::uint64_t valid = bits < 64 ? (std::uint64_t{1} << bits) - 1 : ~std::uint64_t{0};
     for (std::size_t i = 0; i < query_names_.size(); ++i) {
         auto at = std::find_if(timings.begin(), timings.end(), [&](const timing& t) {
             return t.name == query_names_[i];
         });
         if (at == timings.end()) at = timings.insert(timings.end(), {query_names_[i], 0, 0});
-        at->ms += static_cast<double>(ticks[2 * i + 1] - ticks[2 * i]) *
+        const std::uint64_t passed = (ticks[2 * i + 1] - ticks[2 * i]) & valid; // they wrap around
+        at->ms += static_cast<double>(passed) *
                   static_cast<double>(g.facts().limits.timestampPeriod) * 1e-6;
         ++at->calls;
     }

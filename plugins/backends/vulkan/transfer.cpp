@@ -5,6 +5,12 @@
 
 namespace rlx::vulkan {
 
+namespace {
+
+constexpr std::uint64_t staging = std::uint64_t{4} << 20; // of each half, and of the way back
+
+} // namespace
+
 result<std::unique_ptr<upload_ring>> upload_ring::make(const gpu& g, std::uint64_t half) {
     std::unique_ptr<upload_ring> out(new upload_ring(g));
     for (auto& h : out->halves_) {
@@ -61,36 +67,38 @@ status upload_ring::finish() {
     return {};
 }
 
-status download(const gpu& g, VkBuffer from, std::uint64_t at, void* to, std::uint64_t n) {
-    const std::uint64_t piece = std::min<std::uint64_t>(n, std::uint64_t{8} << 20);
-    const auto stage = RLX_TRY(memory_block::make(g, piece, placement::readback));
+status transfers::upload(VkBuffer to, std::uint64_t at, const void* from, std::uint64_t n) {
+    if (n == 0) return {};
+    if (!up_) up_ = RLX_TRY(upload_ring::make(gpu_, staging));
+    RLX_CHECK(up_->write(to, at, from, n));
+    return up_->finish();
+}
+
+status transfers::download(VkBuffer from, std::uint64_t at, void* to, std::uint64_t n) {
+    if (n == 0) return {};
+    if (!down_) down_ = RLX_TRY(memory_block::make(gpu_, staging, placement::readback));
     for (std::uint64_t done = 0; done < n;) {
-        const std::uint64_t part = std::min(piece, n - done);
-        RLX_CHECK(copy_buffer(g, stage->handle(), 0, from, at + done, part));
-        RLX_CHECK(stage->fetch());
-        std::memcpy(static_cast<char*>(to) + done, stage->data(), part);
+        const std::uint64_t part = std::min(staging, n - done);
+        RLX_CHECK(copy(down_->handle(), 0, from, at + done, part));
+        RLX_CHECK(down_->fetch());
+        std::memcpy(static_cast<char*>(to) + done, down_->data(), part);
         done += part;
     }
     return {};
 }
 
-status copy_buffer(
-    const gpu& g,
-    VkBuffer to,
-    std::uint64_t to_at,
-    VkBuffer from,
-    std::uint64_t from_at,
-    std::uint64_t n
+status transfers::copy(
+    VkBuffer to, std::uint64_t to_at, VkBuffer from, std::uint64_t from_at, std::uint64_t n
 ) {
     if (n == 0) return {};
-    const auto c = RLX_TRY(commands::make(g));
-    RLX_CHECK(c->begin());
+    if (!copies_) copies_ = RLX_TRY(commands::make(gpu_));
+    RLX_CHECK(copies_->begin());
     const VkBufferCopy region{from_at, to_at, n};
-    g.api().CmdCopyBuffer(c->handle(), from, to, 1, &region);
-    full_barrier(g, c->handle());
-    RLX_CHECK(c->end());
-    RLX_CHECK(c->submit());
-    return c->wait();
+    gpu_.api().CmdCopyBuffer(copies_->handle(), from, to, 1, &region);
+    full_barrier(gpu_, copies_->handle());
+    RLX_CHECK(copies_->end());
+    RLX_CHECK(copies_->submit());
+    return copies_->wait();
 }
 
 } // namespace rlx::vulkan

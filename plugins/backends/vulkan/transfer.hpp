@@ -36,15 +36,23 @@ private:
     bool open_ = false;
 };
 
-// [one thread per device] Both return when the bytes are there.
-status download(const gpu& g, VkBuffer from, std::uint64_t at, void* to, std::uint64_t n);
-status copy_buffer(
-    const gpu& g,
-    VkBuffer to,
-    std::uint64_t to_at,
-    VkBuffer from,
-    std::uint64_t from_at,
-    std::uint64_t n
-);
+// Bytes between the host and a device's buffers, with staging memory and commands that are made
+// once, when they are first needed. Every call returns when the bytes are there. [one thread per
+// device]
+class transfers {
+public:
+    explicit transfers(const gpu& g) : gpu_(g) {}
+
+    status upload(VkBuffer to, std::uint64_t at, const void* from, std::uint64_t n);
+    status download(VkBuffer from, std::uint64_t at, void* to, std::uint64_t n);
+    status
+    copy(VkBuffer to, std::uint64_t to_at, VkBuffer from, std::uint64_t from_at, std::uint64_t n);
+
+private:
+    const gpu& gpu_;
+    std::unique_ptr<upload_ring> up_;
+    std::unique_ptr<memory_block> down_;
+    std::unique_ptr<commands> copies_;
+};
 
 } // namespace rlx::vulkan

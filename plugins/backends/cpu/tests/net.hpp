@@ -375,6 +375,15 @@ public:
         return *this;
     }
 
+    // Binds the first n pages of the state's buffer from now on.
+    void bind_pages(rlx_value state, std::uint64_t n) {
+        std::uint64_t bytes = 0;
+        error = text(api_.page_bytes(device_, &args_, state, &bytes));
+        state_bytes_[state] = bytes * n;
+    }
+
+    void free_pages(rlx_value state) { api_.free(device_, std::exchange(states_[state], nullptr)); }
+
     // Runs with room for `sizes` elements per output; returns the error's text. NaN-filled outputs
     // show what is not written.
     std::string

@@ -104,6 +104,16 @@ struct attention_state_step final : step {
             table_row;
     };
 
+    // Known before anything is loaded: the block table names every page that there can be.
+    status prepare(program& p) override {
+        const root& memory = p.roots[n.in[1]->root];
+        const std::uint64_t page = kv_layout::of(memory.slot, p.cfg).page_words() * 4;
+        const auto pages = static_cast<std::uint64_t>(n.in[4]->count);
+        std::uint64_t all = 0;
+        if (__builtin_mul_overflow(pages, page, &all)) all = UINT64_MAX;
+        return kv_layout::check_bytes(all, page, p);
+    }
+
     status record(recorder& r) override {
         program& p = r.prog();
         const tensor &q = *n.in[0], &state = *n.in[1], &cu = *n.in[2], &lengths = *n.in[3];
@@ -244,6 +254,21 @@ const char* head_size(const tensor& q, const tensor& y) {
 }
 
 } // namespace
+
+status kv_layout::check_bytes(std::uint64_t bytes, std::uint64_t page_bytes, const program& p) {
+    const std::uint64_t most = p.g.facts().limits.maxStorageBufferRange;
+    if (bytes <= most) return {};
+    return fail(
+        RLX_UNSUPPORTED,
+        "vulkan: the cache of one layer takes {} bytes, {} binds at most {} at once; that is {} "
+        "tokens in all sequences: use a shorter one (--max-seq), fewer sequences, a cache in f16, "
+        "or --device cpu",
+        bytes,
+        p.g.facts().name,
+        most,
+        page_bytes ? most / page_bytes * p.cfg.page_tokens : 0
+    );
+}
 
 const char* why_KvAppend(const node& n, const program& p) {
     if (n.in[3]->dtype != RLX_I32) return "slots must be i32";

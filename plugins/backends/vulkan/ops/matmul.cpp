@@ -30,7 +30,8 @@ struct matmul_step final : step {
         if (y.count == 0) return {};
         // Rows of x and y in pieces that a binding takes.
         const std::int64_t most = r.prog().g.facts().limits.maxStorageBufferRange / 4 - 64;
-        const std::int64_t piece = std::max<std::int64_t>(1, most / std::max(x.last(), y.last()));
+        const std::int64_t piece =
+            std::max<std::int64_t>(1, most / std::max<std::int64_t>({1, x.last(), y.last()}));
         for (std::int64_t t = 0; t < y.rows(); t += piece)
             RLX_CHECK(some_rows(r, t, std::min(piece, y.rows() - t)));
         return {};

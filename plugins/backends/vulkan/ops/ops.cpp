@@ -50,10 +50,28 @@ bool knows_attr(std::uint16_t op, std::uint16_t key) {
     });
 }
 
-// Bytes of a contiguous run of the tensor's elements, as a shader would bind it.
-bool fits_binding(const program& p, const tensor& t) {
-    const std::uint64_t size = element_size(t.dtype);
-    return static_cast<std::uint64_t>(t.count) * size <= p.g.facts().limits.maxStorageBufferRange;
+// At the upper bounds. A product is cut by rows of its activations and of its result.
+const char* too_large(const node& n, const program& p) {
+    const std::uint64_t most = p.g.facts().limits.maxStorageBufferRange;
+    const auto fits = [&](const tensor& t, bool by_rows) {
+        const std::int64_t elements = by_rows ? t.last() : t.count;
+        return static_cast<std::uint64_t>(elements) <=
+               most / std::max<std::uint32_t>(1, element_size(t.dtype));
+    };
+    const bool product = n.op() == RLX_OP_MatMul;
+    for (const tensor* t : n.in) {
+        if (!t || p.roots[t->root].kind == RLX_VALUE_STATE) continue;
+        if (t->count > INT32_MAX) return "an operand of 2^31 elements or more";
+        if (p.roots[t->root].where != memory::none && !fits(*t, product && t == n.in[0]))
+            return "an operand larger than the device binds at once (maxStorageBufferRange)";
+    }
+    for (const tensor* t : n.out) {
+        if (p.roots[t->root].kind == RLX_VALUE_STATE) continue;
+        if (t->count > INT32_MAX) return "a result of 2^31 elements or more";
+        if (!fits(*t, product))
+            return "a result larger than the device binds at once (maxStorageBufferRange)";
+    }
+    return nullptr;
 }
 
 } // namespace
@@ -79,14 +97,7 @@ const char* why_not(const node& n, const program& p) {
     for (std::uint32_t i = 0; i < n.view.info.n_attr; ++i)
         if (n.view.info.attr[i].required && !knows_attr(n.op(), n.view.info.attr[i].key))
             return "an attribute this backend does not know";
-    for (const tensor* t : n.in)
-        if (t && p.roots[t->root].where != memory::none &&
-            p.roots[t->root].kind != RLX_VALUE_STATE && !fits_binding(p, *t))
-            return "an operand larger than the device binds at once (maxStorageBufferRange)";
-    for (const tensor* t : n.out)
-        if (p.roots[t->root].kind != RLX_VALUE_STATE && !fits_binding(p, *t) &&
-            n.op() != RLX_OP_MatMul)
-            return "a result larger than the device binds at once (maxStorageBufferRange)";
+    if (const char* why = too_large(n, p)) return why;
     return e->why(n, p);
 }
 

@@ -66,7 +66,7 @@ struct rope_scaling {
 
 struct rope_table_step final : step {
     struct constants {
-        std::uint32_t n, half_dim, p0, p_stride, i0, d0, d_stride, t0;
+        std::uint32_t n, half_dim, p0, p_stride, i0, divided, d0, d_stride, t0;
         float factor;
         std::uint32_t l0, l_stride, longest, growth[2]; // DYNAMIC
     };
@@ -108,7 +108,8 @@ struct rope_table_step final : step {
         if (const tensor* d = n.input(1)) {
             sd = RLX_TRY(p.at(*d));
             c.d0 = sd.first;
-            c.d_stride = u32(std::max<std::int64_t>(1, d->stride[0]));
+            c.divided = 1;
+            c.d_stride = u32(d->stride[0]);
         }
         c.n = u32(positions.count);
         c.half_dim = u32(y.last() / 2);

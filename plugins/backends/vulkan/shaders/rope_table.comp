@@ -16,7 +16,7 @@ layout(set = 0, binding = 1, std430) readonly buffer is { float v[]; } inv_;
 layout(set = 0, binding = 2, std430) readonly buffer ds { float v[]; } divisor_;
 layout(set = 0, binding = 3, std430) writeonly buffer ts { float v[]; } table_;
 layout(push_constant, std430) uniform push {
-    uint n, half_dim, p0, p_stride, i0, d0, d_stride, t0;
+    uint n, half_dim, p0, p_stride, i0, divided, d0, d_stride, t0;
     float factor;
     uint l0, l_stride, longest, growth_low, growth_high;
 } p;
@@ -67,7 +67,7 @@ void main() {
     if (i >= p.n * p.half_dim) return;
     const uint t = i / p.half_dim, j = i - t * p.half_dim;
     float inv = inverse(t, j), s, c;
-    if (p.d_stride != 0) inv = inv / divisor_.v[p.d0 + j * p.d_stride];
+    if (p.divided != 0) inv = inv / divisor_.v[p.d0 + j * p.d_stride];
     sin_cos(float(positions_.v[p.p0 + t * p.p_stride]) * inv, s, c);
     table_.v[p.t0 + t * 2 * p.half_dim + j] = c * p.factor;
     table_.v[p.t0 + t * 2 * p.half_dim + p.half_dim + j] = s * p.factor;

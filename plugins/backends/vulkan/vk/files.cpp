@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "vk/files.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,7 +20,25 @@ void make_folders(const std::string& path) {
         if (path[at] == '/') (void)::mkdir(path.substr(0, at).c_str(), 0700);
 }
 
+// As long for any data.
+std::string seal_line(std::string_view data) {
+    char text[32];
+    std::snprintf(
+        text, sizeof text, "rlx %016llx\n", static_cast<unsigned long long>(checksum(data))
+    );
+    return text;
+}
+
 } // namespace
+
+std::string seal(std::string_view data) {
+    return seal_line(data).append(data);
+}
+
+std::string_view unseal(std::string_view file) {
+    const std::string_view data = file.substr(std::min(file.size(), seal_line({}).size()));
+    return file.starts_with(seal_line(data)) ? data : std::string_view();
+}
 
 std::string read_own_file(const std::string& path) {
     std::string out;
@@ -44,7 +64,9 @@ std::string read_own_file(const std::string& path) {
 
 void write_own_file(const std::string& path, std::string_view data) {
     make_folders(path);
-    const std::string part = path + "." + std::to_string(::getpid());
+    static std::atomic<unsigned> written{0}; // two devices of a process may write at once
+    const std::string part =
+        path + "." + std::to_string(::getpid()) + "." + std::to_string(++written);
     const int fd =
         ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,6 +17,17 @@ std::string read_own_file(const std::string& path);
 
 // Replaces the file as a whole or leaves it as it was.
 void write_own_file(const std::string& path, std::string_view data);
+
+// FNV-1a over 64 bits: tells damage and change, not malice.
+constexpr std::uint64_t checksum(std::string_view data, std::uint64_t from = 0xcbf29ce484222325u) {
+    for (const char c : data)
+        from = (from ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+    return from;
+}
+
+// Data with a first line that has its checksum, and what was sealed; empty when it is damaged.
+std::string seal(std::string_view data);
+std::string_view unseal(std::string_view file);
 
 template <std::size_t N>
 std::string hex(const std::array<std::uint8_t, N>& bytes) {

@@ -2,6 +2,7 @@
 #include "vk/gpu.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace rlx::vulkan {
 
@@ -87,6 +88,8 @@ std::uint32_t gpu::memory_type(std::uint32_t allowed, VkMemoryPropertyFlags flag
 result<std::unique_ptr<memory_block>>
 memory_block::make(const gpu& g, std::uint64_t bytes, placement where) {
     std::unique_ptr<memory_block> out(new memory_block(g));
+    static std::atomic<std::uint64_t> made{0};
+    out->serial_ = ++made;
     out->bytes_ = bytes;
     if (status s = out->allocate(where); !s.ok())
         return std::move(s.error()).within(sdk::format("a buffer of {} bytes", bytes));

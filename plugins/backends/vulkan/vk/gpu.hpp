@@ -75,6 +75,9 @@ public:
 
     std::uint64_t bytes() const { return bytes_; }
 
+    // Another number for every block of the process, from 1; handles come back, these do not.
+    std::uint64_t serial() const { return serial_; }
+
     // upload and readback: the mapped bytes.
     char* data() const { return data_; }
 
@@ -90,6 +93,7 @@ private:
     VkBuffer buffer_ = VK_NULL_HANDLE;
     VkDeviceMemory memory_ = VK_NULL_HANDLE;
     std::uint64_t bytes_ = 0;
+    std::uint64_t serial_ = 0;
     char* data_ = nullptr;
     bool coherent_ = true;
 };

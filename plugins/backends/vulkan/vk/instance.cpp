@@ -147,7 +147,7 @@ gpu_facts read_facts(const instance_api& api, VkPhysicalDevice handle) {
         f.missing = "it has no queue for compute";
     else if (!(subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT))
         f.missing = "the driver lacks subgroup arithmetic";
-    else if (f.limits.maxPerStageDescriptorStorageBuffers < max_bindings || f.limits.maxComputeWorkGroupInvocations < group_size)
+    else if (f.limits.maxPerStageDescriptorStorageBuffers < max_bindings || f.limits.maxComputeWorkGroupInvocations < group_size || f.limits.maxComputeWorkGroupSize[0] < group_size)
         f.missing = "it has too few storage buffers or invocations per workgroup";
     else
         f.missing = missing_features(api, handle, &f.has_f64);

@@ -5,6 +5,16 @@
 
 namespace rlx::vulkan {
 
+std::uint64_t shader_hash(std::span<const shader_code> shaders) {
+    std::uint64_t hash = checksum("");
+    for (const shader_code& s : shaders)
+        hash = checksum(
+            {reinterpret_cast<const char*>(s.words), s.count * sizeof *s.words},
+            checksum(s.name, hash)
+        );
+    return hash;
+}
+
 result<std::unique_ptr<pipelines>> pipelines::make(const gpu& g, std::string cache_dir) {
     std::unique_ptr<pipelines> out(new pipelines(g));
     VkDescriptorSetLayoutBinding buffers[max_bindings] = {};
@@ -35,11 +45,12 @@ result<std::unique_ptr<pipelines>> pipelines::make(const gpu& g, std::string cac
         g.api().CreatePipelineLayout(g.handle(), &layout, nullptr, &out->layout_),
         "creating a pipeline layout"
     ));
-    std::string old;
+    std::string file;
     if (!cache_dir.empty()) {
         out->file_ = cache_dir + "/pipelines-" + hex(g.facts().cache_uuid) + ".bin";
-        old = read_own_file(out->file_);
+        file = read_own_file(out->file_);
     }
+    const std::string_view old = unseal(file); // drivers need not check what they are given
     VkPipelineCacheCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
     info.initialDataSize = old.size();
@@ -122,7 +133,7 @@ void pipelines::save() {
     if (gpu_.api().GetPipelineCacheData(gpu_.handle(), cache_, &n, data.data()) != VK_SUCCESS)
         return;
     data.resize(n);
-    write_own_file(file_, data);
+    write_own_file(file_, seal(data));
 }
 
 } // namespace rlx::vulkan

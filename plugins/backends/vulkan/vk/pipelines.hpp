@@ -20,6 +20,9 @@ struct shader_code {
 
 std::span<const shader_code> all_shaders();
 
+// Of the names and words of these shaders: another one when any of them changes.
+std::uint64_t shader_hash(std::span<const shader_code> shaders);
+
 // [one thread per device]
 class pipelines {
 public:
