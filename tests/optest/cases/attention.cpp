@@ -36,6 +36,20 @@ void list_attention(sink& s) {
         for (const int mask : {0, 1})
             s.add({{"q", q}, {"mask", mask}, {"view", v}});
     s.add({{"q", q}, {"mask", 1}, {"sym", 1}});
+    for (const int causal : {0, 1}) // several chunks of keys
+        s.add({{"q", list{1, 17, 2, 1, 600, 64, 48}}, {"causal", causal}});
+    // In a query, in a key and in a value; of a value whose weight is 0 NaN may show or not, so
+    // none is hidden here.
+    for (const auto& shape : {q, list{1, 33, 2, 2, 70, 64, 64}})
+        for (const char* x : {"some_nan", "some_inf"})
+            for (const int on : {0, 1, 2})
+                for (const int causal : {0, on < 2 ? 1 : 0})
+                    s.add({{"q", shape}, {"causal", causal}, {"x", x}, {"on", on}});
+    for (const int on : {0, 1}) // chunks of keys without any maximum
+        s.add({{"q", list{1, 5, 1, 1, 600, 8, 8}}, {"x", "nan"}, {"on", on}});
+    s.add({{"q", q}, {"mask", 1}, {"x", "some_nan"}, {"on", 3}});
+    s.add({{"q", q}, {"mask", 1}, {"x", "some_nan"}, {"on", 0}});
+    s.add({{"q", q}, {"softcap", "5"}, {"x", "some_nan"}, {"on", 1}});
 }
 
 void build_attention(model& m) {
@@ -91,6 +105,11 @@ void list_ragged(sink& s) {
     s.add({{"lengths", list{9, 4}}, {"h", h}, {"x", "huge"}});
     for (const char* v : {"perm", "slice", "mixed"})
         s.add({{"lengths", list{9, 4}}, {"h", h}, {"view", v}});
+    for (const char* x : {"some_nan", "some_inf"})
+        for (const int on : {0, 1, 2})
+            for (const int causal : {0, on < 2 ? 1 : 0})
+                s.add({{"lengths", list{33, 4}}, {"h", h}, {"causal", causal}, {"x", x}, {"on", on}}
+                );
     for (const int bad : {1, 2, 3})
         s.add({{"lengths", list{3, 17}}, {"h", h}, {"bad", bad}});
 }
@@ -150,6 +169,17 @@ void list_state(sink& s) {
     s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", h}, {"softcap", "4"}});
     s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", h}, {"window", 1}});
     s.add({{"new", list{5}}, {"cached", list{30}}, {"h", h}, {"x", "huge"}});
+    for (const char* x : {"some_nan", "some_inf"})
+        for (const int on : {0, 1, 2})
+            for (const auto& fresh : {list{1, on < 2 ? 9 : 1}, list{1, 1}})
+                s.add({{"new", fresh}, {"cached", list{20, 37}}, {"h", h}, {"x", x}, {"on", on}});
+    s.add(
+        {{"new", list{2, 1}},
+         {"cached", list{9, 600}},
+         {"h", list{1, 1, 8, 8}},
+         {"x", "nan"},
+         {"on", 0}}
+    );
     for (const int bad : {1, 2, 3, 4, 5, 6})
         s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", h}, {"bad", bad}});
 }
@@ -223,7 +253,8 @@ void list_append(sink& s) {
             s.add({{"new", list{n, 1}}, {"cached", list{0, n}}, {"h", heads}});
     s.add({{"new", list{0}}, {"cached", list{0}}, {"h", list{2, 2, 8, 8}}, {"sym", 1}});
     for (const int bad : {1, 2})
-        s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", list{2, 2, 8, 8}}, {"bad", bad}});
+        s.add({{"new", list{3, 9}}, {"cached", list{20, 0}}, {"h", list{2, 2, 8, 8}}, {"bad", bad}}
+        );
 }
 
 constexpr op_cases all[] = {

@@ -57,6 +57,10 @@ void list_shapes(sink& s, bool transpose) {
     for (const char* v : {"perm", "slice"})
         s.add({"f32"}, {{"d", list{2, 4, 9, 7}}, {"out", 6}, {"k", list{3, 3}}, {"view", v}});
     s.add({"f32"}, {{"d", list{3, 4, 9}}, {"out", 6}, {"k", list{3}}, {"sym", 1}});
+    for (const char* x : {"some_nan", "some_inf"}) {
+        s.add({"f32"}, {{"d", list{3, 4, 29}}, {"out", 6}, {"k", list{3}}, {"x", x}});
+        s.add({"f32"}, {{"d", list{2, 4, 9, 17}}, {"out", 6}, {"k", list{3, 3}}, {"x", x}});
+    }
     s.add({"f32"}, {{"d", list{0, 4, 9}}, {"out", 6}, {"k", list{3}}});
     s.add(
         {"f32"},

@@ -187,6 +187,8 @@ void list_glu(sink& s) {
     for (int kind = RLX_GLU_SWIGLU; kind <= RLX_GLU_SIGMOID; ++kind) {
         s.add({{"kind", kind}, {"d", list{5, 67}}});
         s.add({{"kind", kind}, {"d", list{5, 67}}, {"x", "huge"}});
+        s.add({{"kind", kind}, {"d", list{5, 67}}, {"x", "nan"}});
+        s.add({{"kind", kind}, {"d", list{5, 67}}, {"x", "nan"}, {"on", 1}});
         for (const char* v : {"perm", "slice", "mixed"})
             s.add({{"kind", kind}, {"d", list{3, 5, 17}}, {"view", v}});
     }
@@ -210,6 +212,7 @@ void list_snake(sink& s) {
     for (const char* v : {"perm", "slice"})
         s.add({{"d", list{2, 5, 17}}, {"beta", 1}, {"view", v}});
     s.add({{"d", list{3, 5, 17}}, {"beta", 1}, {"sym", 1}});
+    s.add({{"d", list{2, 5, 17}}, {"beta", 1}, {"x", "nan"}});
 }
 
 void build_snake(model& m) {
@@ -229,6 +232,8 @@ void list_modulate(sink& s) {
         s.add({{"d", list{3, 5, 17}}, {"which", 15}, {"p", p}});
     for (const char* v : views)
         s.add({{"d", list{3, 5, 17}}, {"which", 15}, {"p", list{3, 5, 17}}, {"view", v}});
+    for (const int on : {0, 1, 4})
+        s.add({{"d", list{3, 5, 17}}, {"which", 15}, {"p", list{5, 17}}, {"x", "nan"}, {"on", on}});
     for (const std::int64_t n : sizes(s.full))
         s.add({{"d", list{n, 9}}, {"which", 15}, {"p", list{1, 9}}, {"sym", n % 2}});
 }

@@ -2,6 +2,8 @@
 // MatMul, GroupedMatMul, MoeRoute, MoeCombine, BatchMatMul.
 #include "cases.hpp"
 
+#include <fmt/format.h>
+
 namespace optest {
 namespace {
 
@@ -29,6 +31,12 @@ void list_matmul(sink& s) {
         s.add({t, "f32"}, {{"m", 5}, {"k", 2 * block}, {"n", 37}, {"view", "slice"}});
         s.add({t, "f32"}, {{"m", 17}, {"k", 2 * block}, {"n", 37}, {"x", "wide"}});
     }
+    for (const char* t : {"f32", "f16", "q8_0", "q4_0", "q4_K", "q6_K", "iq4_nl"})
+        for (const std::int64_t m : {1, 6, 33}) {
+            const std::int64_t k = is_super(t) ? 256 : 32;
+            s.add({t, "f32"}, {{"m", m}, {"k", k}, {"n", 37}, {"x", "some_nan"}});
+            s.add({t, "f32"}, {{"m", m}, {"k", k}, {"n", 37}, {"x", "some_inf"}});
+        }
     for (const char* v : views)
         s.add({"f32", "f32"}, {{"d", list{3, 5}}, {"k", 32}, {"n", 17}, {"view", v}});
     // A weight that is made at run time.
@@ -68,6 +76,17 @@ void list_grouped(sink& s) {
     s.add({"f32", "f32"}, {{"t", 0}, {"k", 2}, {"e", 5}, {"in", 32}, {"out", 16}, {"sym", 1}});
     s.add({"f32", "f32"}, {{"t", 9}, {"k", 1}, {"e", 1}, {"in", 33}, {"out", 65}, {"sym", 1}});
     s.add({"q8_0", "f32"}, {{"t", 9}, {"k", 2}, {"e", 64}, {"in", 32}, {"out", 8}});
+    for (const char* t : {"f32", "q8_0", "q4_K"})
+        for (const char* x : {"some_nan", "some_inf"})
+            s.add(
+                {t, "f32"},
+                {{"t", 9},
+                 {"k", 2},
+                 {"e", 5},
+                 {"in", is_super(t) ? 256 : 64},
+                 {"out", 19},
+                 {"x", x}}
+            );
     for (const int bad : {1, 2})
         s.add(
             {"f32", "f32"}, {{"t", 5}, {"k", 2}, {"e", 5}, {"in", 32}, {"out", 16}, {"bad", bad}}
@@ -96,6 +115,10 @@ void list_moe_route(sink& s) {
     for (const char* x : {"ties", "masked", "wide"})
         for (const int normalise : {0, 1})
             s.add({{"t", 7}, {"e", 16}, {"k", 4}, {"normalise", normalise}, {"x", x}});
+    for (const char* x : {"nan", "infinite"})
+        for (const std::int64_t e : {3, 16, 67})
+            for (const int normalise : {0, 1})
+                s.add({{"t", 9}, {"e", e}, {"k", 2}, {"normalise", normalise}, {"x", x}});
     s.add({{"t", 7}, {"e", 16}, {"k", 4}, {"normalise", 1}, {"scale", "2.5"}});
     s.add({{"t", 0}, {"e", 16}, {"k", 4}, {"normalise", 1}});
     for (const char* v : {"perm", "slice"})
@@ -107,8 +130,16 @@ void build_moe_route(model& m) {
     const rlx_value x = m.operand("x", {m.dim("T", c.num("t")), c.num("e")}, numbers::wide);
     std::vector<attr> attrs{{RLX_ATTR_k, c.num("k")}, {RLX_ATTR_normalise, c.num("normalise")}};
     if (c.has("scale")) attrs.emplace_back(RLX_ATTR_scale, c.real("scale"));
-    for (const rlx_value v : m.add_many(RLX_OP_MoeRoute, {x}, attrs, 2))
-        m.output(v);
+    const auto y = m.add_many(RLX_OP_MoeRoute, {x}, attrs, 2);
+    m.output(y[0]);
+    if (c.text("x") != "nan" && c.text("x") != "infinite") return m.output(y[1]);
+    // A row of NaN may be sorted in any way; its ids name experts all the same.
+    const auto within = [&](std::int64_t kind, std::int64_t bound) {
+        const rlx_value b = m.ints(fmt::format("bound{}", bound), {}, {bound});
+        m.output(m.add(RLX_OP_Compare, {y[1], b}, {{RLX_ATTR_kind, kind}}));
+    };
+    within(RLX_COMPARE_GE, 0);
+    within(RLX_COMPARE_LT, c.num("e"));
 }
 
 void list_moe_combine(sink& s) {
@@ -121,6 +152,9 @@ void list_moe_combine(sink& s) {
           list{3, 1, 17}})
         for (const char* v : {"none", "perm", "slice"})
             s.add({{"d", d}, {"view", v}, {"sym", *v == 'n'}});
+    for (const char* x : {"some_nan", "some_inf"})
+        for (const int on : {0, 1})
+            s.add({{"d", list{9, 4, 37}}, {"x", x}, {"on", on}});
 }
 
 void build_moe_combine(model& m) {
@@ -144,6 +178,10 @@ void list_batch(sink& s) {
           {list{3, 31, 129}, list{3, 33, 129}}})
         for (const char* v : {"none", "perm", "slice", "mixed"})
             s.add({{"a", a}, {"b", b}, {"view", v}});
+    for (const char* x : {"some_nan", "some_inf"})
+        for (const int on : {0, 1})
+            for (const auto& a : {list{2, 5, 17}, list{2, 33, 64}})
+                s.add({{"a", a}, {"b", list{2, 19, a[2]}}, {"x", x}, {"on", on}});
 }
 
 void build_batch(model& m) {

@@ -24,6 +24,10 @@ void list_reduce(sink& s) {
     for (const int kind : {RLX_REDUCE_MAX, RLX_REDUCE_MIN})
         for (const char* x : {"masked", "infinite", "extreme"})
             s.add({{"kind", kind}, {"axis", 1}, {"d", list{5, 33}}, {"x", x}});
+    for (const int kind : {RLX_REDUCE_SUM, RLX_REDUCE_MEAN, RLX_REDUCE_PROD, RLX_REDUCE_L2})
+        for (const char* x : {"nan", "infinite"})
+            for (const int axis : {0, 1})
+                s.add({{"kind", kind}, {"axis", axis}, {"d", list{19, 5}}, {"x", x}});
     s.add({{"kind", RLX_REDUCE_SUM}, {"axis", 1}, {"d", list{2, 4099}}, {"x", "positive"}});
     s.add({{"kind", RLX_REDUCE_MEAN}, {"axis", 0}, {"d", list{1031, 3}}, {"x", "huge"}});
 }
@@ -46,12 +50,15 @@ void list_softmax(sink& s) {
         s.add({{"axis", -1}, {"d", list{3, n}}, {"sym", n % 2}});
         s.add({{"axis", 0}, {"d", list{n, 3}}, {"sym", n % 2}});
     }
-    for (const char* x : {"masked", "huge", "ties", "wide"})
+    for (const char* x : {"masked", "huge", "ties", "wide", "nan", "infinite"})
         for (const int axis : {0, 1, 2})
             s.add({{"axis", axis}, {"d", list{4, 7, 33}}, {"x", x}});
     for (const char* v : views)
         s.add({{"axis", 2}, {"d", list{3, 5, 17}}, {"x", "wide"}, {"view", v}});
     s.add({{"axis", 1}, {"d", list{2, 4099}}, {"x", "wide"}});
+    for (const int axis : {0, 1}) // rows short enough for some to be whole numbers only
+        for (const char* x : {"nan", "infinite"})
+            s.add({{"axis", axis}, {"d", list{7, 3}}, {"x", x}, {"sym", 1}});
 }
 
 void build_softmax(model& m) {
@@ -70,6 +77,9 @@ void list_rows(sink& s, int most) {
         s.add({"f32"}, {{"d", list{3, 5, 17}}, {"p", most}, {"view", v}});
     for (const char* x : {"wide", "ties", "positive"})
         s.add({"f32"}, {{"d", list{3, 131}}, {"p", most}, {"x", x}});
+    for (const char* x : {"nan", "infinite"})
+        for (const std::int64_t n : {3, 131})
+            s.add({"f32"}, {{"d", list{9, n}}, {"p", most}, {"x", x}});
     s.add({"f32"}, {{"d", list{0, 16}}, {"p", most}});
     s.add({"f32"}, {{"d", list{1, 2048}}, {"p", most}});
     s.add({"f32"}, {{"d", list{67}}, {"p", most}});
@@ -121,6 +131,9 @@ void list_group_norm(sink& s) {
     for (const char* v : {"perm", "slice"})
         s.add({"f32"}, {{"d", list{2, 6, 17}}, {"groups", 3}, {"p", 2}, {"view", v}});
     s.add({"f32"}, {{"d", list{3, 6, 17}}, {"groups", 3}, {"p", 1}, {"sym", 1}});
+    for (const char* x : {"nan", "infinite"})
+        for (const std::int64_t n : {1, 17})
+            s.add({"f32"}, {{"d", list{3, 6, n}}, {"groups", 3}, {"p", 2}, {"x", x}});
 }
 
 void build_group_norm(model& m) {

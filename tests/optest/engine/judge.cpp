@@ -28,8 +28,9 @@ bool special(double x) {
     return !std::isfinite(x);
 }
 
-bool same_special(double got, double want) {
-    return std::isnan(want) ? std::isnan(got) : got == want;
+bool same_special(double got, double want, const limit& l) {
+    if (std::isnan(want)) return std::isnan(got);
+    return got == want || (l.nan_for_infinity && std::isinf(want) && std::isnan(got));
 }
 
 double rms(const double* x, std::size_t n) {
@@ -42,7 +43,7 @@ double rms(const double* x, std::size_t n) {
 
 } // namespace
 
-distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l) {
+distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l, double noise) {
     distance d;
     if (got.shape != want.shape || got.dtype != want.dtype) {
         d.why = fmt::format(
@@ -65,13 +66,13 @@ distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l) 
         if (i % row == 0) scale = std::max(rms(expected.data() + i, row), l.floor * all);
         const double g = got.data[i], w = expected[i];
         const bool odd = special(g) || special(w);
-        if (odd ? !same_special(g, w) : exact && g != w) {
+        if (odd ? !same_special(g, w, l) : exact && g != w) {
             d.why = fmt::format("{:.9g} at {}, expected {:.9g}", g, where(want, i), w);
             d.nmse = d.max = INFINITY;
             return d;
         }
         if (odd || exact) continue;
-        const double e = std::abs(g - w);
+        const double e = std::abs(g - w) <= noise ? 0 : std::abs(g - w);
         squares += w * w;
         differences += e * e;
         const double off = e <= smallest ? 0 : e / std::max(scale, smallest);

@@ -23,6 +23,8 @@ struct limit {
     double floor;
     bool element; // every element is a row of its own: nothing is summed up, so each has its own
                   // digits
+    bool nan_for_infinity = false; // blocks of int8 have no infinity: a scale that is none spoils
+                                   // the whole block
 };
 
 std::span<const limit> limits();
@@ -37,6 +39,7 @@ struct distance {
 
 // Integers and booleans must be equal, numbers too where the limit is 0; NaN and infinities must
 // stand where they are expected.
-distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l);
+// A difference of at most `noise` is none.
+distance judge(const ref::tensor& got, const ref::tensor& want, const limit& l, double noise = 0);
 
 } // namespace optest

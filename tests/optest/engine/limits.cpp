@@ -55,13 +55,17 @@ constexpr limit table[] = {
     {"MatMul", "*", "f32", 1e-10, 5e-5, 1e-1, false},
     {"GroupedMatMul", "*", "f32", 1e-10, 5e-5, 1e-1, false},
     // One sum of 32 terms has nothing to average with.
+    {"MatMul", "packed", "*", 2e-3, 1e-1, 3e-1, false, true},
     {"MatMul", "*", "*", 2e-3, 1e-1, 3e-1, false},
+    {"GroupedMatMul", "packed", "*", 2e-3, 1e-1, 3e-1, false, true},
     {"GroupedMatMul", "*", "*", 2e-3, 1e-1, 3e-1, false},
     {"BatchMatMul", "*", "*", 1e-10, 5e-5, 1e-1, false},
     {"Conv", "*", "f32", 1e-10, 5e-5, 1e-1, false},
     {"Conv", "*", "*", 4e-4, 1e-1, 3e-1, false},
     {"ConvTranspose", "*", "f32", 1e-10, 5e-5, 1e-1, false},
     {"ConvTranspose", "*", "*", 4e-4, 1e-1, 3e-1, false},
+    // Long rows of keys in tiles of bf16: both factors, and the exponentials.
+    {"Attention", "*", "bf16", 4e-4, 1e-1, 3e-1, false},
     {"Attention", "*", "*", 1e-9, 1e-4, 1e-1, false},
     {"RaggedAttention", "*", "*", 1e-9, 1e-4, 1e-1, false},
     {"AttentionState", "*", "f32", 1e-9, 1e-4, 1e-1, false},

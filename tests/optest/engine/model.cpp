@@ -38,7 +38,9 @@ numbers named(const std::string& name, numbers otherwise) {
         {"huge", numbers::huge},
         {"far", numbers::far},
         {"infinite", numbers::infinite},
-        {"nan", numbers::nan}};
+        {"nan", numbers::nan},
+        {"some_nan", numbers::some_nan},
+        {"some_inf", numbers::some_inf}};
     if (name.empty()) return otherwise;
     for (const auto& [text, how] : all)
         if (text == name) return how;
@@ -155,6 +157,14 @@ std::vector<double> model::draw(std::size_t n, std::size_t row, numbers how, boo
         case numbers::nan:
             if (rare) v = std::numeric_limits<double>::quiet_NaN();
             break;
+        case numbers::some_nan:
+        case numbers::some_inf:
+            // Three at least: at the front, in the middle, at the end.
+            if (i == 0 || i == n / 2 || i + 1 == n || rng_.below(200) == 0)
+                v = how == numbers::some_nan ? std::numeric_limits<double>::quiet_NaN()
+                    : v < 0                  ? -INFINITY
+                                             : INFINITY;
+            break;
         }
         out[i] = exact ? v : static_cast<float>(v);
     }
@@ -239,8 +249,8 @@ rlx_value model::operand(const std::string& name, axes dims, numbers how) {
 }
 
 rlx_value model::typed(const std::string& name, std::uint16_t dtype, axes dims, numbers how) {
-    const bool first = inputs.inputs.empty();
-    return viewed(name, dtype, dims, first ? named(case_.text("x"), how) : how);
+    const bool chosen = static_cast<std::int64_t>(inputs.inputs.size()) == case_.num("on");
+    return viewed(name, dtype, dims, chosen ? named(case_.text("x"), how) : how);
 }
 
 rlx_value

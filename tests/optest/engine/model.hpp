@@ -49,7 +49,7 @@ struct feed {
 };
 
 // How the numbers of an operand are drawn. Argument `x` of a case names another way for its first
-// operand.
+// operand, or for operand number `on`.
 enum class numbers {
     usual,    // [-1, 1)
     positive, // [0.1, 2)
@@ -60,7 +60,9 @@ enum class numbers {
     far,      // around 1000, all close together
     huge,     // around +-1e4: exp overflows unless the maximum is taken off
     infinite, // some +inf, -inf
-    nan       // some NaN
+    nan,      // some NaN
+    some_nan, // few: most rows have none
+    some_inf
 };
 
 class model {

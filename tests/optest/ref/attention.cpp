@@ -2,6 +2,7 @@
 // Attention, AttentionState, RaggedAttention, KvAppend.
 #include "ref.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -25,12 +26,12 @@ std::vector<double> attend(const query& q) {
         p[static_cast<std::size_t>(j)] = q.score(j);
         top = std::max(top, p[static_cast<std::size_t>(j)]);
     }
-    if (top == -inf) return out;
+    if (std::all_of(p.begin(), p.end(), [](double s) { return s == -inf; })) return out;
     for (double& v : p)
         sum += v = std::exp(v - top);
     for (std::int64_t j = 0; j < q.keys; ++j) {
         const double weight = p[static_cast<std::size_t>(j)] / sum;
-        if (weight == 0) continue;
+        if (weight == 0) continue; // hidden: whatever its value is
         for (std::int64_t d = 0; d < q.width; ++d)
             out[static_cast<std::size_t>(d)] += weight * q.value(j, d);
     }

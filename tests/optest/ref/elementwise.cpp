@@ -158,7 +158,7 @@ double gate_of(std::int64_t kind, double x) {
     case RLX_GLU_SWIGLU: return silu(x);
     case RLX_GLU_GEGLU_TANH: return gelu_tanh(x);
     case RLX_GLU_GEGLU_ERF: return gelu(x);
-    case RLX_GLU_REGLU: return x > 0 ? x : 0;
+    case RLX_GLU_REGLU: return x > 0 || std::isnan(x) ? x : 0;
     case RLX_GLU_SIGMOID: return sigmoid(x);
     default: throw no_answer("Glu kind " + std::to_string(kind));
     }

@@ -138,6 +138,13 @@ private:
             c.attrs[n.attr[i].key] = attribute_of(n, n.attr[i]);
         for (std::uint32_t i = 0; i < n.n_in; ++i)
             c.in.push_back(operand(n.in[i], c));
+        for (std::uint32_t i = 0; i < n.n_out; ++i) {
+            const rlx_value_info what = info(n.out[i]);
+            if (what.kind == RLX_VALUE_STATE)
+                c.out.emplace_back();
+            else
+                c.out.emplace_back(what.dtype, numbers(what.dims, what.rank));
+        }
         results out = f(c);
         for (std::uint32_t i = 0; i < n.n_out; ++i) {
             const rlx_value_info what = info(n.out[i]);

@@ -55,22 +55,27 @@ results moe_route(const call& c) {
     tensor weights(RLX_F32, {x.dim(0), c.i64(RLX_ATTR_k)}), ids(RLX_I32, weights.shape);
     for (std::size_t t = 0; t < static_cast<std::size_t>(x.dim(0)); ++t) {
         const double* row = x.data.data() + t * n;
-        const double top = *std::max_element(row, row + n);
+        constexpr double inf = std::numeric_limits<double>::infinity();
+        double top = -inf, sum = 0;
         std::vector<double> p(n);
-        double sum = 0;
         for (std::size_t i = 0; i < n; ++i)
-            sum += p[i] = std::isinf(top) ? 0 : std::exp(row[i] - top);
-        for (double& v : p)
-            v = sum > 0 ? v / sum : 0;
+            top = std::max(top, row[i]);
+        if (!std::all_of(row, row + n, [](double v) { return v == -inf; })) {
+            for (std::size_t i = 0; i < n; ++i)
+                sum += p[i] = std::exp(row[i] - top);
+            for (double& v : p)
+                v /= sum;
+        }
         std::vector<std::size_t> order(n);
         std::iota(order.begin(), order.end(), 0);
+        // A row of NaN, which compares with nothing, stays in its order.
         std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return p[a] > p[b]; });
         double chosen = 0;
         for (std::size_t i = 0; i < k; ++i)
             chosen += p[order[i]];
         for (std::size_t i = 0; i < k; ++i) {
             double v = p[order[i]];
-            if (c.i64(RLX_ATTR_normalise)) v = chosen > 0 ? v / chosen : 0;
+            if (c.i64(RLX_ATTR_normalise)) v = chosen == 0 ? 0 : v / chosen;
             weights.data[t * k + i] = v * scale;
             ids.data[t * k + i] = static_cast<double>(order[i]);
         }

@@ -2,6 +2,7 @@
 // Reduce, Softmax and the norms.
 #include "ref.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -66,13 +67,18 @@ results reduce(const call& c) {
 }
 
 void softmax_line(std::vector<double>& line) {
+    // Zeros for a row of -inf, which a NaN (not equal to anything) makes it no longer.
+    if (std::all_of(line.begin(), line.end(), [](double v) { return v == -inf; })) {
+        std::fill(line.begin(), line.end(), 0.0);
+        return;
+    }
     double top = -inf, sum = 0;
     for (const double v : line)
         top = std::max(top, v);
     for (double& v : line)
-        sum += v = top == -inf ? 0 : std::exp(v - top);
+        sum += v = std::exp(v - top);
     for (double& v : line)
-        v = sum > 0 ? v / sum : 0;
+        v /= sum;
 }
 
 results softmax(const call& c) {

@@ -126,6 +126,9 @@ struct call {
     std::vector<const tensor*> in; // null: not given
     kv_rows* state = nullptr;      // of the state input
     std::size_t n_out = 1;
+    // Types and shapes the graph expects of the results; the oracle makes its own, mutants may not
+    // be able to.
+    std::vector<std::pair<std::uint16_t, dims>> out;
 
     bool has(std::size_t i) const { return i < in.size() && in[i] != nullptr; }
 

@@ -177,8 +177,10 @@ void row_softmax(const attend_chunk& c, int64_t row, int64_t begin, int64_t end)
         s[j] = 0.0f;
     for (int64_t j = to; j < end; ++j)
         s[j] = 0.0f;
-    c.m[row] = m;
-    c.l[row] = hsum(sum);
+    // A row with NaN may have no maximum; merge() must not take it for one that sees nothing.
+    const float l = hsum(sum);
+    c.m[row] = l == l ? m : l;
+    c.l[row] = l;
 }
 
 // acc[R][D vectors] over keys [begin, end). n = lanes of the last vector.

@@ -62,8 +62,12 @@ void softmax(float* out, const float* x, int64_t n) {
     for (; i < n; ++i)
         top = x[i] > top ? x[i] : top;
     if (top == -INFINITY) {
+        // Every entry is -inf, or NaN, which no maximum notices.
+        float fill = 0.0f;
         for (i = 0; i < n; ++i)
-            out[i] = 0.0f;
+            if (x[i] != x[i]) fill = x[i];
+        for (i = 0; i < n; ++i)
+            out[i] = fill;
         return;
     }
     const vf t = set1(top);

@@ -351,7 +351,7 @@ void attention_step::write_row(
     worker& w, std::int64_t token, std::int64_t head, const float* acc, float sum
 ) const {
     float* o = out[0]->f32() + (token * heads_ + head) * kv_.v_dim;
-    w.k().affine(o, acc, kv_.v_dim, sum > 0 ? 1.0f / sum : 0.0f, 0.0f);
+    w.k().affine(o, acc, kv_.v_dim, sum == 0 ? 0.0f : 1.0f / sum, 0.0f);
 }
 
 void attention_step::whole_tile(worker& w, const tile& t) const {

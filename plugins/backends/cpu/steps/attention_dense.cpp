@@ -553,7 +553,7 @@ void dense_attention_step::run_tile(worker& w, const tile& t) const {
         const std::int64_t token = t.b * q_.dim[1] + t.first + r / group_;
         const std::int64_t head = t.head * group_ + r % group_;
         float* to = out[0]->f32() + (token * q_.dim[2] + head) * kv_.dv;
-        const float inverse = rows.run_l[r] > 0 ? 1.0f / rows.run_l[r] : 0.0f;
+        const float inverse = rows.run_l[r] == 0 ? 0.0f : 1.0f / rows.run_l[r];
         w.k().affine(to, acc + r * kv_.dv, kv_.dv, inverse, 0.0f);
     }
 }

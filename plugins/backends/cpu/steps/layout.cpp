@@ -201,6 +201,7 @@ public:
         const tensor& x = *in[0];
         const std::int64_t n = x.last(), k = out[0]->last();
         auto* p = reinterpret_cast<float*>(w.local());
+        constexpr float taken = -1.0f; // below every probability
         const worker::share mine = w.split(row_units);
         for (std::int64_t r = mine.begin; r < mine.end; ++r) {
             const float* row = x.f32() + row_offset(x, r);
@@ -212,12 +213,14 @@ public:
             float sum = 0;
             for (std::int64_t j = 0; j < k; ++j) {
                 std::int64_t best = 0;
-                for (std::int64_t i = 1; i < n; ++i)
+                while (p[best] == taken) // NaN is larger than nothing
+                    ++best;
+                for (std::int64_t i = best + 1; i < n; ++i)
                     best = p[i] > p[best] ? i : best;
                 share[j] = p[best];
                 id[j] = static_cast<std::int32_t>(best);
                 sum += p[best];
-                p[best] = -1.0f; // below every probability
+                p[best] = taken;
             }
             for (std::int64_t j = 0; j < k; ++j)
                 share[j] = (normalise && sum > 0 ? share[j] / sum : share[j]) * scale;
