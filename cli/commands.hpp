@@ -59,9 +59,6 @@ std::span<const builtin> builtin_commands();
 // What rlx-run --help prints.
 std::string top_help();
 
-// "rlx 0.1.0 ..." with what this build is made for.
-std::string version_text();
-
 int cmd_run(arg_span args);
 int cmd_auto(arg_span args);
 int cmd_family(std::string_view family, std::string_view program, arg_span args);

@@ -46,6 +46,7 @@ constexpr flag results[] = {
     {"verbose", 0, flag_kind::toggle, "", "", "every case with its verdict"},
     {"json", 0, flag_kind::toggle, "", "", "one JSON document"},
     {"help", 'h', flag_kind::toggle, "", "", "this text"},
+    {"version", 0, flag_kind::toggle, "", "", "print the version"},
 };
 
 } // namespace
@@ -72,7 +73,8 @@ command_spec optest_spec() {
         "\n"
         "Exit status: 0 nothing failed, 1 a case failed or a broken kernel was not noticed, 2 "
         "wrong usage,\n"
-        "4 the backend, its device or the tier is not there, or every case was skipped."};
+        "4 the backend, its device or the tier is not there, or no case was judged,\n"
+        "5 not enough memory."};
 }
 
 } // namespace rlx::cli

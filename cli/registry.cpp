@@ -5,6 +5,7 @@
 #include "catalog.hpp"
 #include "commands.hpp"
 #include "plugin_command.hpp"
+#include "version.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

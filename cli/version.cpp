@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-#include "commands.hpp"
+#include "version.hpp"
 
 #include "rlx/abi/abi.h"
 

@@ -7,6 +7,7 @@
 #include "rlx/base/log.hpp"
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
+#include "rlx/loader/device_names.hpp"
 #include "rlx/services.hpp"
 
 #include <fmt/format.h>
@@ -17,24 +18,6 @@
 
 namespace rlx {
 namespace {
-
-struct known_name {
-    std::string_view name, reason;
-};
-
-// Names people type because another runtime has them.
-constexpr known_name known_names[] = {
-    {"cpu", "its plugin (rlx-cpu) was not found"},
-    {"vulkan", "no plugin provides it"},
-    {"gpu", "not a backend of its own: name the one meant, e.g. 'vulkan'"},
-    {"wgpu", "there is no WebGPU plugin; 'vulkan' drives the same cards"},
-    {"cuda", "there is no CUDA plugin"},
-    {"rocm", "there is no ROCm plugin"},
-    {"hip", "there is no HIP plugin"},
-    {"metal", "Metal is Apple's; this is Linux"},
-    {"mps", "Metal is Apple's; this is Linux"},
-    {"mlx", "MLX is Apple's; this is Linux"},
-    {"tpu", "there is no TPU plugin"}};
 
 bool provides(const provided& entry, std::string_view name) {
     return entry.name == name || std::ranges::find(entry.devices, name) != entry.devices.end();
@@ -118,7 +101,7 @@ std::vector<device_state> known_devices(const plugin_catalog& catalog) {
         for (const std::string& name : m.entry->devices)
             add(name);
     }
-    for (const auto& [name, reason] : known_names)
+    for (const auto& [name, reason] : known_device_names)
         if (std::ranges::find(out, name, &device_state::name) == out.end())
             out.push_back({std::string(name), false, std::string(reason)});
     return out;

@@ -4,16 +4,24 @@
 #include "modes/modes.hpp"
 
 #include "optest.hpp"
+#include "version.hpp"
 
 #include "rlx/base/environment.hpp"
 #include "rlx/base/threads.hpp"
 
-#include <fmt/core.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <initializer_list>
+#include <new>
 
 namespace optest {
 namespace {
 
-enum : int { all_good = 0, some_failed = 1, usage_error = 2, no_backend = 4 };
+enum : int { all_good = 0, some_failed = 1, usage_error = 2, no_backend = 4, no_memory = 5 };
 
 struct mode {
     std::string_view name;
@@ -71,7 +79,16 @@ void read_case(options& o, const std::string& line, bool mode_is_free) {
     if (o.mode == "fuzz" || o.mode == "split" || o.mode == "state")
         throw usage{fmt::format("'{}' is no case of mode {}", line, o.mode)};
     o.cases.push_back(parse_case(line));
-    (void)cases_of(o.cases.back().op);
+    check_case(o.cases.back());
+}
+
+// The flag's value, the first of `allowed` when it is not given.
+std::string one_of(
+    const rlx::cli::arguments& a, const char* flag, std::initializer_list<std::string_view> allowed
+) {
+    const std::string value = a.text(flag, std::string(*allowed.begin()));
+    if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
+    throw usage{fmt::format("--{} {}: expected {}", flag, value, fmt::join(allowed, ", "))};
 }
 
 options read(const rlx::cli::arguments& a) {
@@ -80,11 +97,10 @@ options read(const rlx::cli::arguments& a) {
     (void)mode_named(o.mode);
     o.device.backend = a.text("backend", "cpu");
     o.device.tier = a.text("tier");
-    if (o.device.tier.empty() && o.device.backend == "cpu")
-        o.device.tier = rlx::env_string("RLX_CPU").value_or("");
+    o.device.cpu_tier = rlx::env_string("RLX_CPU").value_or("");
     o.device.plugin_dir = a.text("plugin-dir");
-    o.how.compute = a.text("compute", "f32");
-    o.how.kv = a.text("kv", "f32");
+    o.how.compute = one_of(a, "compute", {"f32", "auto", "f16", "bf16"});
+    o.how.kv = one_of(a, "kv", {"f32", "f16"});
     for (const std::string& names : a.all("op"))
         for (const std::string& name : split(names))
             o.ops.emplace_back(cases_of(name).name);
@@ -95,6 +111,8 @@ options read(const rlx::cli::arguments& a) {
     o.other = a.text("other", "cpu");
     o.seed = static_cast<std::uint64_t>(a.integer("seed", 1));
     o.count = a.integer("count", 0);
+    if (a.has("count") && o.count < 1)
+        throw usage{fmt::format("--count {}: expected a number of graphs, 1 or more", o.count)};
     o.full = a.has("full");
     o.as_json = a.has("json");
     o.verbose = a.has("verbose");
@@ -118,6 +136,11 @@ int run_main(const std::vector<std::string>& words) {
             fmt::print("{}", help());
             return all_good;
         }
+        if (parsed->has("version")) {
+            fmt::print("{}", rlx::cli::version_text());
+            return all_good;
+        }
+        offer_weights();
         const options o = read(*parsed);
         if (parsed->has("list")) return list(o);
         if (parsed->has("threads")) {
@@ -125,7 +148,6 @@ int run_main(const std::vector<std::string>& words) {
                 rlx::set_threads(static_cast<std::uint32_t>(parsed->integer("threads", 0)));
             if (!set.ok()) throw usage{set.error().message};
         }
-        offer_weights();
         device d(o.device);
         report r(o);
         mode_named(o.mode).run({o, d, r});
@@ -136,15 +158,25 @@ int run_main(const std::vector<std::string>& words) {
     } catch (const no_device& n) {
         fmt::print(stderr, "rlx-optest: {}\n", n.why);
         return n.code == RLX_INVALID_ARGUMENT ? usage_error : no_backend;
+    } catch (const std::bad_alloc&) {
+        fmt::print(stderr, "rlx-optest: out of memory\n");
+        return no_memory;
     } catch (const std::exception& e) {
         fmt::print(stderr, "rlx-optest: {}\n", e.what());
         return some_failed;
     }
 }
 
+// Results that did not get out are no results.
+int written(int status) {
+    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;
+    fmt::print(stderr, "rlx-optest: the output cannot be written: {}\n", std::strerror(errno));
+    return status == all_good ? int{some_failed} : status;
+}
+
 } // namespace
 } // namespace optest
 
 int main(int argc, char** argv) {
-    return optest::run_main({argv + 1, argv + argc});
+    return optest::written(optest::run_main({argv + 1, argv + argc}));
 }

@@ -65,6 +65,11 @@ const op_cases& cases_of(std::string_view name);
 std::vector<test_case> list_cases(const op_cases& of, bool full);
 // The graph of a case with its inputs. Throws bad_case, usage.
 std::unique_ptr<model> build_case(const test_case& c);
+// Whether a line that somebody typed is a case: throws usage naming the argument that is unknown,
+// missing, of another length or out of range, or what the graph's rules say against it.
+void check_case(const test_case& t);
+// The same for lines of the modes that make their own graphs.
+void check_arguments(const test_case& t, std::span<const std::string_view> allowed);
 
 // ---- for the lists
 // --------------------------------------------------------------------------------- 0, 1, around

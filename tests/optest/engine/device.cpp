@@ -3,6 +3,7 @@
 
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
+#include "rlx/loader/device_names.hpp"
 
 #include "elf_note.hpp"
 #include "load.hpp"
@@ -44,6 +45,15 @@ rlx::plugin& load_file(const fs::path& file) {
     return *need(rlx::loader::load_plugin(*m));
 }
 
+// What --device says of names that people type because another runtime has them.
+no_device absent(const std::string& name, const rlx::error& e) {
+    for (const auto& [known, reason] : rlx::known_device_names)
+        if (known == name)
+            return {
+                fmt::format("backend '{}' is not available: {}", name, reason), RLX_UNSUPPORTED};
+    return {e.message, e.code};
+}
+
 } // namespace
 
 rlx::plugin& device::find(const device_options& options, std::uint32_t* index) {
@@ -63,12 +73,15 @@ rlx::plugin& device::find(const device_options& options, std::uint32_t* index) {
     name_ = text.substr(0, colon);
     if (colon != text.npos) {
         const char* end = text.data() + text.size();
-        if (std::from_chars(text.data() + colon + 1, end, *index).ptr != end)
+        const auto [stop, code] = std::from_chars(text.data() + colon + 1, end, *index);
+        if (code != std::errc{} || stop != end)
             throw no_device{
-                fmt::format("'{}': expected a number after the colon", text), RLX_INVALID_ARGUMENT};
+                fmt::format("'{}': expected the number of a device after the colon", text),
+                RLX_INVALID_ARGUMENT};
     }
-    const auto match = need(catalog_->find("backend", name_));
-    return *need(catalog_->load(*match.owner));
+    const auto match = catalog_->find("backend", name_);
+    if (!match.ok()) throw absent(name_, match.error());
+    return *need(catalog_->load(*match->owner));
 }
 
 device::device(const device_options& options) {
@@ -86,7 +99,9 @@ device::device(const device_options& options) {
         throw no_device{
             fmt::format("{}: it sees {} device(s), number {} was asked for", name_, n, index)};
     rlx::options how, info;
-    if (!options.tier.empty()) how.set_string("tier", options.tier);
+    const std::string& tier =
+        options.tier.empty() && name_ == "cpu" ? options.cpu_tier : options.tier;
+    if (!tier.empty()) how.set_string("tier", tier);
     need(t->open(self_, index, how.handle(), &handle_));
     if (RLX_HAS(t, device_info)) need(t->device_info(self_, index, info.handle()));
     description_ = info.get_string("description").value_or(info.get_string("name").value_or(name_));

@@ -20,6 +20,7 @@ struct no_device {
 struct device_options {
     std::string backend = "cpu"; // "cpu", "vulkan", "vulkan:1", "./x.so"
     std::string tier;            // empty: the backend's choice
+    std::string cpu_tier;        // the same when it turns out to be the cpu backend
     std::filesystem::path plugin_dir;
 };
 

@@ -125,7 +125,7 @@ void session::allocate() {
         const std::uint64_t n = page * static_cast<std::uint64_t>(m_.pages);
         states_.emplace_back(nullptr, n);
         check(t.alloc(device_.handle(), n + tail, &states_.back().first), "alloc");
-        stain_buffer(states_.back().first, n, 0x5a);
+        stain_buffer(states_.back().first, n, how_.state_stain);
     }
 }
 
@@ -151,10 +151,10 @@ std::string session::info(std::string_view key) const {
 void session::stain_buffer(rlx_buffer* b, std::uint64_t n, unsigned char stain) {
     const rlx_backend_v1* t = &device_.api();
     if (!RLX_HAS(t, upload)) return;
-    constexpr std::uint64_t most = 16 << 20;
-    const std::vector<unsigned char> dirt(std::min(n, most), stain), last(tail, sentinel);
-    if (!dirt.empty())
-        check(t->upload(device_.handle(), b, 0, {dirt.data(), dirt.size()}), "upload");
+    constexpr std::uint64_t piece = 16 << 20;
+    const std::vector<unsigned char> dirt(std::min(n, piece), stain), last(tail, sentinel);
+    for (std::uint64_t at = 0; at < n; at += piece)
+        check(t->upload(device_.handle(), b, at, {dirt.data(), std::min(n - at, piece)}), "upload");
     check(t->upload(device_.handle(), b, n, {last.data(), last.size()}), "upload");
 }
 

@@ -12,8 +12,9 @@ namespace optest {
 struct setup {
     std::string compute = "f32"; // of compile, see rlx/abi/backend.h
     std::string kv = "f32";
-    bool fuse = true;       // of compile
-    bool composites = true; // off: finish() takes all of them apart
+    bool fuse = true;                 // of compile
+    bool composites = true;           // off: finish() takes all of them apart
+    unsigned char state_stain = 0x5a; // what every byte of a state is before anything is appended
 };
 
 // A node the backend does not take; reason as it gave it.

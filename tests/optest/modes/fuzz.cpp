@@ -4,7 +4,11 @@
 // and extents small, and printed as one line: Fuzz(seed=12,steps=0x3x7,rows=2,width=5).
 #include "modes.hpp"
 
+#include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace optest {
 namespace {
@@ -93,7 +97,7 @@ public:
         }
     }
 
-    // The last two values, and the first if it is read by nobody.
+    // The last value, and in longer graphs the one before it.
     void end() {
         m_.output(values_.back().v);
         if (values_.size() > 3) m_.output(values_[values_.size() - 2].v);
@@ -210,6 +214,66 @@ private:
     std::vector<entry> values_;
 };
 
+} // namespace
+
+std::string failure_kind(const std::string& why) {
+    // "[output N: ]GOT at [..] of [..], expected WANT": what stands in no place is another fault
+    // than a number that is off.
+    const std::size_t at = why.find(" at ["), expected = why.find(", expected ");
+    if (at != why.npos && expected != why.npos) {
+        const auto odd = [](std::string_view number) {
+            return number.find("nan") != number.npos || number.find("inf") != number.npos;
+        };
+        std::string_view got(why.data(), at), want(why);
+        want = want.substr(expected + 11);
+        want = want.substr(0, want.find(';'));
+        return odd(got) || odd(want) ? "a number that is none" : "a number";
+    }
+    if (why.starts_with("nmse") || why.find(": nmse") != why.npos) return "a number";
+    std::string kind;
+    std::copy_if(why.begin(), why.end(), std::back_inserter(kind), [](unsigned char c) {
+        return !std::isdigit(c);
+    });
+    return kind;
+}
+
+std::pair<outputs, std::vector<double>> with_noise(const model& m, std::uint16_t unit) {
+    // Twice the half of a unit in the last place, as a part of the number it belongs to.
+    const double part = unit == RLX_BF16 ? 0x1p-8 : 0x1p-23;
+    // Backends round more often than once a node (terms of sums, polynomials).
+    constexpr double often = 16;
+    double peak = 0;
+    const outputs want = oracle(m).run(m.inputs, [&](const ref::call& c) {
+        ref::results y = ref::compute(c);
+        for (const ref::tensor& t : y)
+            if (!ref::is_integer(t.dtype))
+                for (const double v : t.data)
+                    if (std::isfinite(v)) peak = std::max(peak, std::abs(v));
+        return y;
+    });
+    const outputs rounded = oracle(m).run(m.inputs, [&](const ref::call& c) {
+        ref::results y = ref::compute(c);
+        for (ref::tensor& t : y)
+            if (!ref::is_integer(t.dtype))
+                for (double& v : t.data)
+                    v = ref::round_to(unit, v);
+        return y;
+    });
+    std::vector<double> noise;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        // At least what one term of the largest size loses, should the rounding above have met
+        // exact numbers only.
+        double most = part * peak / often;
+        for (std::size_t k = 0; k < want[i].size(); ++k)
+            if (const double e = std::abs(rounded[i].data[k] - want[i].data[k]); std::isfinite(e))
+                most = std::max(most, e);
+        noise.push_back(often * most);
+    }
+    return {want, noise};
+}
+
+namespace {
+
 outcome run_recipe(const context& c, const recipe& r) {
     return guarded([&]() -> outcome {
         test_case t;
@@ -223,17 +287,22 @@ outcome run_recipe(const context& c, const recipe& r) {
             g.step(r.seed, s);
         g.end();
         m.limit_name = "Model";
-        const outputs want = oracle(m).run(m.inputs);
+        const auto [want, noise] = with_noise(m, c.opt.how.compute == "f32" ? RLX_F32 : RLX_BF16);
         setup how = c.opt.how;
         how.fuse = r.seed % 3 != 0;
         session s(c.dev, m, how);
-        return compare(m, s.run(m.inputs), want, how.compute);
+        return compare(m, s.run(m.inputs), want, how.compute, noise);
     });
 }
 
-// Leaves out what the failure does not need, one thing at a time, until nothing more can go.
-recipe smaller(const context& c, recipe r) {
-    const auto fails = [&](const recipe& x) { return run_recipe(c, x).what == verdict::failed; };
+// Leaves out what the failure does not need, one thing at a time, until nothing more can go. What
+// is left fails in the same way, and not by a tenth as much: else it would be another fault.
+recipe smaller(const context& c, recipe r, const outcome& found) {
+    const std::string kind = failure_kind(found.why);
+    const auto fails = [&](const recipe& x) {
+        const outcome o = run_recipe(c, x);
+        return o.what == verdict::failed && failure_kind(o.why) == kind && o.off >= found.off / 10;
+    };
     for (bool better = true; better;) {
         better = false;
         for (std::size_t i = r.steps.size(); i-- > 0;) {
@@ -256,7 +325,20 @@ recipe smaller(const context& c, recipe r) {
 
 recipe parse(const std::string& line) {
     const test_case t = parse_case(line);
-    return {t.seed, t.list("steps"), t.num("rows", 1), t.num("width", 1)};
+    constexpr std::string_view all[] = {"steps", "rows", "width"};
+    check_arguments(t, all);
+    for (const std::string_view key : all)
+        if (!t.has(key)) throw usage{fmt::format("Fuzz: argument '{}' is missing", key)};
+    const recipe r{t.seed, t.list("steps"), t.num("rows"), t.num("width")};
+    for (const std::int64_t s : r.steps)
+        if (s < 0 || s >= most_steps)
+            throw usage{fmt::format(
+                "Fuzz: argument 'steps' names {}, expected 0 to {}", s, most_steps - 1
+            )};
+    for (const auto& [key, n] : {std::pair{"rows", r.rows}, {"width", r.width}})
+        if (n < 1 || n > 4096)
+            throw usage{fmt::format("Fuzz: argument '{}' is {}, expected 1 to 4096", key, n)};
+    return r;
 }
 
 } // namespace
@@ -275,7 +357,7 @@ void mode_fuzz(const context& c) {
             c.out.add(r.line(), o);
             continue;
         }
-        const recipe least = smaller(c, r);
+        const recipe least = smaller(c, r, o);
         c.out.add(
             least.line(),
             {o.what, fmt::format("{} (found as {})", run_recipe(c, least).why, r.line())}

@@ -20,6 +20,7 @@ struct outcome {
     verdict what = verdict::passed;
     std::string why;         // of a failure or a skip; a remark when passed
     bool decomposed = false; // a composite the backend refused ran taken apart
+    double off = 0;          // of a difference: how many times the limit
 };
 
 struct options {
@@ -43,7 +44,7 @@ public:
     void add(const std::string& line, const outcome& o, nlohmann::json more = {});
     // A line for people, and its data.
     void note(const std::string& line, nlohmann::json data = {});
-    // The last lines (or the document); the exit status, 4 when every case was skipped.
+    // The last lines (or the document); the exit status, 4 when no case was judged.
     int end();
 
     int failed() const { return failed_; }
@@ -85,8 +86,21 @@ std::string short_reason(const std::string& why);
 
 // Runs f and turns what the engine throws into an outcome.
 outcome guarded(const std::function<outcome()>& f);
-outcome
-compare(const model& m, const outputs& got, const outputs& want, const std::string& compute);
+// noise: per output what rounding may leave behind, empty for none (see judge).
+outcome compare(
+    const model& m,
+    const outputs& got,
+    const outputs& want,
+    const std::string& compute,
+    const std::vector<double>& noise = {}
+);
+// Runs an input that the text calls an error: run() must throw session::run_failed.
+outcome judge_bad(model& m, const std::function<void()>& run);
+// What a failure is, without its numbers: two that have the same are taken for one fault.
+std::string failure_kind(const std::string& why);
+// The outputs of a graph, and per output what rounding every intermediate result to `unit` may
+// change of it: results that cancel are made of what their terms lost.
+std::pair<outputs, std::vector<double>> with_noise(const model& m, std::uint16_t unit);
 // A case on the device against the oracle.
 outcome run_case(const context& c, const test_case& t, const setup& how);
 

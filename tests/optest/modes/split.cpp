@@ -196,7 +196,7 @@ void replay_split(const context& c, device& second) {
         return;
     }
     const test_case t = parse_case(what);
-    (void)cases_of(t.op);
+    check_case(t);
     c.out.add(line, guarded([&] { return run_split(c, second, t, seed); }));
 }
 
@@ -205,7 +205,7 @@ void replay_split(const context& c, device& second) {
 void mode_split(const context& c) {
     device_options o = c.opt.device;
     o.backend = c.opt.other;
-    if (o.backend != c.opt.device.backend) o.tier.clear();
+    if (o.backend != c.opt.device.backend) o.tier.clear(), o.cpu_tier.clear();
     device second(o);
     const std::int64_t n = c.opt.count ? c.opt.count : c.opt.full ? 40 : 4;
     if (!c.opt.replay.empty()) return replay_split(c, second);

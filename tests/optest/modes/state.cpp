@@ -179,6 +179,8 @@ void mode_state(const context& c) {
         const test_case t = parse_case(c.opt.replay);
         if (t.op != "State" || t.types.size() != 1)
             throw usage{"--case of mode state is State(TYPE,way=NAME,seed=N)"};
+        constexpr std::string_view all[] = {"way"};
+        check_arguments(t, all);
         return run_ways(c, t.types[0].c_str(), t.seed, t.text("way", "prefill"));
     }
     for (const char* type : {"f32", "bf16", "q8_0", "q4_K"})

@@ -8,6 +8,7 @@
 #include "rlx/graph/ops.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -21,64 +22,76 @@ struct row {
     int cases = 0, yes = 0;
 };
 
-// What tells two cases of an op apart for a person: the types of the case.
+// What tells two cases of an op apart for a person: the first type of the case.
 std::string types_of(const test_case& t) {
-    return t.types.empty() ? "f32" : t.op == "Cast" ? t.types[0] : t.types[0];
+    return t.types.empty() ? "f32" : t.types[0];
 }
 
-// Empty: the backend takes the ops the case is about.
-std::string refusal(const context& c, const test_case& t) {
-    try {
+// Passed: the backend takes the ops the case is about. Skipped: it refuses them. Anything else it
+// does at this point is a fault, which no table may call a refusal.
+outcome offered(const context& c, const test_case& t) {
+    return guarded([&]() -> outcome {
         auto m = build_case(t);
-        if (m->must_fail) m->must_fail = false;
+        m->must_fail = false;
         session s(c.dev, *m, c.opt.how);
         for (const std::uint16_t op : m->tested) {
             if (s.has_op(op)) continue;
             for (const auto& [refused_op, why] : s.refusals())
-                if (refused_op == op) return why;
+                if (refused_op == op) return {verdict::skipped, why};
         }
         return {};
-    } catch (const refused& r) {
-        return r.why;
-    } catch (const broken& b) {
-        return b.why;
-    } catch (const bad_case& b) {
-        return "the case itself: " + b.why;
-    }
+    });
 }
 
-std::string table(const context& c) {
+std::string line_of(const rlx::op_desc& op, const row& r) {
+    std::string reason;
+    for (const auto& [why, types] : r.reasons) {
+        reason += (reason.empty() ? "" : "; ") + why;
+        // Types that are refused whatever else the case is.
+        std::vector<std::string> never;
+        for (const std::string& type : types)
+            if (r.yes && !r.taken.contains(type)) never.push_back(type);
+        if (!never.empty()) reason += fmt::format(" ({})", fmt::join(never, " "));
+    }
+    const bool composite = op.kind == rlx::op_kind::composite;
+    const char* runs = r.yes == r.cases ? "yes"
+                       : r.yes          ? "partly"
+                       : composite      ? "taken apart"
+                                        : "no";
+    return fmt::format("| {} | {} | {} | {} |\n", op.name, runs, fmt::join(r.taken, " "), reason);
+}
+
+// One line per op. Faults are reported here; ops too where `each` is set.
+std::string table(const context& c, bool each) {
     std::string out = "| op | runs | element types | refused |\n|---|---|---|---|\n";
     for (const rlx::op_desc& op : rlx::op_list()) {
         if (op.id == RLX_OP_Custom) continue;
         if (op.kind == rlx::op_kind::view) continue; // never refused
+        if (!c.opt.ops.empty() &&
+            std::find(c.opt.ops.begin(), c.opt.ops.end(), op.name) == c.opt.ops.end())
+            continue;
         row r;
+        bool sound = true;
         for (const test_case& t : list_cases(cases_of(op.name), false)) {
-            const std::string why = refusal(c, t), type = types_of(t);
+            const outcome o = offered(c, t);
+            if (o.what == verdict::failed) {
+                c.out.add(t.line(), o);
+                sound = false;
+                continue;
+            }
             ++r.cases;
-            if (why.empty()) {
+            if (o.what == verdict::passed) {
                 ++r.yes;
-                r.taken.insert(type);
+                r.taken.insert(types_of(t));
             } else {
-                r.reasons[short_reason(why)].insert(type);
+                r.reasons[short_reason(o.why)].insert(types_of(t));
             }
         }
-        std::string reason;
-        for (const auto& [why, types] : r.reasons) {
-            reason += (reason.empty() ? "" : "; ") + why;
-            // Types that are refused whatever else the case is.
-            std::vector<std::string> never;
-            for (const std::string& type : types)
-                if (r.yes && !r.taken.contains(type)) never.push_back(type);
-            if (!never.empty()) reason += fmt::format(" ({})", fmt::join(never, " "));
-        }
-        const bool composite = op.kind == rlx::op_kind::composite;
-        const char* runs = r.yes == r.cases ? "yes"
-                           : r.yes          ? "partly"
-                           : composite      ? "taken apart"
-                                            : "no";
-        out +=
-            fmt::format("| {} | {} | {} | {} |\n", op.name, runs, fmt::join(r.taken, " "), reason);
+        out += line_of(op, r);
+        if (!each || !sound) continue;
+        const outcome refused{
+            verdict::skipped, r.reasons.empty() ? "no case" : r.reasons.begin()->first};
+        c.out.add(std::string(op.name), r.yes ? outcome{} : refused);
     }
     return out;
 }
@@ -106,17 +119,15 @@ section(const std::string& doc, const std::string& name, const std::string& file
 } // namespace
 
 void mode_support(const context& c) {
-    const std::string now = table(c);
-    if (c.opt.docs.empty()) {
-        c.out.note(now);
-        c.out.add(c.dev.name(), {});
-        return;
-    }
+    if (!c.opt.docs.empty() && !c.opt.ops.empty())
+        throw usage{"--docs is about the whole table: leave --op out"};
+    const std::string now = table(c, c.opt.docs.empty());
+    if (c.opt.docs.empty()) return c.out.note(now);
     std::string doc = read(c.opt.docs);
     const auto [first, last] = section(doc, c.dev.name(), c.opt.docs);
     if (doc.substr(first, last - first) == now) {
         c.out.add(c.opt.docs, {});
-    } else if (c.opt.write) {
+    } else if (c.opt.write && c.out.failed() == 0) {
         std::ofstream out(c.opt.docs);
         out << doc.replace(first, last - first, now);
         c.out.add(

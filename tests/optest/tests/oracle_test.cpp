@@ -43,13 +43,26 @@ ref::attribute attribute_of(const json& j) {
     return a;
 }
 
-// Largest difference; infinity when shapes or types differ.
+// Largest difference; infinity when shapes or types differ, or where one alone is no number.
 double off(const ref::tensor& got, const ref::tensor& want) {
     if (got.shape != want.shape || got.dtype != want.dtype) return INFINITY;
     double worst = 0;
-    for (std::size_t i = 0; i < want.size(); ++i)
-        worst = std::max(worst, std::abs(got.data[i] - want.data[i]));
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        const double g = got.data[i], w = want.data[i];
+        if (g == w || (std::isnan(g) && std::isnan(w))) continue;
+        if (!std::isfinite(g) || !std::isfinite(w)) return INFINITY;
+        worst = std::max(worst, std::abs(g - w));
+    }
     return worst;
+}
+
+TEST(oracle, that_gives_no_number_is_off_a_golden) {
+    ref::tensor want(RLX_F32, {2}), got(RLX_F32, {2});
+    EXPECT_EQ(off(got, want), 0);
+    got.data[1] = NAN;
+    EXPECT_EQ(off(got, want), INFINITY);
+    EXPECT_EQ(off(want, got), INFINITY);
+    EXPECT_EQ(off(got, got), 0);
 }
 
 TEST(oracle, agrees_with_torch_and_numpy_on_every_convention) {
@@ -184,7 +197,89 @@ TEST(report, success_is_a_case_that_passed) {
     EXPECT_NE(said.find("decomposed: 1 cases"), said.npos) << said;
     EXPECT_NE(said.find("\n1 passed, 0 failed\n"), said.npos) << said;
     nothing.add("Copy(f32,seed=1)", {verdict::none, "no case of this mode"});
-    EXPECT_EQ(nothing.end(), 0);
+    EXPECT_EQ(nothing.end(), 4);
+}
+
+// Each line, and the word its refusal must name.
+TEST(cases, a_typed_line_is_refused_by_the_argument_that_is_wrong) {
+    offer_weights();
+    const std::pair<const char*, const char*> lines[] = {
+        {"Conv()", "'d' is missing"},
+        {"Conv(f32,seed=1)", "'d' is missing"},
+        {"Conv(f32,x=1,d=1x3x9,out=2,k=3)", "'x=1'"},
+        {"Attention(q=1x1)", "'q' has 2 entries, expected 7"},
+        {"Attention(q=1x1x1x0x1x4x4)", "'q'"},
+        {"MatMul(f32,f32,m=-1,k=3,n=2)", "'m' is -1"},
+        {"MatMul(f32,f32,m=1,k=3,n=99999999999)", "'n'"},
+        {"MatMul(f32,f32,zz=1,k=3,n=2)", "'zz' is unknown"},
+        {"MatMul(f32,f32,m=1,n=2)", "'k' is missing"},
+        {"MatMul(f32,f32,f32,m=1,k=3,n=2)", "element types"},
+        {"MatMul(q4_K,f32,m=1,k=3,n=2)", "blocks"},
+        {"Reshape()", "missing"},
+        {"Conv(d=1x3x9,out=2,k=3)", "element types"},
+        {"Softmax(axis=7,d=2x3)", "axis"},
+        {"Softmax(axis=0,d=2x3,view=foo)", "'view'"},
+    };
+    for (const auto& [line, word] : lines)
+        try {
+            check_case(parse_case(line));
+            ADD_FAILURE() << line << " is taken for a case";
+        } catch (const usage& u) {
+            EXPECT_NE(u.why.find(word), u.why.npos) << line << ": " << u.why;
+        }
+}
+
+TEST(cases, every_listed_line_may_be_typed) {
+    offer_weights();
+    for (const op_cases& of : all_cases())
+        for (const test_case& t : list_cases(of, false))
+            EXPECT_NO_THROW(check_case(t)) << t.line();
+}
+
+// The mutant of a check that is missing has to run: one that refuses as it should is no mutant.
+TEST(mutate, a_kernel_that_refuses_wrong_indices_is_not_caught) {
+    const mutant careful{"GatherRows", RLX_OP_GatherRows, "as it is", ref::compute, true};
+    const mutant careless{"GatherRows", RLX_OP_GatherRows, "goes on", unnoticed, true};
+    offer_weights();
+    int seen = 0;
+    for (const test_case& t : list_cases(cases_of("GatherRows"), false)) {
+        if (!t.has("bad")) continue;
+        ++seen;
+        EXPECT_EQ(caught(t, careful, "f32"), std::optional(false)) << t.line();
+        EXPECT_EQ(caught(t, careless, "f32"), std::optional(true)) << t.line();
+    }
+    EXPECT_GT(seen, 0);
+}
+
+TEST(fuzz, a_smaller_graph_fails_in_the_same_way) {
+    const std::string number =
+        failure_kind("0 at [1] of [2], expected 3; max 1 of the row, limit 0");
+    EXPECT_EQ(failure_kind("output 1: 2.5 at [0] of [4], expected 2; nmse 3, limit 1"), number);
+    EXPECT_EQ(failure_kind("nmse 6.5e-08, limit 1e-08"), number);
+    EXPECT_NE(failure_kind("nan at [1] of [2], expected 3"), number);
+    EXPECT_NE(failure_kind("1 at [1] of [2], expected inf"), number);
+    EXPECT_NE(failure_kind("wrote outside output 0"), number);
+    EXPECT_EQ(failure_kind("wrote outside output 0"), failure_kind("wrote outside output 1"));
+}
+
+// x - x, grown and squeezed: what is left is rounding, and as large as its terms say.
+TEST(fuzz, what_cancels_may_be_off_by_what_its_terms_lost) {
+    test_case t;
+    t.op = "Noise";
+    t.seed = 1;
+    model m(t);
+    const rlx_value a = m.operand("a", {4, 8}, numbers::far);
+    const rlx_value s = m.add(RLX_OP_Affine, {a}, {{RLX_ATTR_scale, 0.1}, {RLX_ATTR_shift, 0.3}});
+    m.output(m.add(RLX_OP_Binary, {s, s}, {{RLX_ATTR_kind, RLX_BINARY_SUB}}));
+    m.output(a);
+    m.limit_name = "Model";
+    const auto [want, noise] = with_noise(m, RLX_F32);
+    outputs got = want;
+    got[0].data[3] = 1e-6; // a unit in the last place of 100 is 8e-6
+    EXPECT_EQ(compare(m, got, want, "f32").what, verdict::failed);
+    EXPECT_EQ(compare(m, got, want, "f32", noise).what, verdict::passed);
+    got[0].data[3] = 0.1;
+    EXPECT_EQ(compare(m, got, want, "f32", noise).what, verdict::failed);
 }
 
 } // namespace
