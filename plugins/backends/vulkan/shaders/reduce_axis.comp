@@ -44,7 +44,9 @@ void main() {
     sum = group_sum(sum);
     for (uint i = me; i < p.n; i += SIZE) {
         const float x = x_.v[p.x0 + at + i * p.inner];
-        y_.v[p.y0 + at + i * p.inner] = x == NONE ? 0 : exp(x - top) / sum;
+        // A sum that is NaN makes the whole row so, what is -inf too.
+        const float e = x == NONE ? 0 : exp(x - top);
+        y_.v[p.y0 + at + i * p.inner] = sum == 0 ? 0 : e / sum;
     }
 #else
     const bool largest = p.kind == 3, smallest = p.kind == 4, product = p.kind == 5;
