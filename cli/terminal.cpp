@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
+#include <utility>
 
 namespace rlx::cli {
 
@@ -144,31 +145,56 @@ result<std::string> read_text(const std::string& path) {
     return all;
 }
 
-result<void> write_file(const std::string& path, std::string_view data) {
+result<output_file> output_file::open(const std::string& path) {
+    output_file out;
+    out.path_ = path;
     if (path == "-") {
         if (stdout_is_terminal())
             return error{
                 RLX_INVALID_ARGUMENT,
                 "--out -: not writing binary data to a terminal; redirect standard output"};
-        RLX_CHECK(print(data));
-        return flush();
+        return out;
     }
 
     // A device or a pipe is written to; a file of another name must not take its place.
     struct stat there {};
 
-    const bool special = stat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
-    const std::string part = special ? path : fmt::format("{}.{}.part", path, getpid());
-    std::FILE* f = std::fopen(part.c_str(), "wb");
-    if (!f) return io_error("cannot write", path);
-    const bool written = std::fwrite(data.data(), 1, data.size(), f) == data.size();
-    const bool closed = std::fclose(f) == 0;
-    const bool done =
-        written && closed && (special || std::rename(part.c_str(), path.c_str()) == 0);
-    if (done) return {};
-    error failed = io_error("cannot write", path);
-    if (!special) std::remove(part.c_str());
+    out.special_ = stat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
+    out.part_ = out.special_ ? path : fmt::format("{}.{}.part", path, getpid());
+    out.file_ = std::fopen(out.part_.c_str(), "wb");
+    if (!out.file_) return io_error("cannot write", path);
+    return out;
+}
+
+output_file::output_file(output_file&& o) noexcept
+    : path_(std::move(o.path_)), part_(std::move(o.part_)), file_(std::exchange(o.file_, nullptr)),
+      special_(o.special_) {}
+
+output_file::~output_file() {
+    if (!file_) return;
+    (void)std::fclose(file_);
+    if (!special_) std::remove(part_.c_str());
+}
+
+result<void> output_file::write(std::string_view data) {
+    if (path_ == "-") return print(data);
+    if (std::fwrite(data.data(), 1, data.size(), file_) == data.size()) return {};
+    return io_error("cannot write", path_);
+}
+
+result<void> output_file::finish() {
+    if (path_ == "-") return flush();
+    const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
+    if (closed && (special_ || std::rename(part_.c_str(), path_.c_str()) == 0)) return {};
+    error failed = io_error("cannot write", path_);
+    if (!special_) std::remove(part_.c_str());
     return failed;
+}
+
+result<void> write_file(const std::string& path, std::string_view data) {
+    auto out = RLX_TRY(output_file::open(path));
+    RLX_CHECK(out.write(data));
+    return out.finish();
 }
 
 result<progress_mode> parse_progress_mode(std::string_view name) {
@@ -187,6 +213,10 @@ progress_line::progress_line(std::string stage, std::string unit, progress_mode 
 }
 
 progress_line::~progress_line() {
+    clear();
+}
+
+void progress_line::clear() {
     if (drawn_) say("\r\033[K");
 }
 

@@ -56,8 +56,27 @@ result<void> flush();
 result<std::string> read_stdin();
 // A whole text file; "-" is standard input.
 result<std::string> read_text(const std::string& path);
-// Writes a file through a temporary name, so it appears whole or not at all; a device or a pipe is
-// written to as it is. "-" is standard output, which must not be a terminal when the data is binary.
+
+// A file written piece by piece through a temporary name, so it appears whole or not at all; a
+// device or a pipe is written to as it is. "-" is standard output, which must not be a terminal
+// when the data is binary: RLX_INVALID_ARGUMENT.
+class output_file {
+public:
+    static result<output_file> open(const std::string& path);
+    output_file(output_file&& o) noexcept;
+    output_file& operator=(output_file&& o) = delete;
+    ~output_file(); // drops what finish() did not complete
+    result<void> write(std::string_view data);
+    result<void> finish();
+
+private:
+    output_file() = default;
+    std::string path_, part_;
+    std::FILE* file_ = nullptr; // none for standard output
+    bool special_ = false;
+};
+
+// All of it at once.
 result<void> write_file(const std::string& path, std::string_view data);
 
 enum class progress_mode { automatic, plain, json, none };
@@ -72,6 +91,7 @@ public:
     progress_line(const progress_line&) = delete;
     progress_line& operator=(const progress_line&) = delete;
     void update(std::uint64_t done, std::uint64_t total);
+    void clear(); // makes room for a message; the next update draws it again
 
 private:
     std::string stage_, unit_;

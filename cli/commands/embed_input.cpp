@@ -247,7 +247,11 @@ private:
         item.id = json_text(path);
         auto reader = byte_reader::open(path);
         auto text = reader ? reader->all() : result<std::string>(reader.error());
-        if (text) {
+        if (text && text->find('\0') != text->npos) {
+            item.failed = error{
+                RLX_CORRUPT_DATA,
+                fmt::format("{}: is no text: it has zero bytes; UTF-8 is expected", path)};
+        } else if (text) {
             item.text = std::move(*text);
             item.failed = not_utf8(item.text, "file");
         } else if (text.error().code == RLX_CANCELLED)
@@ -275,15 +279,55 @@ result<part_kind> kind_of(std::string_view input, const std::string& path) {
                                                                  : part_kind::lines;
 }
 
-// Every file below, or every picture, in the order of their names.
-result<void> add_directory(const std::string& path, part_kind kind, std::vector<part>& parts) {
+// What the run itself writes: --out with its part, journal and facts, and --write-ranges.
+class own_files {
+public:
+    explicit own_files(const arguments& a) {
+        if (const std::string out = a.text("out", "-"); out != "-") {
+            add(out);
+            prefix_ = fs::path(out + ".").filename().string();
+            for (const char* end : {".part", ".journal", ".meta.json"})
+                add(out + end);
+        }
+        if (a.has("write-ranges")) add(a.text("write-ranges"));
+    }
+
+    bool have(const fs::path& file) const {
+        std::error_code failed;
+        const fs::path real = fs::weakly_canonical(file, failed);
+        return std::ranges::find(files_, real) != files_.end() ||
+               (!files_.empty() && !prefix_.empty() &&
+                real.parent_path() == files_[0].parent_path() &&
+                real.filename().string().starts_with(prefix_) && real.extension() == ".part");
+    }
+
+private:
+    void add(const std::string& path) {
+        std::error_code failed;
+        files_.push_back(fs::weakly_canonical(fs::absolute(path, failed), failed));
+    }
+
+    std::vector<fs::path> files_;
+    std::string prefix_; // of what a killed run left half-written
+};
+
+// Every file below, or every picture, in the order of their names; without hidden ones, what is in
+// hidden folders, and the run's own.
+result<void> add_directory(
+    const std::string& path, part_kind kind, const own_files& own, std::vector<part>& parts
+) {
     std::vector<std::string> files;
     std::error_code failed;
     for (fs::recursive_directory_iterator at(path, failed), end; !failed && at != end;
          at.increment(failed)) {
+        if (is_hidden(at->path())) {
+            at.disable_recursion_pending();
+            continue;
+        }
         std::error_code ignored;
         const bool wanted = kind == part_kind::file || is_image_name(at->path());
-        if (wanted && at->is_regular_file(ignored)) files.push_back(at->path().string());
+        if (wanted && at->is_regular_file(ignored) && !own.have(at->path()))
+            files.push_back(at->path().string());
     }
     if (failed)
         return error{RLX_NOT_FOUND, fmt::format("cannot read {}: {}", path, failed.message())};
@@ -305,10 +349,11 @@ result<void> add_directory(const std::string& path, part_kind kind, std::vector<
 result<void>
 add_files(const arguments& a, std::string_view input, part_kind kind, std::vector<part>& parts) {
     RLX_TRY(kind_of(input, "-")); // its error even where nothing is read
+    const own_files own(a);
     for (const std::string& path : a.positional()) {
         std::error_code failed;
         if (path != "-" && fs::is_directory(path, failed)) {
-            RLX_CHECK(add_directory(path, kind, parts));
+            RLX_CHECK(add_directory(path, kind, own, parts));
             continue;
         }
         if (path != "-" && !fs::exists(path, failed))

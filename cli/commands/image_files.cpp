@@ -17,12 +17,20 @@ bool is_image_name(const fs::path& file) {
     return std::ranges::find(known, end) != known.end();
 }
 
+bool is_hidden(const fs::path& file) {
+    return file.filename().native().starts_with('.');
+}
+
 std::optional<fs::path> picture_at(const fs::path& path) {
     if (is_image_name(path)) return path;
     std::error_code failed;
     for (fs::recursive_directory_iterator at(path, failed), end; !failed && at != end;
-         at.increment(failed))
-        if (is_image_name(at->path())) return at->path();
+         at.increment(failed)) {
+        if (is_hidden(at->path()))
+            at.disable_recursion_pending();
+        else if (is_image_name(at->path()))
+            return at->path();
+    }
     return std::nullopt;
 }
 
@@ -34,7 +42,8 @@ result<std::vector<fs::path>> images_in(const fs::path& folder) {
     for (fs::directory_iterator it(folder, failed), end; !failed && it != end;
          it.increment(failed)) {
         std::error_code ignored;
-        if (is_image_name(it->path()) && it->is_regular_file(ignored)) out.push_back(it->path());
+        if (!is_hidden(it->path()) && is_image_name(it->path()) && it->is_regular_file(ignored))
+            out.push_back(it->path());
     }
     if (failed) return error{RLX_IO, fmt::format("{}: {}", folder.string(), failed.message())};
     if (out.empty())

@@ -79,36 +79,7 @@ constexpr flag image_group[] = {
     {"plan", 0, toggle, "", "", "print the memory plan and exit, loading nothing"},
 };
 
-// Pixels beside the last whole patch are not seen, as in the reference; nothing is silent.
-void warn_of_rest(const image_embedder& model, const image_table& f) {
-    const auto patch = static_cast<int>(model.facts().patch_size);
-    if (patch < 1) return;
-    std::size_t n = 0;
-    for (const extent s : f.sizes)
-        n += s.height % patch != 0 || s.width % patch != 0 ? 1 : 0;
-    if (n == 0) return;
-    const extent s = f.sizes.back();
-    say("note: {} rows and {} columns of {} x {} pixels are not seen: patches are {} pixels ({} of "
-        "{} images)\n",
-        s.height % patch,
-        s.width % patch,
-        s.height,
-        s.width,
-        patch,
-        n,
-        f.sizes.size());
-}
-
-std::string sizes_of(const image_table& f) {
-    const auto same = [&](extent s) {
-        return s.height == f.sizes[0].height && s.width == f.sizes[0].width;
-    };
-    return std::ranges::all_of(f.sizes, same)
-               ? fmt::format("of {} x {}", f.sizes[0].height, f.sizes[0].width)
-               : "of several sizes";
-}
-
-result<int> run(const arguments& a, std::string_view family) {
+result<int> run(const arguments& a, std::string_view family, std::string_view program) {
     catch_signals();
     auto catalog = RLX_TRY(open_catalog(a));
     image_job j = RLX_TRY(image_job_of(a, catalog.get(), family));
@@ -117,6 +88,7 @@ result<int> run(const arguments& a, std::string_view family) {
         return show_partition(a, RLX_TRY(image_embedder::plan(j.options)).partition);
     const progress_mode mode = RLX_TRY(parse_progress_mode(a.text("progress", "auto")));
     const progress_mode shown = a.has("quiet") ? progress_mode::none : mode;
+    const auto out = RLX_TRY(image_writer::open(a, j));
     std::unique_ptr<image_embedder> model;
     {
         progress_line loading("loading", "bytes", shown);
@@ -127,21 +99,30 @@ result<int> run(const arguments& a, std::string_view family) {
     }
     progress_line progress("images", "images", shown);
     const auto start = std::chrono::steady_clock::now();
-    image_table f = RLX_TRY(run_images(*model, j, progress));
+    // In JSON and arrays it has its place; a person sees it at once.
+    RLX_CHECK(run_images(*model, j, progress, [&](image_result&& r) {
+        if (r.failed && j.images() > 1 && !a.has("json")) {
+            progress.clear();
+            say("{}: error: {}\n", program, r.failed->message);
+        }
+        return out->put(*model, std::move(r));
+    }));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    RLX_CHECK(write_results(a, *model, j, f, seconds));
-    RLX_CHECK(flush());
-    if (a.has("quiet")) return exit_ok;
-    warn_of_rest(*model, f);
+    RLX_CHECK(out->finish(*model, seconds));
+    progress.clear();
+    const int code = out->failed() > 0 ? exit_bad_input : exit_ok;
+    if (a.has("quiet")) return code;
+    out->warn_of_rest(*model);
+    if (out->failed() > 0) say("note: {} of {} images failed\n", out->failed(), out->done());
     for (const std::string& w : model->warnings())
         if (a.has("verbose")) say("note: {}\n", w);
     const run_facts& facts = model->ran_on();
     say("load {:.2f} s | {} image{} {} in {:.2f} s | {} {} {}, {} threads\n",
         model->load_seconds(),
-        f.names.size(),
-        f.names.size() == 1 ? "" : "s",
-        sizes_of(f),
+        out->done(),
+        out->done() == 1 ? "" : "s",
+        out->sizes(),
         seconds,
         facts.device,
         facts.tier,
@@ -150,7 +131,7 @@ result<int> run(const arguments& a, std::string_view family) {
     for (const fallback& b : model->fallbacks())
         say("note: {}: {}\n", b.what, b.reason);
     print_op_times(facts);
-    return exit_ok;
+    return code;
 }
 
 } // namespace
@@ -168,9 +149,11 @@ int cmd_image_family(std::string_view family, std::string_view program, arg_span
           general_flags},
          "Images are PNG and JPEG files; of a folder those whose names end in .png, .jpg or .jpeg, "
          "in\norder of name; - is a picture on standard input. Vectors are printed one per line: "
-         "the file, a tab, the numbers."},
+         "the file, a tab, the numbers. Of several\nimages, one that cannot be read is an error "
+         "record "
+         "(a row of NaN in arrays) and exit code 3 at the end."},
         args,
-        [&](const arguments& a) { return run(a, family); }
+        [&](const arguments& a) { return run(a, family, program); }
     );
 }
 

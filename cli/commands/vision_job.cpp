@@ -60,6 +60,11 @@ result<void> read_output(const arguments& a, image_job& j) {
     const int on_stdout = (j.out == "-") + (a.text("pca") == "-") + a.has("json");
     if (on_stdout > 1)
         return usage("only one of --json, --out - and --pca - can have standard output");
+    if (stdout_is_terminal() && (j.out == "-" || a.text("pca") == "-"))
+        return usage(fmt::format(
+            "--{} -: not writing binary data to a terminal; redirect standard output",
+            j.out == "-" ? "out" : "pca"
+        ));
     if (j.options.head == image_head::hidden && j.out.empty() && !a.has("pca"))
         return usage("last_hidden_state is a large array: --out FILE.npy is needed");
     return {};

@@ -8,6 +8,8 @@
 #include "rlx/vision.hpp"
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +25,8 @@ struct image_job {
     bool raw_out = false; // the floats alone instead of .npy
     std::size_t top = 5;
     bool normalise = true;
+
+    std::int64_t images() const { return pixels ? pixels->shape[0] : std::ssize(files); }
 };
 
 // Checkpoint, device, preprocessing and step as the flags say; the catalog is borrowed.
@@ -36,24 +40,59 @@ result<int> show_image_plan(const arguments& a, const encoder_plan& p);
 result<image_job>
 image_job_of(const arguments& a, plugin_catalog* catalog, std::string_view family);
 
-// Features of all images.
-struct image_table {
-    std::vector<float> values; // [names, tokens, width]
+// What became of one image, in the order of the job.
+struct image_result {
+    std::string name;
+    extent size{};             // it was read at
+    std::vector<float> values; // [tokens, width]
     std::int64_t tokens = 1, width = 0;
-    std::vector<std::string> names;
-    std::vector<extent> sizes; // each was read at
+    std::optional<error> failed; // then there are no values
 };
 
-// In the order of the job. RLX_INVALID_ARGUMENT when states of different sizes are no one array.
-result<image_table> run_images(image_embedder& model, const image_job& j, progress_line& progress);
+using image_taker = std::function<result<void>(image_result&&)>;
 
-// Files and standard output as the flags say; vectors in f are scaled to length 1 when asked for.
-result<void> write_results(
-    const arguments& a,
-    const image_embedder& model,
-    const image_job& j,
-    image_table& f,
-    double seconds
+// Images of one size run together. One that cannot be read is a result that failed and the others
+// follow; what is wrong with every image, the model or the machine is an error.
+result<void> run_images(
+    image_embedder& model, const image_job& j, progress_line& progress, const image_taker& take
 );
+
+// Where results go while they come: an array, text or JSON, a picture. Memory does not grow with
+// the number of images. A failed one is a row of NaN, a record with "error", or nothing in text.
+class image_writer {
+public:
+    // Opens the file of the job, before anything is computed.
+    static result<std::unique_ptr<image_writer>> open(const arguments& a, const image_job& j);
+
+    // The error of an image that is the only one; RLX_INVALID_ARGUMENT when states of different
+    // sizes are no one array.
+    result<void> put(const image_embedder& model, image_result&& r);
+    result<void> finish(const image_embedder& model, double seconds);
+
+    std::uint64_t done() const { return done_; } // with those that failed
+
+    std::uint64_t failed() const { return failed_; }
+
+    std::string sizes() const; // "of 35 x 35"
+    // Pixels beside the last whole patch are not seen, as in the reference; nothing is silent.
+    void warn_of_rest(const image_embedder& model) const;
+
+private:
+    image_writer(const arguments& a, const image_job& j) : a_(a), job_(j) {}
+
+    result<void> put_row(const image_embedder& model, const image_result& r);
+    result<void> begin_rows(std::int64_t tokens, std::int64_t width, image_head head);
+    result<void> put_json(const image_embedder& model, const image_result& r);
+
+    const arguments& a_;
+    const image_job& job_;
+    std::optional<output_file> rows_;
+    std::vector<float> no_row_; // NaN; empty until the shape is known
+    std::int64_t tokens_ = 0, width_ = 0;
+    std::uint64_t done_ = 0, failed_ = 0, waiting_ = 0; // failed before the shape was known
+    std::uint64_t with_rest_ = 0;                       // images that are no whole patches
+    extent first_{}, rest_{}; // sizes: of the first image, one with a rest
+    bool same_size_ = true;
+};
 
 } // namespace rlx::cli

@@ -166,6 +166,72 @@ TEST_F(embed, reads_the_files_of_a_directory_in_order) {
     EXPECT_EQ(embedded({at("nowhere")}).exit_code, 3);
 }
 
+TEST_F(embed, takes_neither_hidden_files_of_a_directory_nor_its_own) {
+    fs::create_directories(at("docs/.git"));
+    fs::create_directories(at("docs/b"));
+    write_file(at("docs/z.txt"), "the word");
+    write_file(at("docs/.hidden.txt"), "unseen");
+    write_file(at("docs/.git/HEAD"), "unseen");
+    write_file(at("docs/b/v.jsonl"), "an input of the name of the output, elsewhere");
+    const std::string out = at("docs/v.jsonl");
+    write_file(out, "from a run before");
+    for (const char* end : {".part", ".journal", ".meta.json", ".meta.json.77.part"})
+        write_file(out + end, "left");
+    const words ask{at("docs"), "--quiet", "--restart", "--out", out};
+    ASSERT_EQ(embedded(ask).exit_code, 0);
+    const std::string first = read_file(out);
+    const auto got = rows(first);
+    ASSERT_EQ(got.size(), 2u) << first;
+    EXPECT_EQ(got[0]["id"], at("docs/b/v.jsonl"));
+    EXPECT_EQ(got[1]["id"], at("docs/z.txt"));
+    // Again, with what it has written there.
+    ASSERT_EQ(embedded(ask).exit_code, 0);
+    EXPECT_EQ(read_file(out), first);
+    // By another name of the folder, too.
+    fs::create_directory_symlink(at("docs"), at("link"));
+    const outcome linked =
+        embedded({at("link"), "--quiet", "--restart", "--out", at("docs/b/../v.jsonl")});
+    ASSERT_EQ(linked.exit_code, 0) << linked.err;
+    EXPECT_EQ(rows(read_file(out)).size(), 2u);
+    // Named outright they are meant.
+    EXPECT_EQ(rows(embedded({at("docs/.git"), "--quiet"}).out).size(), 1u);
+    EXPECT_EQ(rows(embedded({at("docs/.hidden.txt"), "--quiet"}).out).size(), 1u);
+}
+
+TEST_F(embed, resumes_a_directory_that_it_writes_to) {
+    fs::create_directories(at("docs"));
+    for (int i = 0; i < 9000; ++i)
+        write_file(at("docs/") + std::to_string(100000 + i), "text " + std::to_string(i));
+    ASSERT_EQ(embedded({at("docs"), "--quiet", "--out", at("whole.jsonl")}).exit_code, 0);
+    const std::string out = at("docs/v.jsonl");
+    const auto written = [&] { return std::ranges::count(read_file(out + ".journal"), '\n') > 2; };
+    words stopped = command({at("docs"), "--quiet", "--out", out});
+    const int code = interrupted(stopped, SIGKILL, written);
+    if (code == 0) GTEST_SKIP() << "it was done before it could be killed";
+    const outcome r = embedded({at("docs"), "--quiet", "--resume", "--out", out});
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_EQ(read_file(out), read_file(at("whole.jsonl")));
+}
+
+TEST_F(embed, a_binary_file_of_a_directory_is_one_that_failed) {
+    fs::create_directories(at("docs"));
+    write_file(
+        at("docs/a.bin"),
+        std::string(
+            "\x7f"
+            "ELF\0\0\1",
+            7
+        )
+    );
+    write_file(at("docs/b.txt"), "the word");
+    const outcome r = embedded({at("docs"), "--quiet"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    const auto got = rows(r.out);
+    ASSERT_EQ(got.size(), 2u);
+    EXPECT_NE(got[0]["error"]["message"].get<std::string>().find("is no text"), std::string::npos);
+    EXPECT_TRUE(got[1].contains("embedding"));
+}
+
 TEST_F(embed, computes_what_a_reference_does_with_padded_ids) {
     write_file(
         at("ids.json"),

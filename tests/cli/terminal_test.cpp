@@ -120,6 +120,30 @@ TEST(terminal, a_line_typed_during_an_answer_waits_for_the_next_prompt) {
     EXPECT_EQ(t.exit_code(), 0) << t.seen();
 }
 
+TEST(terminal, gets_no_arrays_and_pictures) {
+    if (!terminals_exist()) GTEST_SKIP() << "no pseudo-terminals here (/dev/pts)";
+    const std::string images = std::string(RLX_SOURCE_DIR) + "/tests/goldens/images/";
+    const std::string tall = images + "dinov2/tall.png";
+    const std::vector<std::vector<std::string>> asks{
+        {"rlx-dinov2", "dinov2", "--out", "-"},
+        {"rlx-dinov2", "dinov2", "--f32"},
+        {"rlx-dinov2", "dinov2", "--pca", "-"},
+        {"rlx-vision", "vision", "--out", "-", "--features", "last_hidden_state"},
+        {"rlx-embed", "dinov2", "--f32"},
+    };
+    for (const auto& ask : asks) {
+        std::vector<std::string> argv{program(ask[0]), "--weights", images + ask[1], tall};
+        argv.insert(argv.end(), ask.begin() + 2, ask.end());
+        terminal t(argv);
+        EXPECT_EQ(t.exit_code(), 2) << ask[0] << ask[2] << t.seen();
+        EXPECT_NE(t.seen().find("not writing binary data to a terminal"), std::string::npos)
+            << t.seen();
+        EXPECT_EQ(t.seen().find("NUMPY"), std::string::npos);
+    }
+    terminal text({program("rlx-dinov2"), "--weights", images + "dinov2", tall, "--quiet"});
+    EXPECT_EQ(text.exit_code(), 0) << "vectors as text are for reading";
+}
+
 TEST(terminal, a_second_interrupt_ends_the_chat_and_leaves_the_terminal_as_it_was) {
     if (!terminals_exist()) GTEST_SKIP() << "no pseudo-terminals here (/dev/pts)";
     terminal t(chat("400"));

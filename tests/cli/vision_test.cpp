@@ -316,6 +316,30 @@ TEST_F(vision, reads_pictures_at_the_size_asked_for) {
     EXPECT_NE(odd.err.find("must be multiples of 7"), std::string::npos) << odd.err;
 }
 
+// Without a preprocessor_config.json: transformers' processor for its names, PIL's arithmetic, as
+// Meta's own code has, for Meta's.
+TEST_F(vision, resizes_as_the_reference_of_the_checkpoint_s_names_does) {
+    const auto with = [&](const std::string& name, const std::string& kind) {
+        write_file(
+            at("p.json"),
+            R"({"image_processor_type": "BitImageProcessor)" + kind +
+                R"(, "size": {"shortest_edge": 256}, "resample": 3, "crop_size": 224,
+                "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]})"
+        );
+        const outcome r = seen(name, {tall, "--f32", "--preprocessor", at("p.json")});
+        EXPECT_EQ(r.exit_code, 0) << r.err;
+        return r.out;
+    };
+    for (const auto& [name, pil] : {std::pair{"dinov2-giant", false}, {"meta", true}}) {
+        const std::string built_in = seen(name, {tall, "--f32"}).out;
+        EXPECT_EQ(built_in.size(), 96u);
+        EXPECT_EQ(with(name, "Pil\"") == built_in, pil) << name;
+        EXPECT_EQ(with(name, "\", \"use_fast\": false") == built_in, pil) << name;
+        EXPECT_EQ(with(name, "\"") == built_in, !pil) << name;
+        EXPECT_EQ(with(name, "Fast\"") == built_in, !pil) << name;
+    }
+}
+
 TEST_F(vision, pictures_of_several_sizes_need_no_one_array) {
     // Only resized, so sizes stay different.
     write_file(
@@ -345,10 +369,21 @@ TEST_F(vision, pictures_of_several_sizes_need_no_one_array) {
 TEST_F(vision, pictures_it_cannot_read_are_named_with_what_is_wrong) {
     const auto refused = [&](const std::string& name, std::string_view data, int code) {
         write_file(at(name), data);
-        const outcome r = seen("dinov2", {tall, at(name), "--out", at("x.npy")});
+        const outcome r = seen("dinov2", {at(name), "--out", at("x.npy")});
         EXPECT_EQ(r.exit_code, code) << name << ": " << r.err;
         EXPECT_NE(r.err.find(at(name)), std::string::npos) << r.err;
         EXPECT_FALSE(fs::exists(at("x.npy")));
+        // With others it is one that failed.
+        const outcome two = seen("dinov2", {at(name), tall, "--json"});
+        EXPECT_EQ(two.exit_code, 3) << two.err;
+        EXPECT_EQ(two.err, "");
+        const json doc = json::parse(two.out);
+        EXPECT_NE(
+            r.err.find(doc["images"][0]["error"]["message"].get<std::string>()), std::string::npos
+        ) << doc["images"][0];
+        EXPECT_FALSE(doc["images"][0].contains("vector"));
+        EXPECT_EQ(doc["images"][1]["vector"].size(), 24U);
+        EXPECT_EQ(doc["failed"], 1);
         return r.err;
     };
     const std::string png = read_file(tall), jpeg = read_file(wide);
@@ -371,6 +406,70 @@ TEST_F(vision, pictures_it_cannot_read_are_named_with_what_is_wrong) {
     const outcome nothing = seen("dinov2", {"-"}, {.input = ""});
     EXPECT_EQ(nothing.exit_code, 3);
     EXPECT_NE(nothing.err.find("standard input"), std::string::npos) << nothing.err;
+}
+
+TEST_F(vision, one_bad_picture_does_not_end_the_others) {
+    write_file(at("bad.png"), read_file(tall).substr(0, 300));
+    const words list{at("bad.png"), tall, at("bad.png"), wide, tall};
+    const auto with = [&](const words& more, bool quiet = true) {
+        words all = list;
+        all.insert(all.end(), more.begin(), more.end());
+        return quiet ? seen("dinov2", all) : run(command("dinov2", all));
+    };
+    const outcome text = with({});
+    EXPECT_EQ(text.exit_code, 3);
+    EXPECT_EQ(text.out, seen("dinov2", {tall, wide, tall}).out);
+    EXPECT_TRUE(text.err.starts_with("rlx-dinov2: error: " + at("bad.png"))) << text.err;
+    EXPECT_EQ(std::ranges::count(text.err, '\n'), 2) << text.err;
+    EXPECT_NE(with({}, false).err.find("note: 2 of 5 images failed\n"), std::string::npos);
+
+    for (const std::string head : {"pooled", "last_hidden_state"}) {
+        const auto good = array_of(seen("dinov2", {tall, wide, "-f", head, "--npy"}).out);
+        ASSERT_EQ(with({"-f", head, "--out", at("x.npy")}).exit_code, 3);
+        const npy_array all = array_of(read_file(at("x.npy")));
+        EXPECT_EQ(all.shape[0], 5);
+        const std::size_t n = all.values.size() / 5;
+        ASSERT_EQ(good.values.size(), 2 * n);
+        for (std::size_t i = 0; i < n; ++i) {
+            EXPECT_TRUE(std::isnan(all.values[i]) && std::isnan(all.values[2 * n + i]));
+            EXPECT_EQ(all.values[n + i], good.values[i]);
+            EXPECT_EQ(all.values[3 * n + i], good.values[n + i]);
+        }
+    }
+    ASSERT_EQ(with({"--batch", "1", "--out", at("x.f32")}).exit_code, 3);
+    EXPECT_EQ(read_file(at("x.f32")).size(), 5U * 24 * 4);
+
+    // None at all.
+    const words none{at("bad.png"), at("bad.png")};
+    const outcome rows = seen("dinov2", {none[0], none[1], "--npy"});
+    EXPECT_EQ(rows.exit_code, 3);
+    EXPECT_EQ(array_of(rows.out).shape, (std::vector<std::int64_t>{2, 24}));
+    const outcome states =
+        seen("dinov2", {none[0], none[1], "-f", "last_hidden_state", "--out", at("n.npy")});
+    EXPECT_EQ(states.exit_code, 3);
+    EXPECT_NE(states.err.find("none of 2 images"), std::string::npos) << states.err;
+    EXPECT_FALSE(fs::exists(at("n.npy")));
+    // A path that is not there is said before anything is computed.
+    const outcome absent = seen("dinov2", {tall, at("absent.png")});
+    EXPECT_EQ(absent.exit_code, 3);
+    EXPECT_EQ(absent.out, "");
+    EXPECT_EQ(left(), 3U) << "bad.png and two arrays";
+}
+
+// What is done is out before the rest is read: the last picture comes through a pipe that nobody
+// fills until the first one's vector is there.
+TEST_F(vision, a_result_is_written_when_it_is_there) {
+    std::string line = "cd '" + dir +
+                       "'; { for i in $(seq 300); do test -s out && break; sleep 0.1; done; "
+                       "wc -l < out > early; cat '" +
+                       tall + "'; } |";
+    for (const std::string& word : command("dinov2", {tall, wide, "-", "--batch", "1", "--quiet"}))
+        line += " '" + word + "'";
+    const outcome r = run({"/bin/sh", "-c", line + " > out"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_EQ(read_file(at("early")), "1\n");
+    const std::string all = read_file(at("out"));
+    EXPECT_EQ(std::ranges::count(all, '\n'), 3);
 }
 
 TEST_F(vision, pixels_that_are_no_batch_of_images_are_named_with_what_is_wrong) {
