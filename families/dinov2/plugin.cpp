@@ -6,14 +6,20 @@ namespace {
 namespace sdk = rlx::sdk;
 namespace dinov2 = rlx::dinov2;
 
-// preprocessor_config.json of the released checkpoints.
-constexpr std::string_view preprocess = R"({
-  "image_processor_type": "BitImageProcessor",
+// preprocessor_config.json of the released checkpoints. Files with Meta's names are resized as
+// Meta's code does, on PIL's pictures; those with transformers' names as its processor does.
+std::string preprocess_of(const dinov2::config& c) {
+    constexpr std::string_view steps = R"(
   "do_resize": true, "size": {"shortest_edge": 256}, "resample": 3,
   "do_center_crop": true, "crop_size": {"height": 224, "width": 224},
   "do_rescale": true, "rescale_factor": 0.00392156862745098,
   "do_normalize": true, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]
 })";
+    const std::string_view backend = c.meta() ? "Pil" : "";
+    return sdk::format(
+        "{}{}\",{}", R"({"image_processor_type": "BitImageProcessor)", backend, steps
+    );
+}
 
 class model {
 public:
@@ -35,7 +41,7 @@ public:
             .set("prefix_tokens", config_.prefix_tokens())
             .set("size_multiple", config_.size_multiple())
             .set("classes", config_.classes)
-            .set("preprocess", preprocess)
+            .set("preprocess", preprocess_of(config_))
             .set("name", "dinov2")
             .done();
     }

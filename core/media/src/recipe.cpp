@@ -245,6 +245,14 @@ result<std::string> processor_type(const json& file) {
     return error{RLX_MISSING_METADATA, "there is no image_processor_type"};
 }
 
+// What transformers 4 took for a choice between its slow (PIL) and fast classes.
+result<std::optional<processor_backend>> backend_of(const json& file) {
+    const auto it = file.find("use_fast");
+    if (it == file.end() || it->is_null()) return std::optional<processor_backend>();
+    if (!it->is_boolean()) return error{RLX_CORRUPT_DATA, "use_fast is neither true nor false"};
+    return std::optional(it->get<bool>() ? processor_backend::torchvision : processor_backend::pil);
+}
+
 result<preprocess_recipe> parse(std::string_view text, std::optional<processor_backend> backend) {
     if (text.size() > max_json_bytes)
         return error{
@@ -267,6 +275,7 @@ result<preprocess_recipe> parse(std::string_view text, std::optional<processor_b
             RLX_UNSUPPORTED,
             "image_processor_type \"" + out.processor + "\" is not supported; known are " +
                 known_processors()};
+    if (!backend) backend = RLX_TRY(backend_of(file));
     out.backend =
         backend.value_or(found.pil ? processor_backend::pil : processor_backend::torchvision);
     RLX_CHECK(recipe_reader(file, *found.defaults).read(out));

@@ -144,6 +144,17 @@ TEST(parse_preprocess, chooses_the_backend_by_name_unless_told) {
     EXPECT_EQ(backend("CLIPFeatureExtractor"), processor_backend::torchvision);
     EXPECT_EQ(backend("CLIPImageProcessorPil"), processor_backend::pil);
     EXPECT_EQ(backend("CLIPImageProcessor", processor_backend::pil), processor_backend::pil);
+    const auto fast = [](const char* name, const json& use_fast) {
+        const json config{{"image_processor_type", name}, {"use_fast", use_fast}};
+        return library().parse_preprocess(config.dump(), "x");
+    };
+    EXPECT_EQ(fast("BitImageProcessor", false)->backend, processor_backend::pil);
+    EXPECT_EQ(fast("BitImageProcessor", false)->resample, image_kernel::pil_bicubic);
+    EXPECT_EQ(fast("BitImageProcessor", true)->resample, image_kernel::torch_bicubic);
+    EXPECT_EQ(fast("BitImageProcessor", nullptr)->backend, processor_backend::torchvision);
+    EXPECT_EQ(fast("BitImageProcessorFast", false)->backend, processor_backend::pil);
+    EXPECT_EQ(fast("BitImageProcessorPil", nullptr)->backend, processor_backend::pil);
+    EXPECT_EQ(fast("BitImageProcessor", "no").error().code, RLX_CORRUPT_DATA);
     const auto old = library().parse_preprocess(
         R"({"feature_extractor_type": "CLIPFeatureExtractor", "crop_size": 30, "size": 40, "resample": 3})",
         "x"

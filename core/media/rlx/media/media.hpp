@@ -200,8 +200,8 @@ public:
     // size or step that is not implemented (nothing is skipped in silence); RLX_CORRUPT_DATA what
     // is no valid value. Processors: BitImageProcessor (DINOv2), CLIPImageProcessor,
     // DeiTImageProcessor, SiglipImageProcessor, ViTImageProcessor, each also with Fast, Pil or as
-    // FeatureExtractor. `backend` overrides what the name says: Pil is pil, everything else
-    // torchvision.
+    // FeatureExtractor. `backend` decides, else the file's use_fast (false is pil), else the name:
+    // Pil is pil, everything else torchvision.
     virtual result<preprocess_recipe> parse_preprocess(
         std::string_view json,
         std::string_view name,
