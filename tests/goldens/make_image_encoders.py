@@ -11,7 +11,7 @@ expected values are computed in double precision (but for the angles, and the po
 eager attention.
 
 dinov2*: transformers. meta*: the same with Meta's names and position resizing. vision*: NomicVision as its remote code computes
-it, written here from the facts of families/vision/README.md.
+it, written here as formulas from the facts of families/vision/README.md: that code is not run.
 """
 import json, math, pathlib, shutil, sys
 
@@ -283,14 +283,17 @@ NOMIC_CASES = {
                               activation_function="glu", patch_embed_bias=False, mlp_fc1_bias=False), NATIVE),
     "vision-sinusoidal": (dict(sinusoidal_pos_embedding=True, activation_function="gelu_new", n_inner=40, layer_norm_epsilon=1e-3), NATIVE),
     "vision-free": (dict(use_pos_embed=False, register_tokens=2, activation_function="gelu", n_inner=40), ((1, 40, 40), (2, 16, 24))),
+    # The norm inside the MLP has an epsilon of its own: products are small here, and the config's is 100 times as large.
+    "vision-norms": (dict(use_rotary_pos_emb=True, norm_mlp=True, layer_norm_epsilon=1e-3, n_embd=16, n_head=2, img_size=16, quiet=0.1), ((2, 16, 16),)),
 }
 
 
 def nomic_case(name, changes, shapes, seed):
     c = NOMIC | changes
+    quiet = c.pop("quiet", 1)
     tensors = {k: torch.nn.Parameter(torch.empty(s), requires_grad=False) for k, s in nomic_parameters(c).items()}
     randomise(tensors.items(), seed)
-    tensors = {k: v.data for k, v in tensors.items()}
+    tensors = {k: v.data * (quiet if "layers" in k and "fc11" in k else 1) for k, v in tensors.items()}
     folder = folder_of(name)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(c, indent=1) + "\n")

@@ -28,6 +28,7 @@ inline const std::vector<const char*> image_names = {
     "vision",
     "vision-free",
     "vision-learned",
+    "vision-norms",
     "vision-registers",
     "vision-sinusoidal",
 };
