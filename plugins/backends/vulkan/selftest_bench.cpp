@@ -7,7 +7,7 @@ namespace rlx::vulkan {
 
 namespace {
 
-constexpr std::size_t most_values = 16;
+constexpr std::size_t most_values = 32;
 
 template <class T>
 std::string bytes_of(const std::vector<T>& v) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <span>
 
 namespace rlx::vulkan {
 
@@ -149,25 +150,106 @@ status norm(bool centre, bench& b, floats& got, doubles& want) {
 
 using function = double (*)(double a, double b);
 
-// One op of one or two operands, element by element.
-status
-pointwise(std::uint16_t op, std::int64_t kind, function f, bench& b, floats& got, doubles& want) {
+status pointwise(std::uint16_t op, function f, bench& b, floats& got, doubles& want) {
     constexpr std::size_t n = 300;
     numbers r;
-    const floats x = r.some(n), z = r.some(n);
+    const floats x = r.some(n);
     const rlx_value y = b.out({n}), a = b.in({n}, x);
-    const bool two = op == RLX_OP_Binary || op == RLX_OP_Glu;
-    if (kind) b.attr(RLX_ATTR_kind, kind);
     if (op == RLX_OP_Affine) b.attr(RLX_ATTR_scale, 1.5), b.attr(RLX_ATTR_shift, -0.5);
     if (op == RLX_OP_Clamp) b.attr(RLX_ATTR_lo, -1.0), b.attr(RLX_ATTR_hi, 0.5);
-    RLX_CHECK(
-        b.node(op, two ? std::vector<rlx_value>{a, b.in({n}, z)} : std::vector<rlx_value>{a}, y)
-    );
-    for (std::size_t i = 0; i < n; ++i)
-        want.push_back(f(static_cast<double>(x[i]), static_cast<double>(z[i])));
+    RLX_CHECK(b.node(op, {a}, y));
+    for (const float v : x)
+        want.push_back(f(static_cast<double>(v), 0));
     got = RLX_TRY(b.run(y));
     return {};
 }
+
+struct kind_case {
+    std::int64_t kind;
+    function f;
+    bool positive = false; // the function takes such numbers only
+};
+
+// Every kind of an op, what drivers compute themselves (exp, pow, sqrt) and what is built on it,
+// over a range that overflows nothing; errors relative to each result.
+status
+kinds(std::uint16_t op, std::span<const kind_case> cases, bench& b, floats& got, doubles& want) {
+    constexpr std::size_t n = 200;
+    const bool two = op == RLX_OP_Binary || op == RLX_OP_Glu;
+    numbers r;
+    floats x = r.some(n), z = r.some(n), size_of_x(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        x[i] *= 8;
+        size_of_x[i] = std::abs(x[i]) + 0.1f;
+    }
+    const rlx_value any = b.in({n}, x), above = b.in({n}, size_of_x), second = b.in({n}, z);
+    std::vector<rlx_value> outs;
+    for (const kind_case& c : cases) {
+        outs.push_back(b.out({n}));
+        const rlx_value a = c.positive ? above : any;
+        b.attr(RLX_ATTR_kind, c.kind);
+        RLX_CHECK(b.node(
+            op, two ? std::vector<rlx_value>{a, second} : std::vector<rlx_value>{a}, outs.back()
+        ));
+    }
+    for (std::size_t k = 0; k < cases.size(); ++k) {
+        const floats y = RLX_TRY(b.run(outs[k]));
+        for (std::size_t i = 0; i < n; ++i) {
+            const double exact = cases[k].f(
+                static_cast<double>(cases[k].positive ? size_of_x[i] : x[i]),
+                static_cast<double>(z[i])
+            );
+            const double size = std::max(std::abs(exact), 1e-3);
+            got.push_back(static_cast<float>(static_cast<double>(y[i]) / size));
+            want.push_back(exact / size);
+        }
+    }
+    return {};
+}
+
+double gelu(double x) {
+    return x * 0.5 * std::erfc(-x * std::sqrt(0.5));
+}
+
+double gelu_tanh(double x) {
+    return x * sigmoid(2 * 0.7978845608028654 * (x + 0.044715 * x * x * x));
+}
+
+constexpr kind_case unary_kinds[] = {
+    {RLX_UNARY_NEG, [](double a, double) { return -a; }},
+    {RLX_UNARY_ABS, [](double a, double) { return std::abs(a); }},
+    {RLX_UNARY_EXP, [](double a, double) { return std::exp(a); }},
+    {RLX_UNARY_LOG, [](double a, double) { return std::log(a); }, true},
+    {RLX_UNARY_SQRT, [](double a, double) { return std::sqrt(a); }, true},
+    {RLX_UNARY_RSQRT, [](double a, double) { return 1 / std::sqrt(a); }, true},
+    {RLX_UNARY_RECIPROCAL, [](double a, double) { return 1 / a; }, true},
+    {RLX_UNARY_SIN, [](double a, double) { return std::sin(a); }},
+    {RLX_UNARY_COS, [](double a, double) { return std::cos(a); }},
+    {RLX_UNARY_TANH, [](double a, double) { return std::tanh(a); }},
+    {RLX_UNARY_SIGMOID, [](double a, double) { return sigmoid(a); }},
+    {RLX_UNARY_SILU, [](double a, double) { return a * sigmoid(a); }},
+    {RLX_UNARY_GELU, [](double a, double) { return gelu(a); }},
+    {RLX_UNARY_GELU_TANH, [](double a, double) { return gelu_tanh(a); }},
+    {RLX_UNARY_RELU, [](double a, double) { return std::max(a, 0.0); }},
+};
+
+constexpr kind_case binary_kinds[] = {
+    {RLX_BINARY_ADD, [](double a, double b) { return a + b; }},
+    {RLX_BINARY_SUB, [](double a, double b) { return a - b; }},
+    {RLX_BINARY_MUL, [](double a, double b) { return a * b; }},
+    {RLX_BINARY_DIV, [](double a, double b) { return a / b; }},
+    {RLX_BINARY_MAX, [](double a, double b) { return std::max(a, b); }},
+    {RLX_BINARY_MIN, [](double a, double b) { return std::min(a, b); }},
+    {RLX_BINARY_POW, [](double a, double b) { return std::pow(a, b); }, true},
+};
+
+constexpr kind_case glu_kinds[] = {
+    {RLX_GLU_SWIGLU, [](double a, double b) { return a * sigmoid(a) * b; }},
+    {RLX_GLU_GEGLU_TANH, [](double a, double b) { return gelu_tanh(a) * b; }},
+    {RLX_GLU_GEGLU_ERF, [](double a, double b) { return gelu(a) * b; }},
+    {RLX_GLU_REGLU, [](double a, double b) { return std::max(a, 0.0) * b; }},
+    {RLX_GLU_SIGMOID, [](double a, double b) { return sigmoid(a) * b; }},
+};
 
 status rotation(bench& b, floats& got, doubles& want) {
     constexpr std::int64_t tokens = 3, heads = 2, size = 8;
@@ -420,9 +502,12 @@ status resized(bench& b, floats& got, doubles& want) {
     return {};
 }
 
-auto point(std::uint16_t op, std::int64_t kind, function f) {
-    return
-        [=](bench& b, floats& got, doubles& want) { return pointwise(op, kind, f, b, got, want); };
+auto point(std::uint16_t op, function f) {
+    return [=](bench& b, floats& got, doubles& want) { return pointwise(op, f, b, got, want); };
+}
+
+auto every(std::uint16_t op, std::span<const kind_case> cases) {
+    return [=](bench& b, floats& got, doubles& want) { return kinds(op, cases, b, got, want); };
 }
 
 auto with(status (*fn)(std::uint16_t, bench&, floats&, doubles&), std::uint16_t op) {
@@ -452,20 +537,13 @@ self_case find_case(std::uint16_t op, const matrix_format* f) {
         return {"RmsNorm", [](auto& b, auto& g, auto& w) { return norm(false, b, g, w); }};
     case RLX_OP_LayerNorm:
         return {"LayerNorm", [](auto& b, auto& g, auto& w) { return norm(true, b, g, w); }};
-    case RLX_OP_Unary:
-        return {"Unary", point(op, RLX_UNARY_GELU, [](double a, double) {
-                    return a * 0.5 * std::erfc(-a * std::sqrt(0.5));
-                })};
-    case RLX_OP_Binary:
-        return {"Binary", point(op, RLX_BINARY_ADD, [](double a, double b) { return a + b; })};
-    case RLX_OP_Glu:
-        return {"Glu", point(op, RLX_GLU_SWIGLU, [](double a, double b) {
-                    return a * sigmoid(a) * b;
-                })};
+    case RLX_OP_Unary: return {"Unary", every(op, unary_kinds)};
+    case RLX_OP_Binary: return {"Binary", every(op, binary_kinds)};
+    case RLX_OP_Glu: return {"Glu", every(op, glu_kinds)};
     case RLX_OP_Affine:
-        return {"Affine", point(op, 0, [](double a, double) { return 1.5 * a - 0.5; })};
+        return {"Affine", point(op, [](double a, double) { return 1.5 * a - 0.5; })};
     case RLX_OP_Clamp:
-        return {"Clamp", point(op, 0, [](double a, double) { return std::clamp(a, -1.0, 0.5); })};
+        return {"Clamp", point(op, [](double a, double) { return std::clamp(a, -1.0, 0.5); })};
     case RLX_OP_Rope:
     case RLX_OP_RopeTable: return {"Rope", rotation};
     case RLX_OP_KvAppend:
