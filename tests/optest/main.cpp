@@ -8,6 +8,7 @@
 
 #include "rlx/base/environment.hpp"
 #include "rlx/base/threads.hpp"
+#include "rlx/graph/text.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <fstream>
 #include <initializer_list>
 #include <new>
 
@@ -128,6 +130,25 @@ int list(const options& o) {
     return all_good;
 }
 
+// The graph of the one case that is asked for, as it is built: before composites are taken apart.
+int dump(const options& o, const std::string& file) {
+    const bool json = file.ends_with(".json");
+    if (!json && !file.ends_with(".rlxg"))
+        throw usage{fmt::format("--dump {}: expected a name that ends in .rlxg or .json", file)};
+    const bool fuzz = o.replay.starts_with("Fuzz(");
+    if (o.cases.size() + (fuzz ? 1 : 0) != 1)
+        throw usage{"--dump writes the graph of one --case, of an op, a pattern or Fuzz(..)"};
+    const auto m = fuzz ? fuzz_model(o.replay) : build_case(o.cases[0]);
+    std::ofstream out(file);
+    if (json)
+        out << rlx::graph_json(m->graph()) << "\n";
+    else
+        out << "# " << (fuzz ? o.replay : o.cases[0].line()) << "\n" << rlx::graph_text(m->graph());
+    if (out.flush()) return all_good;
+    fmt::print(stderr, "rlx-optest: {} cannot be written: {}\n", file, std::strerror(errno));
+    return some_failed;
+}
+
 int run_main(const std::vector<std::string>& words) {
     try {
         const auto parsed = rlx::cli::arguments::parse(rlx::cli::optest_spec(), words);
@@ -143,6 +164,7 @@ int run_main(const std::vector<std::string>& words) {
         offer_weights();
         const options o = read(*parsed);
         if (parsed->has("list")) return list(o);
+        if (parsed->has("dump")) return dump(o, parsed->text("dump"));
         if (parsed->has("threads")) {
             const auto set =
                 rlx::set_threads(static_cast<std::uint32_t>(parsed->integer("threads", 0)));

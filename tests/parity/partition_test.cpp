@@ -2,6 +2,7 @@
 // A model on two devices computes what it computes on one: devices that lack ops, and partitions
 // made at random, for language models and encoders.
 #include "fixture.hpp"
+#include "image_case.hpp"
 
 #include <random>
 #include <set>
@@ -170,6 +171,48 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values("bert", "mpnet", "distilbert", "roberta"),
     [](const auto& p) { return test_name(p.param); }
 );
+
+class random_images : public testing::TestWithParam<const char*> {};
+
+TEST_P(random_images, equal_the_cpu_at_every_size_on_one_plan) {
+    const auto folder = image_checkpoint(GetParam());
+    const auto cases = image_cases(GetParam());
+    ASSERT_GE(cases.size(), 1u);
+    image_encoder_options e;
+    e.max_images = 3;
+    e.max_height = 64;
+    e.max_width = 200;
+    e.compute = "f32";
+    for (const image_head head : {image_head::hidden, image_head::classes}) {
+        if (head == image_head::classes && cases[0].scores.values.empty()) continue;
+        e.head = head;
+        const auto alone = must(chain::open_image_encoder(folder, e, image_chain(GetParam())));
+        const auto same = [&](const chain_options& o, const std::string& what) {
+            const auto pair = must(chain::open_image_encoder(folder, e, o));
+            for (const image_case& i : cases) {
+                const auto want = must(alone->images().encode(i.batch()));
+                const auto got = must(pair->images().encode(i.batch()));
+                EXPECT_LE(distance(got.values, want.values), limit)
+                    << what << ", " << i.pixels.dims[2] << " x " << i.pixels.dims[3];
+            }
+        };
+        for (const std::uint32_t seed : {1U, 2U, 3U, 4U}) {
+            chain_options o = on("partial:0");
+            o.family_name = image_chain(GetParam()).family_name;
+            o.adjust = forced(seed);
+            same(o, "seed " + std::to_string(seed));
+        }
+        for (int index = 0; index < 7; ++index) {
+            chain_options o = on("partial:" + std::to_string(index));
+            o.family_name = image_chain(GetParam()).family_name;
+            same(o, "device " + std::to_string(index));
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(images, random_images, testing::ValuesIn(image_names), [](const auto& p) {
+    return test_name(p.param);
+});
 
 // Quantised weights, and modes in which the cpu rounds: what crosses is f32 in any case.
 TEST(partition, works_with_quantised_weights_and_the_fastest_kernels) {

@@ -274,19 +274,25 @@ std::pair<outputs, std::vector<double>> with_noise(const model& m, std::uint16_t
 
 namespace {
 
+std::unique_ptr<model> grown(const recipe& r) {
+    test_case t;
+    t.op = "Fuzz";
+    t.seed = r.seed;
+    t.set("sym", static_cast<std::int64_t>(r.seed % 2));
+    auto m = std::make_unique<model>(t);
+    grower g(*m, r);
+    g.begin();
+    for (const std::int64_t s : r.steps)
+        g.step(r.seed, s);
+    g.end();
+    m->limit_name = "Model";
+    return m;
+}
+
 outcome run_recipe(const context& c, const recipe& r) {
     return guarded([&]() -> outcome {
-        test_case t;
-        t.op = "Fuzz";
-        t.seed = r.seed;
-        t.set("sym", static_cast<std::int64_t>(r.seed % 2));
-        model m(t);
-        grower g(m, r);
-        g.begin();
-        for (const std::int64_t s : r.steps)
-            g.step(r.seed, s);
-        g.end();
-        m.limit_name = "Model";
+        const auto built = grown(r);
+        model& m = *built;
         const auto [want, noise] = with_noise(m, c.opt.how.compute == "f32" ? RLX_F32 : RLX_BF16);
         setup how = c.opt.how;
         how.fuse = r.seed % 3 != 0;
@@ -342,6 +348,10 @@ recipe parse(const std::string& line) {
 }
 
 } // namespace
+
+std::unique_ptr<model> fuzz_model(const std::string& line) {
+    return grown(parse(line));
+}
 
 void mode_fuzz(const context& c) {
     if (!c.opt.replay.empty()) {

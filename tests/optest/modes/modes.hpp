@@ -98,6 +98,8 @@ outcome compare(
 outcome judge_bad(model& m, const std::function<void()>& run);
 // What a failure is, without its numbers: two that have the same are taken for one fault.
 std::string failure_kind(const std::string& why);
+// The graph of a Fuzz(..) line with its inputs. Throws usage.
+std::unique_ptr<model> fuzz_model(const std::string& line);
 // The outputs of a graph, and per output what rounding every intermediate result to `unit` may
 // change of it: results that cancel are made of what their terms lost.
 std::pair<outputs, std::vector<double>> with_noise(const model& m, std::uint16_t unit);
