@@ -27,6 +27,7 @@ lm_plan as_plan(const encoder_plan& p) {
     out.scratch = p.scratch;
     out.devices = p.devices;
     out.partition = p.partition;
+    out.refused = p.refused;
     return out;
 }
 
@@ -234,13 +235,6 @@ result<lm_plan> text_embedder::builder::plan() const {
         auto plan = encoder_model::plan(s.opened.parts, s.encoder_how);
         if (!plan) return std::move(plan.error()).within(name());
         out = as_plan(*plan);
-        const double most = max_memory_gb_ * 1e9;
-        if (most > 0 && static_cast<double>(out.total()) > most)
-            out.refused = fmt::format(
-                "the plan needs {:.1f} MB and max_memory_gb allows {:.1f} MB; lower max_tokens",
-                static_cast<double>(out.total()) / 1e6,
-                most / 1e6
-            );
     } else {
         auto plan = lm_model::plan(s.opened.parts, s.lm_how);
         if (!plan) return std::move(plan.error()).within(name());

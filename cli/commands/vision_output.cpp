@@ -119,6 +119,7 @@ result<int> show_image_plan(const arguments& a, const encoder_plan& p) {
             line("weights", p.weights) + line("mapped", p.mapped) + line("scratch", p.scratch) +
             line("total", p.total())
         ));
+    if (!p.refused.empty()) return error{RLX_OUT_OF_MEMORY, p.refused};
     return exit_ok;
 }
 

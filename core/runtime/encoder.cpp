@@ -346,6 +346,7 @@ result<std::span<const float>> loaded_encoder::encode(std::span<const encoder_te
 
 result<encoder_plan> encoder_model::plan(const model_parts& p, const encoder_options& options) {
     encoder_graph e = RLX_TRY(build(p, options));
+    if (auto fits = check_memory(e, p); !fits) e.plan.refused = std::move(fits.error().message);
     e.plan.partition = e.program.report();
     return std::move(e.plan);
 }

@@ -382,6 +382,7 @@ result<image_rows> loaded_image_encoder::encode(const image_batch& batch) {
 result<encoder_plan>
 image_encoder_model::plan(const model_parts& p, const image_encoder_options& options) {
     image_graph e = RLX_TRY(build(p, options));
+    if (auto fits = check_memory(e, p); !fits) e.plan.refused = std::move(fits.error().message);
     e.plan.partition = e.program.report();
     return std::move(e.plan);
 }

@@ -334,6 +334,64 @@ TEST_F(embed_bulk, leftovers_without_a_row_do_not_stand_in_the_way) {
     EXPECT_EQ(fs::file_size(at("x.f32")), 16u * 4);
 }
 
+TEST_F(embed_bulk, models_of_the_hub_cache_are_found_by_branch_and_by_commit) {
+    const std::string commit(40, 'a'), of_model = "hub/models--org--words/";
+    fs::create_directories(at(of_model + "refs"));
+    fs::create_directories(at(of_model + "snapshots"));
+    const auto opened = [&](const std::string& name) {
+        return run(
+            {program("rlx-embed"),
+             "--pretrained",
+             name,
+             "--text",
+             "x",
+             "--quiet",
+             "--compute",
+             "f32"},
+            {.environment = {"HF_HUB_CACHE=" + at("hub")}}
+        );
+    };
+    const auto missing = [&](const std::string& name, std::string_view why) {
+        const outcome r = opened(name);
+        EXPECT_EQ(r.exit_code, 3) << name << r.err;
+        EXPECT_NE(r.err.find(why), std::string::npos) << r.err;
+    };
+    missing("org/words", "no revision 'main'"); // neither a branch nor a commit
+    file(of_model + "refs/main", commit);
+    missing("org/words", "no revision 'main'"); // a branch, but what it names was not fetched
+    fs::copy(model, at(of_model + "snapshots/" + commit), fs::copy_options::recursive);
+    const outcome branch = opened("org/words");
+    EXPECT_EQ(branch.exit_code, 0) << branch.err;
+    EXPECT_EQ(branch.out, embedded({"--text", "x", "--quiet"}).out);
+    EXPECT_EQ(opened("org/words@" + commit).out, branch.out);
+    EXPECT_EQ(opened("org/words@main").out, branch.out);
+    missing("org/words@v9", "no revision 'v9'");
+    missing("org/other", "no such model");
+}
+
+TEST_F(embed_bulk, what_does_not_fit_is_refused_by_plan_and_by_opening) {
+    // Tokens are limited before the machine is: a step of a tiny text encoder fits everywhere.
+    const std::vector<std::tuple<std::string, words, std::string>> cases{
+        {"embedders/embedder", {"--max-memory-gb", "0.0001"}, "max_memory_gb allows"},
+        {"images/dinov2", {"--max-memory-gb", "0.0001"}, "max_memory_gb allows"},
+        {"images/dinov2",
+         {"--batch", "65536", "--img-size", "700"},
+         "the machine has available"}};
+    for (const auto& [checkpoint, flags, why] : cases) {
+        model = goldens + checkpoint;
+        words plan = flags;
+        plan.push_back("--plan");
+        const outcome planned = embedded(plan);
+        EXPECT_EQ(planned.exit_code, 5) << planned.err;
+        EXPECT_NE(planned.out.find("scratch"), std::string::npos) << "the numbers all the same";
+        for (const std::string& part : {std::string("the plan needs"), why})
+            EXPECT_NE(planned.err.find(part), std::string::npos) << planned.err;
+        words open = flags;
+        open.push_back(checkpoint[0] == 'e' ? file("in.txt", "x\n") : model + "/tall.png");
+        refused(open, 5, why);
+    }
+}
+
 TEST_F(embed_bulk, image_checkpoints_name_the_flags_they_have_no_use_for) {
     model = goldens + "images/dinov2";
     const std::string picture = model + "/tall.png";

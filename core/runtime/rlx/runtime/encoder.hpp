@@ -48,6 +48,7 @@ struct encoder_plan {
     std::uint64_t scratch = 0;               // activations, workspaces, results
     std::vector<device_memory> devices = {}; // the same bytes, device by device
     partition_report partition = {};         // plan() only
+    std::string refused = {}; // plan() only: why open() would be RLX_OUT_OF_MEMORY; empty = it fits
 
     std::uint64_t total() const { return weights + mapped + scratch; }
 };
