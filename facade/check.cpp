@@ -133,7 +133,8 @@ bool find_rule(check_report& report, const json& entry, const weights& w) {
 
 } // namespace
 
-result<check_report> check_weights(const weights& w, const plugin_catalog& catalog) {
+result<check_report>
+check_weights(const weights& w, const plugin_catalog& catalog, std::string_view family_name) {
     check_report report;
     report.architecture = w.architecture();
     if (report.architecture.empty()) {
@@ -142,8 +143,9 @@ result<check_report> check_weights(const weights& w, const plugin_catalog& catal
             "give the path of one";
         return report;
     }
-    const auto family = find_family_of(catalog, w);
+    auto family = find_family_of(catalog, w, family_name);
     if (!family) {
+        if (!family_name.empty()) return std::move(family.error()).within(w.path().string());
         if (family.error().code != RLX_UNSUPPORTED) return family.error();
         report.reason = family.error().message;
         return report;

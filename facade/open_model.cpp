@@ -38,21 +38,11 @@ result<void> choose_family(
     if (w.architecture().empty() && !r.family.empty()) {
         m.report.family = RLX_TRY(catalog.find("family", r.family));
     } else {
-        m.report = RLX_TRY(check_weights(w, catalog));
+        m.report = RLX_TRY(check_weights(w, catalog, r.family));
         RLX_CHECK(require_supported(m.report, w, false));
     }
     const provided& entry = *m.report.family.entry;
     const std::string where = w.path().string();
-    if (!r.family.empty() && entry.name != r.family)
-        return error{
-            RLX_UNSUPPORTED,
-            fmt::format(
-                "{}: architecture '{}' belongs to family '{}', not '{}'",
-                where,
-                m.report.architecture,
-                entry.name,
-                r.family
-            )};
     if (std::ranges::find(tasks, entry.task) == tasks.end()) return other_task(where, entry, tasks);
     offer_services();
     plugin* family = RLX_TRY(catalog.load(*m.report.family.owner));

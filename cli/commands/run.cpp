@@ -133,8 +133,9 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
     if (a.has("explain-partition"))
         return show_partition(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()).partition);
     // Whether it can run at all, then the prompt: a mistake is reported before the model loads.
-    RLX_CHECK(require_supported(RLX_TRY(check_weights(c->weights(), *catalog)), c->weights(), false)
-    );
+    RLX_CHECK(require_supported(
+        RLX_TRY(check_weights(c->weights(), *catalog, family)), c->weights(), false
+    ));
     const auto ids = RLX_TRY(prompt_ids(a, *c));
     if (ids.empty()) return error{RLX_INVALID_ARGUMENT, "the prompt is empty: it has no tokens"};
     auto runner = RLX_TRY(load_model(a, catalog, family));

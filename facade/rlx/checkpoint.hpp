@@ -73,7 +73,10 @@ struct check_report {
 // Rules of the manifest: required_meta (GGUF keys, looked at for GGUF), required_config
 // (config.json keys, any format), unsupported: [{"when": {"meta" | "config": key, "gt" | "lt" |
 // "equals" | "in" | "present": value}, "note", "milestone"}]; {arch} stands for the architecture.
-RLX_API result<check_report> check_weights(const weights& w, const plugin_catalog& catalog);
+// family: the one asked for, instead of that of the highest priority; one that does not claim the
+// architecture is an error, as of find_family_of().
+RLX_API result<check_report>
+check_weights(const weights& w, const plugin_catalog& catalog, std::string_view family = {});
 
 // The report's complaint as an error; missing tokenizer metadata only counts when `text` is wanted.
 RLX_API result<void> require_supported(const check_report& report, const weights& w, bool text);

@@ -212,7 +212,7 @@ public:
     builder& tokenizer(std::filesystem::path file); // tokenizer.json instead of the checkpoint's
     builder& prefer(std::string text);              // of several GGUF files the one with this name
     builder& gguf_index(std::size_t index);         // or its number in the sorted list
-    builder& family(std::string name);              // refuse another family than this one
+    builder& family(std::string name);              // this one of those that claim it
     builder& device(std::string name);              // "cpu"
     builder& tier(std::string name);                // kernel tier; a missing one is an error
     builder& on_fallback(fallback_policy p);        // nodes the device refuses; warn by default

@@ -58,14 +58,38 @@ result<match> preferred(std::vector<match> found, std::string_view what) {
     return found[0];
 }
 
-result<match> find_family_of(const plugin_catalog& catalog, const weights& w) {
+namespace {
+
+// What manifests name a checkpoint by: the pair with its class where one has that.
+std::string claimed_as(const plugin_catalog& catalog, const weights& w) {
     const auto classes = w.meta_strings("architectures");
-    if (w.format() != "gguf" && classes && !classes->empty()) {
-        const std::string pair = fmt::format("{}/{}", w.architecture(), classes->front());
-        auto found = catalog.find_family(w.format(), pair);
-        if (found || found.error().code != RLX_UNSUPPORTED) return found;
-    }
-    return catalog.find_family(w.format(), w.architecture());
+    std::string architecture(w.architecture());
+    if (w.format() == "gguf" || !classes || classes->empty()) return architecture;
+    std::string pair = fmt::format("{}/{}", architecture, classes->front());
+    const auto found = catalog.find_family(w.format(), pair);
+    return found || found.error().code != RLX_UNSUPPORTED ? pair : architecture;
+}
+
+} // namespace
+
+result<match>
+find_family_of(const plugin_catalog& catalog, const weights& w, std::string_view named) {
+    const std::string claimed = claimed_as(catalog, w);
+    if (named.empty()) return catalog.find_family(w.format(), claimed);
+    std::vector<match> found = catalog.all("family");
+    std::erase_if(found, [&](const match& m) {
+        return m.entry->name != named || !handles(*m.entry, w.format(), claimed);
+    });
+    if (!found.empty()) return preferred(std::move(found), fmt::format("family '{}'", named));
+    const match owner = RLX_TRY(catalog.find_family(w.format(), claimed));
+    return error{
+        RLX_UNSUPPORTED,
+        fmt::format(
+            "architecture '{}' belongs to family '{}', not '{}'",
+            w.architecture(),
+            owner.entry->name,
+            named
+        )};
 }
 
 namespace {

@@ -551,6 +551,25 @@ TEST(c_api, a_text_encoder_embeds_many_texts_as_it_embeds_each) {
     EXPECT_FAILS(rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "UNIT");
 }
 
+TEST(c_api, a_family_is_chosen_among_those_that_claim_the_checkpoint) {
+    const std::string path = RLX_SOURCE_DIR "/tests/goldens/embedders/embedder";
+    rlx_model_options o;
+    rlx_model_options_init(&o);
+    o.weights = s(path);
+    o.task = RLX_MODEL_EMBED;
+    o.family = rlx_cstr("clinicalbert");
+    rlx_model* opened = nullptr;
+    EXPECT_OK(rlx_model_open(&o, &opened));
+    const c_model model(opened);
+    rlx_model_info info;
+    rlx_model_info_init(&info);
+    EXPECT_OK(rlx_model_describe(opened, &info));
+    EXPECT_EQ(std::string(info.family.p, info.family.n), "clinicalbert");
+    o.family = rlx_cstr("qwen3");
+    rlx_model* none = nullptr;
+    EXPECT_FAILS(rlx_model_open(&o, &none), RLX_UNSUPPORTED, "belongs to family 'bert'");
+}
+
 TEST(c_api, a_cross_encoder_ranks_documents) {
     const c_model model = open_golden("reranker", RLX_MODEL_RERANK);
     const rlx_str documents[] = {

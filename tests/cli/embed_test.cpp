@@ -438,6 +438,24 @@ TEST_F(embed, is_also_a_familys_program_and_reads_language_models) {
         EXPECT_EQ(run(*argv).out, expected) << (*argv)[0];
     }
     EXPECT_EQ(run({program("rlx-bert"), "--weights", stories_model(), "--text", "x"}).exit_code, 4);
+    // Two families claim BERT checkpoints; a program takes its own, not the one preferred.
+    words clinical{program("rlx-clinicalbert")}, nomic{program("rlx-nomic")};
+    clinical.insert(clinical.end(), flags.begin(), flags.end());
+    const outcome pinned = run(clinical);
+    EXPECT_EQ(pinned.exit_code, 0) << pinned.err;
+    EXPECT_EQ(pinned.out, expected);
+    EXPECT_EQ(pinned.err, "");
+    nomic.insert(nomic.end(), flags.begin(), flags.end());
+    const outcome other = run(nomic);
+    EXPECT_EQ(other.exit_code, 4);
+    EXPECT_NE(other.err.find("belongs to family 'bert', not 'nomic'"), std::string::npos)
+        << other.err;
+    nomic[2] = std::string(RLX_SOURCE_DIR) + "/tests/goldens/encoders/nomic";
+    nomic.resize(5);
+    nomic.insert(nomic.end(), {"--ids-json", at("ids.json"), "--pooling", "mean", "--quiet"});
+    write_file(at("ids.json"), "{\"ids\": [[2, 3]]}");
+    const outcome own = run(nomic);
+    EXPECT_EQ(own.exit_code, 0) << own.err;
     const outcome lm =
         run({program("rlx-embed"), "--weights", stories_model(), "--text", "a fox", "--quiet"});
     EXPECT_EQ(lm.exit_code, 0) << lm.err;

@@ -166,6 +166,19 @@ TEST_F(embedder, refuses_long_texts_unless_it_may_cut_them) {
     EXPECT_FALSE(exact().max_length(65).build());
 }
 
+TEST_F(embedder, is_read_by_the_family_asked_for_if_that_claims_it) {
+    EXPECT_EQ(model->family(), "bert");
+    auto clinical = must(exact().family("clinicalbert").build());
+    EXPECT_EQ(clinical->family(), "clinicalbert");
+    EXPECT_EQ(must(clinical->embed("the word")).values, must(model->embed("the word")).values);
+    const auto other = exact().family("qwen3").build();
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, std::uint32_t{RLX_UNSUPPORTED});
+    EXPECT_NE(
+        other.error().message.find("belongs to family 'bert', not 'qwen3'"), std::string::npos
+    ) << other.error().message;
+}
+
 TEST_F(embedder, names_the_text_at_fault) {
     const std::vector<std::string> bad{"a", std::string(60, '.')};
     const auto made = model->embed(std::span<const std::string>(bad));

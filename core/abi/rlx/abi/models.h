@@ -32,7 +32,7 @@ typedef struct rlx_model_options {
     rlx_str config;   // config.json to use instead of the one beside the weights
     rlx_str tokenizer; // tokenizer.json to use instead of the checkpoint's own
     rlx_str prefer;   // of several GGUF files in a directory, the one whose name contains this
-    rlx_str family;   // fail unless the checkpoint belongs to this family ("qwen3")
+    rlx_str family;   // the one to read it with ("qwen3"), of those that claim it; another is an error
     rlx_str device;   // "cpu" (default), "name", "name:index" or "auto"
     rlx_str tier;     // kernel tier to force ("avx2"); one the machine lacks is an error
     rlx_str compute;  // "auto" (default: the fastest kernels), "f32" (exact), "f16" or "bf16"

@@ -96,9 +96,11 @@ public:
 
 // The family that reads a checkpoint: by "model_type/Class", Class being the first of config.json's
 // architectures, where a manifest has that pair among its hf_model_types (one model_type may stand
-// for several families), else by the architecture alone. Errors of find_family().
+// for several families), else by the architecture alone. Of several the one called `named`, or of
+// the highest priority when that is empty. Errors of find_family(); RLX_UNSUPPORTED, saying who
+// does, when `named` does not claim the checkpoint.
 RLX_API result<plugin_catalog::match>
-find_family_of(const plugin_catalog& catalog, const weights& w);
+find_family_of(const plugin_catalog& catalog, const weights& w, std::string_view named = {});
 
 // The match of highest priority; two with the same are RLX_INVALID_ARGUMENT naming both. found is
 // not empty; what says what they are matches for.
