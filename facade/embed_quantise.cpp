@@ -40,14 +40,26 @@ result<std::vector<std::uint8_t>> bits_of(std::span<const float> values, std::ui
     return out;
 }
 
-// In float and towards zero like numpy's, but what is outside the range becomes its end.
+// In float like numpy's. A dimension without extent has steps of 1.
 std::uint8_t step_of(float value, float low, float high, quantisation kind) {
     constexpr float most = 255;
     const float size = (high - low) / most;
-    float step = size > 0 ? (value - low) / size : 0;
-    if (kind == quantisation::uint8) return static_cast<std::uint8_t>(std::clamp(step, 0.0F, most));
-    step = std::clamp(step - 128, -128.0F, 127.0F);
-    return static_cast<std::uint8_t>(static_cast<std::int8_t>(step));
+    const float step = std::floor((value - low) / (size == 0 ? 1 : size));
+    const auto byte = static_cast<std::uint8_t>(std::clamp(step, 0.0F, most));
+    return kind == quantisation::uint8 ? byte : static_cast<std::uint8_t>(byte - 128);
+}
+
+// The range of every dimension, in order; its extent is finite too.
+result<void> check_ranges(const value_ranges& ranges) {
+    for (std::size_t i = 0; i < ranges.low.size(); ++i)
+        if (!std::isfinite(ranges.high[i] - ranges.low[i]) || ranges.high[i] < ranges.low[i])
+            return invalid(fmt::format(
+                "the range of dimension {} is {} to {}, expected two numbers, the smaller first",
+                i,
+                ranges.low[i],
+                ranges.high[i]
+            ));
+    return {};
 }
 
 } // namespace
@@ -86,6 +98,7 @@ quantise(std::span<const float> values, quantisation kind, const value_ranges& r
             values.size(),
             ranges.low.size()
         ));
+    RLX_CHECK(check_ranges(ranges));
     std::vector<std::uint8_t> out(values.size());
     for (std::size_t i = 0; i < values.size(); ++i)
         out[i] = step_of(values[i], ranges.low[i], ranges.high[i], kind);

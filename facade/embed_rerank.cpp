@@ -16,13 +16,16 @@ error invalid(std::string message) {
     return {RLX_INVALID_ARGUMENT, std::move(message)};
 }
 
-// Takes ids off the ends until both fit `most`, one at a time off the longer one; of equal ones off
-// the second. transformers' "longest_first".
+// Cuts the ends until both fit `most`: the shorter one to half of it, rounded down, the longer one
+// to what is left; of equal ones the second is the longer. tokenizers' "longest_first".
 void cut_longest_first(
     std::vector<std::int32_t>& a, std::vector<std::int32_t>& b, std::size_t most
 ) {
-    while (a.size() + b.size() > most)
-        (a.size() > b.size() ? a : b).pop_back();
+    if (a.size() + b.size() <= most) return;
+    auto& shorter = a.size() > b.size() ? b : a;
+    auto& longer = a.size() > b.size() ? a : b;
+    shorter.resize(std::min(shorter.size(), most / 2));
+    longer.resize(most - shorter.size());
 }
 
 } // namespace

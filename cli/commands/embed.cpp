@@ -58,7 +58,7 @@ constexpr flag vectors[] = {
     {"query", 0, toggle, "", "", "the texts are queries: put the checkpoint's prompt before them"},
     {"document", 0, toggle, "", "", "the texts are documents: likewise"},
     {"prompt-name", 0, text, "NAME", "", "the checkpoint's prompt of this name"},
-    {"prompt-text", 0, text, "TEXT", "", "put TEXT before every text"},
+    {"prompt-text", 0, text, "TEXT", "", "put TEXT before every text; an empty one is no prompt"},
     {"truncate",
      0,
      toggle,

@@ -5,7 +5,9 @@
 
 #include "rlx/formats/npy.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace rlx::cli {
@@ -52,6 +54,8 @@ result<value_ranges> read_ranges(const std::string& path) {
     const npy_array file = RLX_TRY(read_npy(path));
     if (file.shape.size() != 2 || file.shape[0] != 2)
         return error{RLX_CORRUPT_DATA, fmt::format("{}: float32 [2, dimensions] expected", path)};
+    if (!std::ranges::all_of(file.values, [](float v) { return std::isfinite(v); }))
+        return error{RLX_CORRUPT_DATA, fmt::format("{}: a range that is not finite", path)};
     const auto n = static_cast<std::ptrdiff_t>(file.shape[1]);
     return value_ranges{
         {file.values.begin(), file.values.begin() + n},

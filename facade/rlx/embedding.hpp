@@ -77,8 +77,8 @@ struct value_ranges {
 };
 
 // Bytes of one vector: dimensions of int8 and uint8, dimensions / 8 of the binary ones, which
-// RLX_INVALID_ARGUMENT unless 8 divides the number of dimensions. int8 and uint8 need ranges of the
-// same size.
+// are RLX_INVALID_ARGUMENT unless 8 divides the number of dimensions. int8 and uint8 need ranges of
+// the same size.
 RLX_API result<std::vector<std::uint8_t>>
 quantise(std::span<const float> values, quantisation kind, const value_ranges& ranges = {});
 

@@ -80,6 +80,18 @@ TEST(quantised, refuses_what_it_cannot_store) {
     const float outside[] = {7}, below[] = {-7};
     EXPECT_EQ(quantise(outside, quantisation::uint8, r)->front(), 255);
     EXPECT_EQ(static_cast<std::int8_t>(quantise(below, quantisation::int8, r)->front()), -128);
+    constexpr float far = std::numeric_limits<float>::max(), endless = INFINITY;
+    for (const auto& [low, high] :
+         {std::pair(NAN, 1.0F),
+          {0.0F, NAN},
+          {-endless, 1.0F},
+          {0.0F, endless},
+          {-far, far},
+          {1.0F, 0.0F}}) {
+        const auto bad = quantise(outside, quantisation::int8, {{low}, {high}});
+        ASSERT_FALSE(bad) << low << " to " << high;
+        EXPECT_NE(bad.error().message.find("the range of dimension 0"), std::string::npos);
+    }
 }
 
 // The recipe of a GGUF file with this pooling number, or without one, of this name.

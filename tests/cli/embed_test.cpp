@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -391,6 +392,13 @@ TEST_F(embed, quantises_with_the_ranges_of_a_calibration_run) {
     const std::string npy = read_file(at("q.npy"));
     EXPECT_NE(npy.find("'|i1'"), std::string::npos);
     EXPECT_NE(npy.find("'shape': (50, 16)"), std::string::npos);
+    std::string ranges = read_file(at("r.npy"));
+    const float endless = INFINITY;
+    std::memcpy(ranges.data() + ranges.size() - 4, &endless, 4);
+    write_file(at("bad.npy"), ranges);
+    const outcome bad = embedded({in, "--quantize", "int8", "--ranges", at("bad.npy")});
+    EXPECT_EQ(bad.exit_code, 3);
+    EXPECT_NE(bad.err.find("bad.npy: a range that is not finite"), std::string::npos) << bad.err;
     const auto bits = rows(embedded({in, "--quiet", "--quantize", "ubinary"}).out);
     EXPECT_EQ(bits[0]["embedding"].size(), 2u);
     EXPECT_EQ(embedded({in, "--quantize", "int8"}).exit_code, 2);

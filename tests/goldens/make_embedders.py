@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Tiny sentence embedders and a cross-encoder with random parameters, and what sentence-transformers' formulas make of them.
 
-Usage: python make_embedders.py <tests/goldens/embedders>    (needs torch, transformers, tokenizers, safetensors, numpy)
+Usage: python make_embedders.py <tests/goldens/embedders>    (needs torch, transformers, tokenizers, safetensors, numpy,
+sentence-transformers 6)
 
 Folders as sentence-transformers saves them: embedder (Transformer, Pooling, Dense, Normalize; prompts), reranker (a BERT
 with one class). expected.json holds the texts, for each pooling the vectors before Dense and Normalize (computed here by the
-formulas of the Pooling module), the vectors of the whole chain, with prompts and cut to fewer dimensions, the quantised
-ones, and the reranker's scores and pair ids. Float32, eager attention, each text alone. Every parameter is random.
+formulas of the Pooling module), the vectors of the whole chain, with prompts and cut to fewer dimensions, what the
+library's quantize_embeddings makes of them and of more_vectors, and the reranker's scores, pair ids and scores of pairs
+that tokenizers cut. Float32, eager attention, each text alone. Every parameter is random.
 """
 import json, pathlib, shutil, string, sys
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from sentence_transformers.util import quantize_embeddings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
@@ -115,16 +118,14 @@ def main(out):
     norm = torch.nn.functional.layer_norm(pool(hidden(model, ids[0]), "mean"), (24,))
     expected["layer_norm"] = rounded(norm)
 
-    # quantize_embeddings of sentence-transformers, its formulas.
     all_vectors = np.stack([whole(i).numpy() for i in ids])
-    low, high = all_vectors.min(0), all_vectors.max(0)
-    steps = (high - low) / 255
-    expected["ranges"] = [rounded(low), rounded(high)]
-    expected["uint8"] = ((all_vectors - low) / steps).astype(np.uint8).tolist()
-    expected["int8"] = ((all_vectors - low) / steps - 128).astype(np.int8).tolist()
-    bits = np.packbits(all_vectors > 0, axis=1)
-    expected["ubinary"] = bits.tolist()
-    expected["binary"] = (bits.astype(np.int16) - 128).astype(np.int8).tolist()
+    ranges = np.stack([all_vectors.min(0), all_vectors.max(0)])
+    expected["ranges"] = [rounded(end) for end in ranges]
+    # Values outside of the range too, and more of those inside than a few texts have.
+    more = np.random.default_rng(4).uniform(-1.1, 1.1, (32, 16)).astype(np.float32) * np.abs(ranges).max(0)
+    expected["more_vectors"] = [rounded(v) for v in more]
+    for kind in ("int8", "uint8", "binary", "ubinary"):
+        expected[kind] = quantize_embeddings(np.concatenate([all_vectors, more]), kind, ranges=ranges).tolist()
 
     config = BertConfig(**sizes, num_labels=1)
     config._attn_implementation = "eager"
@@ -140,9 +141,15 @@ def main(out):
         with torch.no_grad():
             score = ranker(input_ids=torch.tensor([e.ids]), token_type_ids=torch.tensor([e.type_ids])).logits[0, 0].item()
         pairs.append(dict(ids=e.ids, types=e.type_ids, score=score))
-    tok.enable_truncation(20, strategy="longest_first")
-    e = tok.encode(query, TEXTS[5])
-    expected["rerank"] = dict(query=query, pairs=pairs, cut_to_20=dict(ids=e.ids, types=e.type_ids))
+    cut = []
+    for first, second in ((TEXTS[5], TEXTS[3]), (TEXTS[3], TEXTS[5]), (TEXTS[3], TEXTS[3]), ("x", TEXTS[5]), (TEXTS[5], "x")):
+        for most in (4, 5, 8, 11, 16, 17, 20, 23):
+            tok.enable_truncation(most, strategy="longest_first")
+            e = tok.encode(first, second)
+            with torch.no_grad():
+                score = ranker(input_ids=torch.tensor([e.ids]), token_type_ids=torch.tensor([e.type_ids])).logits[0, 0].item()
+            cut.append(dict(query=first, document=second, max_length=most, tokens=len(e.ids), score=score))
+    expected["rerank"] = dict(query=query, pairs=pairs, cut=cut)
     write(out / "expected.json", expected)
     print(sum(f.stat().st_size for f in out.rglob("*") if f.is_file()) // 1024, "KiB")
 
