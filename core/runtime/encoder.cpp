@@ -39,7 +39,8 @@ struct encoder_graph {
     std::unique_ptr<graph> g;
     encoder_options options;
     std::int64_t hidden = 0, vocab = 0, types = 0, context = 0;
-    std::int64_t width = 0; // of the output's rows
+    std::int64_t width = 0;     // of the output's rows
+    std::int64_t unplaced = -1; // the id that takes no place in its text
     std::array<rlx_value, n_inputs> inputs{};
     rlx_value output = 0;
     std::array<std::uint32_t, 2> symbols{}; // places of T and B among the extents
@@ -70,6 +71,7 @@ result<void> read_info(encoder_graph& e, const family_model& model) {
     e.vocab = info.get_int("vocab_size").value_or(0);
     e.types = info.get_int("token_types").value_or(0);
     e.context = info.get_int("context_length").value_or(0);
+    e.unplaced = info.get_int("unplaced_id").value_or(-1);
     if (e.hidden < 1 || e.hidden > max_extent || e.vocab < 1 || e.vocab > max_extent ||
         e.context < 1)
         return error{
@@ -304,8 +306,9 @@ result<void> loaded_encoder::check(const encoder_text& text, std::size_t index) 
 
 void loaded_encoder::append(const encoder_text& text) {
     in_[in_tokens].insert(in_[in_tokens].end(), text.ids.begin(), text.ids.end());
+    std::int32_t place = 0;
     for (std::size_t i = 0; i < text.ids.size(); ++i) {
-        in_[in_positions].push_back(static_cast<std::int32_t>(i));
+        in_[in_positions].push_back(text.ids[i] == e_.unplaced ? -1 : place++);
         in_[in_types].push_back(text.types.empty() ? 0 : text.types[i]);
     }
     in_[in_cu_seqlens].push_back(static_cast<std::int32_t>(in_[in_tokens].size()));

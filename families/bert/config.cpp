@@ -77,7 +77,9 @@ void read_tables(const checkpoint& c, config& m) {
     if (c.find(table_name(m, "token_type_embeddings")))
         m.types = c.size_of(table_name(m, "token_type_embeddings"), 2, 0);
     if (m.kind == kind::roberta || m.kind == kind::mpnet)
-        m.first_position = c.integer("pad_token_id", {.min = 0, .max = 1 << 20}, 1) + 1;
+        m.unplaced = c.integer("pad_token_id", {.min = 0, .max = 1 << 20}, 1);
+    if (m.kind == kind::mpnet) m.unplaced = 1; // the reference's code has the number
+    m.first_position = m.unplaced + 1;
     if (c.ok() && m.context() < 1) {
         c.errors().fail(
             RLX_CORRUPT_DATA,

@@ -22,6 +22,7 @@ struct config {
     std::int64_t vocab = 0, types = 0; // types: 0 = no token types
     std::int64_t positions = 0;        // rows of the position table
     std::int64_t first_position = 0; // row of a text's first token (RoBERTa, MPNet: padding id + 1)
+    std::int64_t unplaced = -1;      // id that takes no place and has the row before the first
     std::int64_t buckets = 0;        // MPNet: rows of the relative attention bias
     std::int64_t act = RLX_UNARY_GELU;
     double norm_eps = 1e-12;

@@ -21,6 +21,7 @@ public:
     }
 
     sdk::status info(sdk::options_writer out) const {
+        if (config_.unplaced >= 0) out.set("unplaced_id", config_.unplaced);
         return out.set("vocab_size", config_.vocab)
             .set("context_length", config_.context())
             .set("n_layers", config_.n_layers)

@@ -6,7 +6,8 @@ Usage: python make_encoders.py <tests/goldens/encoders>    (torch, transformers,
 One folder per case: config.json and model.safetensors as save_pretrained writes them, and expected.safetensors with, for
 text i, ids.i (i32 [n]), types.i (i32 [n], where the model has segments) and hidden.i (f32 [n, hidden]): each text alone,
 float32, eager attention; where the class has them pooled.i [hidden], scores.i [classes], logits.i [n, vocab]. Every
-parameter is random, norms and biases too; sizes differ from each other. gguf/model.gguf: the same weights as converters
+parameter is random, norms and biases too; sizes differ from each other. padded.safetensors, where positions are counted by
+the padding id: the same of a text that has it in its midst. gguf/model.gguf: the same weights as converters
 write them, in F32. Cases with the hub's config keys of NomicBERT come from nomic_reference.py,
 in double precision but for the angles.
 """
@@ -238,6 +239,11 @@ def main(out):
         for k, (ids, types) in enumerate(texts(config, LENGTHS + ((280,) if name == "mpnet" else ()), 100 + i)):
             expected |= {f"{what}.{k}": v for what, v in outputs(model, config, ids, types).items()}
         save_file(expected, folder / "expected.safetensors")
+        if config.model_type in ("roberta", "xlm-roberta", "mpnet"):  # a text that spells "<pad>"
+            pad = config.pad_token_id
+            ids = torch.tensor([[7, pad, 5, 9, pad, pad, 8, 6]])
+            padded = outputs(model, config, ids, torch.zeros_like(ids))
+            save_file({f"{what}.0": v for what, v in padded.items()}, folder / "padded.safetensors")
     for i, (name, c) in enumerate(HUB_CASES.items()):
         folder = pathlib.Path(out) / name
         shutil.rmtree(folder, ignore_errors=True)

@@ -72,10 +72,11 @@ inline std::filesystem::path text_folder(const std::string& name) {
 
 // A GGUF file (NAME/gguf) has the values of its twin, or its own where a converter left something
 // out. Poolers are always left out.
-inline std::vector<text_case> text_cases(const std::string& name) {
+inline std::vector<text_case>
+text_cases(const std::string& name, const std::string& leaf = "expected.safetensors") {
     const bool gguf = name.ends_with("/gguf");
-    auto file = text_folder(name) / "expected.safetensors";
-    if (gguf && !exists(file)) file = text_folder(name).parent_path() / "expected.safetensors";
+    auto file = text_folder(name) / leaf;
+    if (gguf && !exists(file)) file = text_folder(name).parent_path() / leaf;
     std::ifstream in(file, std::ios::binary);
     const std::string bytes(std::istreambuf_iterator<char>(in), {});
     const auto header = must(safetensors_parse(

@@ -30,7 +30,7 @@ extern "C" {
 //   inputs   tokens i32 [T], positions i32 [T] (place in its text, from 0), token_types i32 [T] (segment, 0 for single
 //            texts), cu_seqlens i32 [B+1] (text b has the tokens cu_seqlens[b] <= t < cu_seqlens[b+1])
 //   output   hidden f32 [T, hidden_size]: the last hidden state
-//   symbols  T, B; declared by the host, as are the inputs
+//   symbols  T, B; declared by the host, as are the inputs. info() "unplaced_id" (i64): takes no place, position -1
 #define RLX_GRAPH_ENCODE "encode"
 
 // The heads of text encoders: the inputs and symbols of "encode", another output. A family without such a graph, or a
