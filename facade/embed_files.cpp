@@ -90,6 +90,9 @@ std::optional<pooling> pooling_of_mode(std::string_view mode) {
 
 result<void> read_pooling(const fs::path& file, sentence_files& out) {
     const auto config = RLX_TRY(read_json_object(file));
+    if (!config && out.has_modules)
+        return error{
+            RLX_CORRUPT_DATA, fmt::format("{}: missing, and modules.json names it", file.string())};
     if (!config) return {};
     const auto modes = RLX_TRY(modes_of(*config, file));
     out.pooling_file = file.string();
@@ -259,9 +262,22 @@ result<sentence_files> read_sentence_files(const fs::path& folder, const fs::pat
     std::error_code ignored;
     if (fs::exists(folder / "modules.json", ignored)) {
         out.has_modules = true;
-        const auto modules = RLX_TRY(read_modules(folder / "modules.json"));
+        const fs::path list = folder / "modules.json";
+        const auto modules = RLX_TRY(read_modules(list));
+        if (modules.empty())
+            return error{
+                RLX_CORRUPT_DATA,
+                fmt::format("{}: no modules, expected a Transformer first", list.string())};
         for (std::size_t i = 0; i < modules.size(); ++i)
             RLX_CHECK(read_module(folder, modules[i], i, out));
+        if (out.pooling_file.empty()) {
+            out.pooling_file = list.string();
+            out.unsupported_pooling = fmt::format(
+                "{}: no Pooling module, so nothing makes one vector of a text's; choose a pooling "
+                "to use it nevertheless",
+                list.string()
+            );
+        }
         out.normalise =
             !out.modules.empty() && out.modules.back().what == vector_module::kind::normalise;
         if (out.normalise) out.modules.pop_back();

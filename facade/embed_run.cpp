@@ -90,6 +90,22 @@ result<void> text_embedder::state::check(const embed_input& in, std::size_t inde
     return {};
 }
 
+void text_embedder::state::note_guesses(const finish_vector& finish, const embed_options& o) {
+    const auto note = [&](std::string_view what, std::string reason) {
+        if (std::ranges::find(opened.fallbacks, what, &fallback::what) == opened.fallbacks.end())
+            opened.fallbacks.push_back({std::string(what), std::move(reason)});
+    };
+    const std::pair<std::string, std::string> unsaid("pooling", "default");
+    const bool guessed = std::ranges::find(recipe.sources, unsaid) != recipe.sources.end();
+    if (o.pooling == pooling::from_checkpoint && guessed)
+        note("pooling", "mean, because nothing says otherwise");
+    if (finish.dimensions > 0 && !recipe.matryoshka && recipe.dimensions == 0)
+        note(
+            "dimensions",
+            "vectors are cut, and nothing says that the model was trained for fewer dimensions"
+        );
+}
+
 result<finish_vector> finish_vector::of(const text_embedder::state& s, const embed_options& o) {
     finish_vector out{o.pooling, s.recipe.normalise, o.dimensions};
     if (out.pooling == pooling::from_checkpoint) {
@@ -230,15 +246,7 @@ text_embedder::embed(std::span<const embed_input> inputs, const embed_options& o
     const finish_vector finish = RLX_TRY(finish_vector::of(s, o));
     for (std::size_t i = 0; i < inputs.size(); ++i)
         RLX_CHECK(s.check(inputs[i], i));
-    const bool known = s.recipe.matryoshka || s.recipe.dimensions > 0;
-    const bool noted = std::ranges::any_of(s.opened.fallbacks, [](const fallback& f) {
-        return f.what == "dimensions";
-    });
-    if (finish.dimensions > 0 && !known && !noted)
-        s.opened.fallbacks.push_back(
-            {"dimensions",
-             "vectors are cut, and nothing says that the model was trained for fewer dimensions"}
-        );
+    s.note_guesses(finish, o);
     std::vector<embedding> out(inputs.size());
     const auto width = static_cast<std::size_t>(s.hidden_size());
     const auto done = [&](std::size_t i, std::span<const float> rows) {

@@ -77,6 +77,7 @@ result<void> text_embedder::state::choose_length(const builder& b) {
         encoder_how.max_length = b.max_length_;
         return {};
     }
+    length_given = b.max_length_ > 0;
     lm_how.max_seq = b.max_length_;
     if (b.max_length_ == 0 && recipe.max_length > 0)
         lm_how.max_seq = std::min(recipe.max_length, longest_by_default);
@@ -96,6 +97,15 @@ result<void> text_embedder::state::load() {
         plan = lm->memory();
         max_length = lm->max_seq();
         warnings.assign(lm->warnings().begin(), lm->warnings().end());
+        const std::int64_t context = lm->context_length(), said = recipe.max_length;
+        const std::int64_t longest = said > 0 && said < context ? said : context;
+        if (!length_given && longest > max_length)
+            warnings.push_back(fmt::format(
+                "texts have at most {} tokens here, the checkpoint takes {}; a larger max_length "
+                "takes them, and the memory of its cache",
+                max_length,
+                longest
+            ));
     }
     plan.max_seq = max_length;
     warnings.insert(warnings.end(), recipe.notes.begin(), recipe.notes.end());

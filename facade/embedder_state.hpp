@@ -9,6 +9,8 @@
 
 namespace rlx {
 
+struct finish_vector;
+
 // One of encoder and lm is set. Destroyed from the bottom up: the model borrows from `opened`.
 struct text_embedder::state {
     opened_model opened;
@@ -17,6 +19,7 @@ struct text_embedder::state {
     embedding_recipe recipe;
     lm_plan plan;
     std::int64_t max_length = 0;
+    bool length_given = false; // by the caller
     std::vector<std::string> warnings;
     double load_seconds = 0;
     lm_options lm_how;
@@ -48,6 +51,9 @@ struct text_embedder::state {
 
     // Whether the ids can be read; `index` is for the message.
     result<void> check(const embed_input& input, std::size_t index) const;
+
+    // Adds to the fallbacks, once each, what a vector is made by though nothing says so.
+    void note_guesses(const finish_vector& finish, const embed_options& o);
 };
 
 // What one text's rows become.

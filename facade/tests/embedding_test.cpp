@@ -215,6 +215,7 @@ TEST_F(pooling_config, of_sentence_transformers_is_read) {
 
 TEST_F(pooling_config, modules_say_whether_vectors_are_scaled) {
     EXPECT_TRUE(recipe()->normalise) << "the default";
+    write("1_Pooling/config.json", R"({"pooling_mode": "cls"})");
     write(
         "modules.json",
         R"([{"type": "a.Transformer", "path": ""}, {"type": "a.Pooling", "path": "1_Pooling"}])"
@@ -241,6 +242,22 @@ TEST_F(pooling_config, modules_say_whether_vectors_are_scaled) {
         EXPECT_EQ(bad.error().code, static_cast<std::uint32_t>(code)) << bad.error().message;
         EXPECT_NE(bad.error().message.find("modules.json"), std::string::npos);
     }
+}
+
+TEST_F(pooling_config, is_there_when_modules_say_so) {
+    const std::string transformer = R"({"type": "Transformer", "path": ""})";
+    write("modules.json", "[" + transformer + R"(, {"type": "Pooling", "path": "1_Pooling"}])");
+    for (const std::string& text : {std::string(), std::string("[]")}) {
+        if (!text.empty()) write("modules.json", text);
+        const auto bad = recipe();
+        ASSERT_FALSE(bad) << text;
+        EXPECT_EQ(bad.error().code, std::uint32_t{RLX_CORRUPT_DATA}) << bad.error().message;
+        const std::string_view file =
+            text.empty() ? "1_Pooling/config.json: missing" : "no modules";
+        EXPECT_NE(bad.error().message.find(file), std::string::npos) << bad.error().message;
+    }
+    write("modules.json", "[" + transformer + "]");
+    EXPECT_NE(recipe()->unsupported_pooling.find("no Pooling module"), std::string::npos);
 }
 
 TEST_F(pooling_config, prompts_and_lengths_are_read) {

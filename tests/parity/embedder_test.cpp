@@ -8,9 +8,11 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <unistd.h>
 
 namespace rlx::test {
 namespace {
@@ -313,6 +315,45 @@ TEST(lm_embedder, has_the_same_interface) {
         last.values,
         floats(rows.values.end() - static_cast<std::ptrdiff_t>(width), rows.values.end())
     );
+}
+
+// A checkpoint that says nothing of pooling: what is done is said, once, unless the caller chose.
+TEST(lm_embedder, says_that_its_pooling_is_a_guess) {
+    auto model = must(text_embedder::builder().weights(RLX_STORIES).compute("f32").build());
+    const auto guesses = [&] {
+        return std::ranges::count(model->fallbacks(), std::string("pooling"), &fallback::what);
+    };
+    must(model->embed("a little cat", {.pooling = pooling::last}));
+    EXPECT_EQ(guesses(), 0);
+    must(model->embed("a little cat"));
+    must(model->embed("a little cat"));
+    EXPECT_EQ(guesses(), 1);
+}
+
+// Its cache is for 4096 tokens unless more are asked for.
+TEST(lm_embedder, says_when_it_takes_shorter_texts_than_the_checkpoint) {
+    const fs::path folder =
+        fs::path(testing::TempDir()) / ("rlx_long_lm_" + std::to_string(getpid()));
+    const fs::path checkpoint = RLX_GOLDENS_DIR "/lm/qwen3-tied/hf";
+    fs::create_directories(folder);
+    fs::copy_file(checkpoint / "model.safetensors", folder / "model.safetensors");
+    std::ifstream in(checkpoint / "config.json");
+    json config = json::parse(in);
+    config["max_position_embeddings"] = 5000;
+    std::ofstream(folder / "config.json") << config;
+    const auto said = [&](std::int64_t length) {
+        const auto model =
+            must(text_embedder::builder().weights(folder).compute("f32").max_length(length).build()
+            );
+        EXPECT_EQ(model->max_length(), length > 0 ? length : 4096);
+        return std::ranges::any_of(model->warnings(), [](const std::string& w) {
+            return w.find("at most 4096 tokens here, the checkpoint takes 5000") != w.npos;
+        });
+    };
+    EXPECT_TRUE(said(0));
+    EXPECT_FALSE(said(4096)) << "asked for";
+    EXPECT_FALSE(said(5000));
+    fs::remove_all(folder);
 }
 
 // all-MiniLM-L6-v2 (91 MB) from text to vector, against transformers. RLX_MINILM names its folder;
