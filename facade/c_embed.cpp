@@ -34,7 +34,7 @@ result<embed_options> read_embed(const rlx_embed_options* given) {
     out.dimensions = o.dimensions;
     out.prompt_name = RLX_TRY(read_text(o.prompt_name, "prompt_name"));
     const std::string_view prompt = RLX_TRY(read_text(o.prompt, "prompt"));
-    if (!prompt.empty()) out.prompt = prompt;
+    if (o.prompt.p) out.prompt = prompt; // "" is one: none, whatever the checkpoint's default
     out.cancel = watched(o.cancel);
     return out;
 }

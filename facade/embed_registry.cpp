@@ -81,6 +81,15 @@ bool plain_part(std::string_view part) {
     return !part.empty() && part.find_first_of("/\\") == part.npos && !part.starts_with('.');
 }
 
+// "main", or "refs/pr/1": folders below refs.
+bool plain_path(std::string_view path) {
+    for (std::size_t at = path.find('/'); at != path.npos; at = path.find('/')) {
+        if (!plain_part(path.substr(0, at))) return false;
+        path.remove_prefix(at + 1);
+    }
+    return plain_part(path);
+}
+
 error not_there(std::string_view name, const fs::path& cache, std::string_view why) {
     return {
         RLX_NOT_FOUND,
@@ -115,7 +124,7 @@ result<fs::path> hub_snapshot(std::string_view name) {
     const std::string_view last =
         slash == repo.npos ? std::string_view(repo) : std::string_view(repo).substr(slash + 1);
     if (!plain_part(last) || !plain_part(std::string_view(repo).substr(0, slash)) ||
-        !plain_part(revision))
+        !plain_path(revision))
         return error{
             RLX_INVALID_ARGUMENT,
             fmt::format("'{}' is no model name, expected 'organisation/name[@revision]'", name)};

@@ -100,6 +100,8 @@ result<void> bulk_run::check_options() {
 result<void> bulk_run::embed_queries() {
     embed_options o = job_.options;
     o.role = text_role::query;
+    o.prompt_name.clear(); // a prompt that was asked for is the texts'
+    o.prompt.reset();
     for (const std::string& query : job_.similar_to) {
         auto made = model_.embed(std::string_view(query), o);
         if (!made)

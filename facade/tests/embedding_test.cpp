@@ -140,13 +140,18 @@ TEST(hub_snapshot, looks_in_the_cache_and_says_what_to_do) {
     EXPECT_EQ(*hub_snapshot("sentence-transformers/all-MiniLM-L6-v2"), want);
     EXPECT_EQ(*hub_snapshot("all-MiniLM-L6-v2"), want) << "a known model by its bare name";
     EXPECT_EQ(*hub_snapshot("sentence-transformers/all-MiniLM-L6-v2@abc123"), want);
-    for (const char* absent : {"org/none", "all-MiniLM-L6-v2@other"}) {
+    fs::create_directories(model / "refs" / "refs" / "pr");
+    std::ofstream(model / "refs" / "refs" / "pr" / "1") << "abc123";
+    EXPECT_EQ(*hub_snapshot("all-MiniLM-L6-v2@refs/pr/1"), want);
+    for (const char* absent :
+         {"org/none", "all-MiniLM-L6-v2@other", "all-MiniLM-L6-v2@refs/pr/2"}) {
         const auto none = hub_snapshot(absent);
         ASSERT_FALSE(none) << absent;
         EXPECT_EQ(none.error().code, std::uint32_t{RLX_NOT_FOUND});
         EXPECT_NE(none.error().message.find("huggingface-cli download"), std::string::npos);
     }
-    for (const char* bad : {"../x", "a/../b", "", "a/b/c", "a/b@../../x"}) {
+    for (const char* bad :
+         {"../x", "a/../b", "", "a/b/c", "a/b@../../x", "a/b@x/../../y", "a/b@/x", "a/b@x/"}) {
         const auto none = hub_snapshot(bad);
         ASSERT_FALSE(none) << bad;
         EXPECT_EQ(none.error().code, std::uint32_t{RLX_INVALID_ARGUMENT}) << bad;

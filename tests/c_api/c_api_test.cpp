@@ -546,7 +546,22 @@ TEST(c_api, a_text_encoder_embeds_many_texts_as_it_embeds_each) {
     EXPECT_FAILS(
         rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "document, query"
     );
+    // An empty prompt is one: nothing before the text, whatever the role wants.
     how.prompt_name = {};
+    how.role = RLX_TEXT_QUERY;
+    const auto tokens_of = [&](rlx_str prompt) {
+        how.prompt = prompt;
+        rlx_embed_result one;
+        rlx_embed_result_init(&one);
+        EXPECT_OK(rlx_model_embed(model.get(), given[0], &how, &one));
+        rlx_free(one.values);
+        return one.n_tokens;
+    };
+    how.pooling = 0;
+    EXPECT_EQ(tokens_of({}), tokens_of(rlx_cstr("query: ")));
+    EXPECT_LT(tokens_of(rlx_cstr("")), tokens_of({}));
+    how.prompt = {};
+    how.role = 0;
     how.flags = RLX_EMBED_RAW | RLX_EMBED_UNIT;
     EXPECT_FAILS(rlx_model_embed(model.get(), given[0], &how, &all), RLX_INVALID_ARGUMENT, "UNIT");
 }

@@ -406,18 +406,18 @@ TEST_F(embed, quantises_with_the_ranges_of_a_calibration_run) {
 }
 
 TEST_F(embed, compares_and_ranks) {
-    const auto got = rows(embedded({"--text",
-                                    "a word",
-                                    "--text",
-                                    "x",
-                                    "--similarity",
-                                    "a word",
-                                    "--prompt-text",
-                                    "",
-                                    "--quiet"})
-                              .out);
-    EXPECT_NEAR(got[0]["scores"][0].get<double>(), 1, 1e-6);
-    EXPECT_LT(got[1]["scores"][0].get<double>(), 1);
+    // Prompts that are asked for are the texts'; what they are compared with is a query.
+    const auto score = [&](const std::string& text, const words& prompt) {
+        words flags{"--text", text, "--similarity", "a word", "--quiet"};
+        flags.insert(flags.end(), prompt.begin(), prompt.end());
+        const auto got = rows(embedded(flags).out);
+        return got.empty() ? -2 : got[0]["scores"][0].get<double>();
+    };
+    EXPECT_NEAR(score("a word", {"--prompt-text", "query: "}), 1, 1e-6);
+    EXPECT_NEAR(score("a word", {"--prompt-name", "query"}), 1, 1e-6);
+    EXPECT_NEAR(score("query: a word", {"--prompt-text", ""}), 1, 1e-6);
+    EXPECT_LT(score("a word", {"--prompt-text", ""}), 0.999);
+    EXPECT_LT(score("a word", {"--prompt-name", "document"}), 0.999);
     const outcome r =
         run({program("rlx-embed"),
              "--weights",

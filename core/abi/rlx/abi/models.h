@@ -210,7 +210,7 @@ typedef struct rlx_embed_options {
     const volatile uint32_t* cancel; // may be NULL
     int64_t dimensions;  // keep the first ones of a vector, then scale again; 0: all
     rlx_str prompt_name; // of the checkpoint's prompts; beats role
-    rlx_str prompt;      // put before the text; beats both
+    rlx_str prompt;      // put before the text; beats both. "" is no prompt, {NULL, 0} leaves it to the others
 } rlx_embed_options;
 
 typedef struct rlx_embed_result {
