@@ -168,6 +168,7 @@ void list_clamp(sink& s) {
     list_simple(s);
     s.add({{"d", list{3, 67}}, {"lo", "-inf"}, {"x", "infinite"}});
     s.add({{"d", list{3, 67}}, {"hi", "inf"}, {"x", "infinite"}});
+    s.add({{"d", list{3, 67}}, {"x", "nan"}});
 }
 
 void build_clamp(model& m) {

@@ -45,7 +45,7 @@ float apply(float x) {
     case 14: return gelu_tanh(x);
     case 15: return x < 0 ? 0 : x;
     case 100: return p.a * x + p.b;
-    default: return min(max(x, p.a), p.b);
+    default: return x < p.a ? p.a : x > p.b ? p.b : x; // NaN stays
     }
 }
 
