@@ -52,6 +52,8 @@ endif()
 target_compile_options(rlx_flags INTERFACE -ffp-contract=off)
 if(RLX_SANITIZE)
   target_compile_options(rlx_flags INTERFACE -fsanitize=${RLX_SANITIZE} -fno-omit-frame-pointer)
+  # What sanitizers insert makes gcc see paths that are not there.
+  target_compile_options(rlx_flags INTERFACE -Wno-maybe-uninitialized)
   target_link_options(rlx_flags INTERFACE -fsanitize=${RLX_SANITIZE})
 else()
   target_link_options(rlx_flags INTERFACE -Wl,-z,defs)
