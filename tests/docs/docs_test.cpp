@@ -127,7 +127,23 @@ bool runs_the_tests(const std::string& line) {
     return line == "./bootstrap.sh test";
 }
 
+// What a command leaves in the tree would be committed one day.
+std::vector<fs::path> files_of_the_tree() {
+    std::vector<fs::path> out;
+    for (auto i = fs::recursive_directory_iterator(source); i != fs::recursive_directory_iterator();
+         ++i) {
+        const fs::path name = i->path().lexically_relative(source);
+        if (name == ".git" || name == "build" || name == ".cache")
+            i.disable_recursion_pending();
+        else
+            out.push_back(name);
+    }
+    std::ranges::sort(out);
+    return out;
+}
+
 TEST(docs, every_command_shown_runs) {
+    const auto before = files_of_the_tree();
     const bool in_preset = fs::path(RLX_BUILD_DIR).parent_path() == source / "build";
     int blocks = 0;
     for (const fs::path& doc : documents())
@@ -151,6 +167,7 @@ TEST(docs, every_command_shown_runs) {
             blocks++;
         }
     EXPECT_GE(blocks, 3);
+    EXPECT_EQ(files_of_the_tree(), before) << "a command leaves files in the tree";
 }
 
 // Without code blocks, where "](" is C++.
