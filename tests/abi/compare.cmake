@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
-# Output of PROGRAM must equal the file GOLDEN. cmake -DPROGRAM=.. -DGOLDEN=.. -P compare.cmake
+# Output of PROGRAM (with its arguments, a list) must equal the file GOLDEN. cmake -DPROGRAM=.. -DGOLDEN=.. -P compare.cmake
 cmake_policy(VERSION 3.25)
-execute_process(COMMAND "${PROGRAM}" OUTPUT_VARIABLE now RESULT_VARIABLE status)
+execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE now RESULT_VARIABLE status)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "${PROGRAM}: ${status}")
 endif()
@@ -23,6 +23,7 @@ foreach(line IN LISTS now)
     message("+ ${line}")
   endif()
 endforeach()
+string(REPLACE ";" " " PROGRAM "${PROGRAM}")
 message(FATAL_ERROR "the binary contract differs from ${GOLDEN}. Lines may be added at the end of a table (raise its "
   "minor version, then run `${PROGRAM} > ${GOLDEN}`); a '-' line of a released member breaks every plugin that exists and "
   "fails the tests abi.released.*")

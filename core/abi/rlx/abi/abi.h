@@ -8,8 +8,13 @@
 //             accept tables that are smaller or larger than the ones they were compiled with.
 //   errors    A fallible call returns rlx_error*, NULL = success. Only the host makes errors (through
 //             rlx_host.error_new); whoever receives one frees it or passes it on as a cause.
-//   memory    Who creates an object destroys it, through the table that created it. rlx_str and
-//             rlx_bytes borrow: valid until the call returns unless a comment says otherwise.
+//   memory    Who creates an object destroys it, through the table that created it. No allocator crosses.
+//   ownership A table states its rule; members that differ carry tags of their own, which replace it:
+//             [borrows] keeps nothing it is handed, and hands out no pointer; [gives: MEMBER] what it hands out is the
+//             caller's, who ends it with MEMBER; [takes] what it is handed is gone for the caller; [lends: UNTIL] what it
+//             hands out stays its own, [keeps: UNTIL] what it is handed stays in use. UNTIL: `process`, its end; `end`, of
+//             the object that lent or keeps it; `change`, of that object, or its end. An rlx_error* that is
+//             returned is always the receiver's.
 //   control   Nothing throws across the wall; plugins never abort, exit, print, install signal
 //             handlers or read the environment.
 //   threads   A header or table states its rule; members that differ carry a tag: [any thread] re-entrant, [one thread per OBJECT] callers
@@ -87,20 +92,21 @@ enum {
 
 enum { RLX_LOG_ERROR = 0, RLX_LOG_WARN = 1, RLX_LOG_INFO = 2, RLX_LOG_DEBUG = 3 };
 
-// Host -> plugin. Valid for the life of the process; every member is [any thread].
+// Host -> plugin. Valid for the life of the process; every member is [any thread], and
+// [borrows] unless tagged otherwise.
 typedef struct rlx_host {
     rlx_hdr hdr;
     void* ctx;
     // Never fails: when memory is short a static out-of-memory error comes back. Takes ownership of
-    // cause (may be NULL). message is copied.
+    // cause (may be NULL). message is copied. [takes] [gives: error_free]
     rlx_error* (*error_new)(void* ctx, uint32_t code, rlx_str message, rlx_error* cause);
     uint32_t (*error_code)(const rlx_error* e);
-    // The message with its causes, borrowed until error_free.
+    // The message with its causes, borrowed until error_free. [lends: end]
     rlx_str (*error_message)(const rlx_error* e);
-    void (*error_free)(rlx_error* e);
+    void (*error_free)(rlx_error* e); // [takes]
     void (*log)(void* ctx, uint32_t level, rlx_str component, rlx_str message);
     // A host service table by name ("rlx.weights/1", "rlx.graph/1", "rlx.options/1", "rlx.par/1",
-    // "rlx.io/1", "rlx.models/1"), or NULL when absent or older than min_minor. Valid for the life of the process.
+    // "rlx.io/1", "rlx.models/1"), or NULL when absent or older than min_minor. [lends: process]
     const void* (*iface)(void* ctx, rlx_str name, uint16_t min_minor);
 } rlx_host;
 
@@ -113,14 +119,16 @@ typedef struct rlx_plugin {
     rlx_str version;
     // A plugin interface by name ("rlx.family/1", "rlx.backend/1", "rlx.op/1", "rlx.weight_format/1",
     // "rlx.tensor_names/1", "rlx.cli/1"), NULL when absent or older than min_minor. [any thread]
+    // [lends: process]
     const void* (*iface)(void* self, rlx_str name, uint16_t min_minor);
-    // Stops the plugin's own threads at process exit. The library stays mapped. May be NULL. [one thread per process]
+    // Stops the plugin's own threads at process exit. The library stays mapped. May be NULL. [one thread per process] [borrows]
     void (*quiesce)(void* self);
 } rlx_plugin;
 
 // The one exported symbol. The plugin picks min(host->hdr.minor, its own minor) and refuses, naming
 // both numbers, when that is below what it needs. A new major is a new symbol.
 #define RLX_PLUGIN_ENTRY_SYMBOL "rlx_plugin_entry_v1"
+// [one thread per process] [keeps: process] [lends: process]
 typedef rlx_error* (*rlx_plugin_entry_fn)(const rlx_host* host, rlx_plugin* out);
 
 // ELF note that carries the manifest JSON: owner "RLX", this type.

@@ -43,7 +43,7 @@ typedef struct rlx_run_args {
     const volatile uint32_t* cancel; // may be NULL; nonzero asks the run to stop with RLX_CANCELLED
 } rlx_run_args;
 
-// Progress of compile: done and total are bytes of weights read.
+// Progress of compile: done and total are bytes of weights read. [one thread per call] of what it was given to [borrows]
 typedef void (*rlx_progress_fn)(void* ctx, uint64_t done, uint64_t total);
 
 typedef struct rlx_compile_args {
@@ -62,7 +62,7 @@ typedef struct rlx_compile_args {
     const volatile uint32_t* cancel; // may be NULL
 } rlx_compile_args;
 
-// [one thread per device], its programs included, unless tagged otherwise; devices are independent.
+// [one thread per device], its programs included, and [borrows], unless tagged otherwise; devices are independent.
 typedef struct rlx_backend_v1 {
     rlx_hdr hdr;
     // Number of devices; never fails, 0 with a reason in the log when the driver is absent. [any thread]
@@ -73,25 +73,27 @@ typedef struct rlx_backend_v1 {
     rlx_error* (*device_info)(void* self, uint32_t index, rlx_options* out);
     // opts: "tier" forces a kernel tier; one the machine lacks is RLX_UNSUPPORTED, never another tier.
     // "time_ops" (i64) = 1 asks for the times of program_info, "cache_dir" is where files may be kept between runs,
-    // "self_test" (i64) = 1 tests every op now. A backend ignores keys it does not know.
+    // "self_test" (i64) = 1 tests every op now. A backend ignores keys it does not know. [gives: close]
     rlx_error* (*open)(void* self, uint32_t index, const rlx_options* opts, void** device);
+    // Its programs and buffers have been freed. [takes]
     void (*close)(void* self, void* device);
     // verdict[i] = RLX_YES or RLX_NO for nodes[i]; reason[i] (static text) says why not. View ops are
-    // never refused. [any thread]
+    // never refused. [any thread] [lends: process]
     rlx_error* (*supports)(void* device, const rlx_graph* g, const uint32_t* nodes, uint64_t n, uint8_t* verdict, rlx_str* reason);
     rlx_error* (*measure)(void* device, const rlx_compile_args* args, rlx_memory* out);
-    // Reads and repacks the weights and prepares the program.
+    // Reads and repacks the weights and prepares the program. The graph and its weights outlive it; the rest of args is
+    // borrowed for the call. [keeps: end] [gives: program_free]
     rlx_error* (*compile)(void* device, const rlx_compile_args* args, void** program);
-    void (*program_free)(void* device, void* program);
+    void (*program_free)(void* device, void* program); // [takes]
     // Facts about a program for the result: "tier", "compute", "kv" (str);
     // with "time_ops", of all runs so far: "ms.<op>" (f64) and "calls.<op>" (i64) for every op, or kernel, it ran.
     rlx_error* (*program_info)(void* device, void* program, rlx_options* out);
     rlx_error* (*run)(void* device, void* program, const rlx_run_args* args);
     // Bytes of one page of this state slot; pages of a slot lie one after the other in its buffer.
     rlx_error* (*page_bytes)(void* device, const rlx_compile_args* args, rlx_value state, uint64_t* bytes);
-    // Memory is zero or unspecified; large allocations are committed as they are touched.
+    // Memory is zero or unspecified; large allocations are committed as they are touched. [gives: free]
     rlx_error* (*alloc)(void* device, uint64_t bytes, rlx_buffer** out);
-    void (*free)(void* device, rlx_buffer* b);
+    void (*free)(void* device, rlx_buffer* b); // [takes]
     rlx_error* (*copy)(void* device, rlx_buffer* dst, uint64_t dst_off, rlx_buffer* src, uint64_t src_off, uint64_t n);
     rlx_error* (*upload)(void* device, rlx_buffer* dst, uint64_t off, rlx_bytes src);
     rlx_error* (*download)(void* device, rlx_buffer* src, uint64_t off, void* dst, uint64_t n);

@@ -14,7 +14,7 @@ extern "C" {
 
 enum { RLX_STDIN = 0, RLX_STDOUT = 1, RLX_STDERR = 2 };
 
-// "rlx.io/1", of the host. An rlx_io is valid while the run() that received it runs.
+// "rlx.io/1", of the host. An rlx_io is valid while the run() that received it runs. [borrows] unless tagged otherwise.
 typedef struct rlx_io_v1 {
     rlx_hdr hdr;
     // Writes all of it to RLX_STDOUT or RLX_STDERR. RLX_IO when the system refuses. When the reader of standard
@@ -31,6 +31,7 @@ typedef struct rlx_io_v1 {
     uint32_t (*width)(rlx_io* io, uint32_t stream);
     // Becomes nonzero when the user wants the command to stop (Ctrl-C, SIGTERM); never NULL. A command that stops
     // because of it returns RLX_CANCELLED. The host ends the process at the second signal. [any thread]
+    // [lends: end]: until run() returns
     const volatile uint32_t* (*cancelled)(rlx_io* io);
 } rlx_io_v1;
 
@@ -43,11 +44,12 @@ typedef struct rlx_cli_call {
     rlx_io* io;
 } rlx_cli_call;
 
+// [borrows] unless tagged otherwise.
 typedef struct rlx_cli_v1 {
     rlx_hdr hdr;
     // Number of commands; never fails. [any thread]
     uint32_t (*count)(void* self);
-    // [any thread]
+    // [any thread] [lends: process]
     rlx_error* (*describe)(void* self, uint32_t index, rlx_item* out);
     // Runs one command; *exit_code (0..255) becomes the process's. An error is printed by the host and mapped to an
     // exit code as docs/abi.md says. "--help" is passed like any argument. [any thread], commands may run at once

@@ -68,12 +68,13 @@ typedef struct rlx_family_v1 {
     // and ignores the rest. Keys a host sets: "compute" (str: "auto", "f32", "f16", "bf16"), "kv" (str: "auto",
     // "f16", "f32"), "max_seq" (i64, 0 = the host's default), "infer.mode" (str: "production", "parity"),
     // "profile" (str: where the compile profile came from).
-    // [any thread]
+    // w outlives the model; opts is borrowed for the call. [any thread] [keeps: end] [gives: close]
     rlx_error* (*open)(void* self, rlx_weights* w, const rlx_options* opts, void** model);
-    void (*close)(void* self, void* model); // [one thread per model]
-    // Facts for the host: "vocab_size", "context_length", "n_layers", "hidden_size" (i64), "name" (str). [one thread per model]
+    void (*close)(void* self, void* model); // [one thread per model] [takes]
+    // Facts for the host: "vocab_size", "context_length", "n_layers", "hidden_size" (i64), "name" (str).
+    // [one thread per model] [borrows]
     rlx_error* (*info)(void* self, void* model, rlx_options* out);
-    // Adds the named graph's nodes to g. [one thread per model]
+    // Adds the named graph's nodes to g. [one thread per model] [borrows]
     rlx_error* (*build)(void* self, void* model, rlx_str graph, rlx_graph* g);
 } rlx_family_v1;
 

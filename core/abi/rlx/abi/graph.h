@@ -105,7 +105,7 @@ typedef struct rlx_tensor {
 
 enum { RLX_WEIGHT_OPTIONAL = 1 };
 
-// Building: [one thread per graph]. Reading a finished graph: [any thread].
+// Building: [one thread per graph] and [borrows], what is given is copied. Reading, of a finished graph: tagged one by one.
 typedef struct rlx_graph_v1 {
     rlx_hdr hdr;
     // -- building --
@@ -130,22 +130,25 @@ typedef struct rlx_graph_v1 {
     rlx_error* (*output)(rlx_graph* g, rlx_str name, rlx_value v);
     // Module path recorded as origin by the nodes added from now on.
     void (*set_origin)(rlx_graph* g, rlx_str path);
-    // The checkpoint the graph's weights come from.
+    // The checkpoint the graph's weights come from. [any thread] of a finished graph [lends: end]
     rlx_weights* (*weights)(const rlx_graph* g);
     // -- reading --
-    uint32_t (*node_count)(const rlx_graph* g);
+    uint32_t (*node_count)(const rlx_graph* g); // [any thread]
+    // [any thread] [lends: change]
     rlx_error* (*node)(const rlx_graph* g, uint32_t index, rlx_node_info* out);
-    uint32_t (*value_count)(const rlx_graph* g); // ids are 1..count
+    uint32_t (*value_count)(const rlx_graph* g); // ids are 1..count. [any thread]
+    // [any thread] [lends: change]
     rlx_error* (*value)(const rlx_graph* g, rlx_value v, rlx_value_info* out);
-    uint32_t (*symbol_count)(const rlx_graph* g);
+    uint32_t (*symbol_count)(const rlx_graph* g); // [any thread]
+    // [any thread] [lends: change]
     rlx_error* (*symbol_at)(const rlx_graph* g, uint32_t index, rlx_str* name, int64_t* min, int64_t* max);
     // Numbers for n dim handles at the given extents (one per symbol, in symbol order). Extents outside a
-    // symbol's bounds are an error; so is a dim that comes out negative.
+    // symbol's bounds are an error; so is a dim that comes out negative. [any thread]
     rlx_error* (*eval_dims)(const rlx_graph* g, const int64_t* extents, uint32_t n_extents, const int64_t* dims, uint32_t n, int64_t* out);
-    // Bytes of scratch arena the plan needs at the upper bounds (0 before planning).
+    // Bytes of scratch arena the plan needs at the upper bounds (0 before planning). [any thread]
     uint64_t (*scratch_bytes)(const rlx_graph* g);
     // Bounds that hold for n dim handles at all extents, to size workspaces before a run. hi is what the plan
-    // uses. Either out may be NULL.
+    // uses. Either out may be NULL. [any thread] of a finished graph
     rlx_error* (*dim_range)(const rlx_graph* g, const int64_t* dims, uint32_t n, int64_t* lo, int64_t* hi);
     // -- minor 1 --
     // Appends a node of a plugin's op (rlx/abi/op.h), found by name; its version must be the one asked for. Attribute

@@ -158,6 +158,7 @@ typedef struct rlx_generate_options {
 
 // One generated token with the text that is complete now: often empty, never part of a UTF-8 character, valid
 // during the call. id is -1 for text that was held back and is released at the end. Nonzero ends the answer.
+// [one thread per model] [borrows]
 typedef uint32_t (*rlx_token_fn)(void* ctx, int32_t id, rlx_str text);
 
 enum { RLX_FINISH_STOP = 1, RLX_FINISH_LENGTH = 2, RLX_FINISH_CANCELLED = 3 };
@@ -179,7 +180,7 @@ typedef struct rlx_generate_result {
 } rlx_generate_result;
 
 // Rows [first, first + n_rows) of logits, [n_rows, width] floats, valid during the call. Nonzero ends the call
-// with RLX_CANCELLED.
+// with RLX_CANCELLED. [one thread per model] [borrows]
 typedef uint32_t (*rlx_rows_fn)(void* ctx, int64_t first, int64_t n_rows, int64_t width, const float* rows);
 
 enum {
@@ -243,44 +244,45 @@ typedef struct rlx_ranked {
 
 // Objects (rlx_model) are destroyed by close. Memory that a call returns (text, ids, vectors) belongs to the
 // caller, who gives it back to free_memory. On an error nothing is returned: pointers are NULL, counts 0.
+// [borrows] unless tagged otherwise.
 typedef struct rlx_models_v1 {
     rlx_hdr hdr;
-    // The new model belongs to the caller. [any thread]
+    // The new model belongs to the caller; options.cancel outlives it. [any thread] [keeps: end] [gives: close]
     rlx_error* (*open)(const rlx_model_options* options, rlx_model** model);
     // What open() would need; loads nothing. [any thread]
     rlx_error* (*plan)(const rlx_model_options* options, rlx_memory_plan* out);
-    // NULL is fine. No call on the model may be running. [one thread per model]
+    // NULL is fine. No call on the model may be running. [one thread per model] [takes]
     void (*close)(rlx_model* model);
-    // Strings in *out borrow from the model. [any thread]
+    // Strings in *out borrow from the model. [any thread] [lends: end]
     rlx_error* (*info)(const rlx_model* model, rlx_model_info* out);
     rlx_error* (*memory)(const rlx_model* model, rlx_memory_plan* out); // [any thread]
-    // RLX_NOT_FOUND past the last one. Strings in *out borrow from the model. [one thread per model]
+    // RLX_NOT_FOUND past the last one. Strings in *out borrow from the model. [one thread per model] [lends: change]
     rlx_error* (*note)(const rlx_model* model, uint64_t index, rlx_note* out);
-    // *ids belongs to the caller. [one thread per model]
+    // *ids belongs to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*tokenize)(rlx_model* model, rlx_str text, uint32_t flags, int32_t** ids, uint64_t* n_ids);
-    // *text belongs to the caller. [one thread per model]
+    // *text belongs to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*detokenize)(rlx_model* model, const int32_t* ids, uint64_t n_ids, char** text, uint64_t* n_text);
-    // The checkpoint's own chat template. *text belongs to the caller. [one thread per model]
+    // The checkpoint's own chat template. *text belongs to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*render_chat)(rlx_model* model, const rlx_message* messages, uint64_t n_messages, const rlx_chat_options* options, char** text, uint64_t* n_text);
-    // The same from JSON: [{"role": ..., "content": ..., more the template knows}]. [one thread per model]
+    // The same from JSON: [{"role": ..., "content": ..., more the template knows}]. [one thread per model] [gives: free_memory]
     rlx_error* (*render_chat_json)(rlx_model* model, rlx_str messages, const rlx_chat_options* options, char** text, uint64_t* n_text);
     // options, on_token and out may be NULL; text and tokens in *out belong to the caller. on_token is called on
-    // this thread. A cancelled run is a result. [one thread per model]
+    // this thread. A cancelled run is a result. [one thread per model] [gives: free_memory]
     rlx_error* (*generate)(rlx_model* model, rlx_str prompt, const rlx_generate_options* options, rlx_token_fn on_token, void* ctx, rlx_generate_result* out);
-    // The same from ids; works without a tokenizer, then without text. [one thread per model]
+    // The same from ids; works without a tokenizer, then without text. [one thread per model] [gives: free_memory]
     rlx_error* (*generate_ids)(rlx_model* model, const int32_t* ids, uint64_t n_ids, const rlx_generate_options* options, rlx_token_fn on_token, void* ctx, rlx_generate_result* out);
-    // After the last id: vocab_size floats that belong to the caller. [one thread per model]
+    // After the last id: vocab_size floats that belong to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*logits)(rlx_model* model, const int32_t* ids, uint64_t n_ids, float** logits, uint64_t* n_logits);
     // After every id, in order; on_rows is called on this thread. [one thread per model]
     rlx_error* (*logits_each)(rlx_model* model, const int32_t* ids, uint64_t n_ids, rlx_rows_fn on_rows, void* ctx);
-    // options may be NULL; values in *out belong to the caller. [one thread per model]
+    // options may be NULL; values in *out belong to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*embed)(rlx_model* model, rlx_str text, const rlx_embed_options* options, rlx_embed_result* out);
-    rlx_error* (*embed_ids)(rlx_model* model, const int32_t* ids, uint64_t n_ids, const rlx_embed_options* options, rlx_embed_result* out); // [one thread per model]
-    // Memory that this table returned; NULL is fine. [any thread]
+    rlx_error* (*embed_ids)(rlx_model* model, const int32_t* ids, uint64_t n_ids, const rlx_embed_options* options, rlx_embed_result* out); // [one thread per model] [gives: free_memory]
+    // Memory that this table returned; NULL is fine. [any thread] [takes]
     void (*free_memory)(void* memory);
-    // Many at once; values in *out belong to the caller. [one thread per model]
+    // Many at once; values in *out belong to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*embed_texts)(rlx_model* model, const rlx_str* texts, uint64_t n_texts, const rlx_embed_options* options, rlx_embed_result* out);
-    // *ranked belongs to the caller. [one thread per model]
+    // *ranked belongs to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*rerank)(rlx_model* model, rlx_str query, const rlx_str* documents, uint64_t n_documents, const rlx_rerank_options* options, rlx_ranked** ranked, uint64_t* n_ranked);
 } rlx_models_v1;
 

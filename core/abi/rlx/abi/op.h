@@ -60,11 +60,12 @@ typedef struct rlx_op_run {
 
 // Attribute lists hold plain numbers, never dim handles: run sees them unchanged. Keys are the op's own, from
 // RLX_ATTR_CUSTOM on; the op refuses those it does not know.
+// [borrows] unless tagged otherwise.
 typedef struct rlx_op_v1 {
     rlx_hdr hdr;
     // Number of ops; never fails. [any thread]
     uint32_t (*count)(void* self);
-    // [any thread]
+    // [any thread] [lends: process]
     rlx_error* (*describe)(void* self, uint32_t index, rlx_op_desc* out);
     // The shape rule: checks inputs and attributes and gives the outputs' types and shapes. Errors say what was
     // expected; the host adds op and module. Called once per node while a graph is built. [any thread]

@@ -38,20 +38,22 @@ typedef struct rlx_format_tensor {
 } rlx_format_tensor;
 
 // `file` is what open() made. The host checks all that comes back: sizes, ranges inside the file, names once.
+// [borrows] unless tagged otherwise.
 typedef struct rlx_weight_format_v1 {
     rlx_hdr hdr;
     // Number of formats; never fails. [any thread]
     uint32_t (*count)(void* self);
-    // [any thread]
+    // [any thread] [lends: process]
     rlx_error* (*describe)(void* self, uint32_t index, rlx_item* out);
     // Checks the file and reads what is needed to answer the rest; RLX_CORRUPT_DATA names what, where and what was
-    // expected. in->path and in->bytes stay valid until close. [any thread]
+    // expected. in->path and in->bytes stay valid until close. [any thread] [keeps: end]
+    // [gives: close]
     rlx_error* (*open)(void* self, uint32_t index, const rlx_format_file* in, void** file);
-    // [one thread per file], nothing else runs on it then
+    // [one thread per file], nothing else runs on it then [takes]
     void (*close)(void* self, void* file);
     // [any thread]
     rlx_error* (*tensor_count)(void* self, void* file, uint64_t* out);
-    // The name lives until close. [any thread]
+    // The name lives until close. [any thread] [lends: end]
     rlx_error* (*tensor)(void* self, void* file, uint64_t index, rlx_format_tensor* out);
     // Writes bytes [offset, offset + n) of a tensor that is not IN_FILE. NULL when all are. [any thread]
     rlx_error* (*read)(void* self, void* file, uint64_t index, uint64_t offset, void* dst, uint64_t n);
@@ -60,11 +62,11 @@ typedef struct rlx_weight_format_v1 {
     // "key.0", "key.1", ... "model_type" chooses the family. They win over the text "config.json". Both may be NULL.
     // Strings live until close. [any thread]
     rlx_error* (*meta_count)(void* self, void* file, uint64_t* out);
-    // [any thread]
+    // [any thread] [lends: end]
     rlx_error* (*meta)(void* self, void* file, uint64_t index, rlx_str* key, rlx_meta* out);
     // A text the file carries: "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
     // "generation_config.json". *found = 0: the host looks for a file of that name beside this one. May be NULL.
-    // The bytes live until close. [any thread]
+    // The bytes live until close. [any thread] [lends: end]
     rlx_error* (*text)(void* self, void* file, rlx_str name, rlx_bytes* out, uint32_t* found);
 } rlx_weight_format_v1;
 

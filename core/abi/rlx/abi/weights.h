@@ -63,27 +63,30 @@ typedef struct rlx_meta {
     rlx_str s;     // STRING; borrowed while the checkpoint is open
 } rlx_meta;
 
-// All members are [any thread] except add_names and require, which are [one thread per checkpoint].
+// [any thread] and [borrows] unless tagged otherwise.
 typedef struct rlx_weights_v1 {
     rlx_hdr hdr;
-    // "safetensors", "gguf", or the name of a plugin's format, which is seen as safetensors is.
+    // "safetensors", "gguf", or the name of a plugin's format, which is seen as safetensors is. [lends: end]
     rlx_str (*format)(const rlx_weights* w);
     // GGUF general.architecture, or config.json model_type; or what an "rlx.tensor_names/1" plugin says it implements.
+    // [lends: end]
     rlx_str (*architecture)(const rlx_weights* w);
     // A config value by its config.json key as transformers 5 spells it; nested keys are joined with
     // dots ("rope_parameters.rope_type"), array elements with a number ("layer_types.3"). The host
     // accepts the older spellings (rope_theta + rope_scaling, num_local_experts, torch_dtype) and, for
     // GGUF, maps the common language-model keys ("hidden_size" -> "<arch>.embedding_length"). A key the map
-    // does not know is tried verbatim. *found = 0 when absent.
+    // does not know is tried verbatim. *found = 0 when absent. [lends: end]
     rlx_error* (*meta)(const rlx_weights* w, rlx_str key, rlx_meta* out, uint32_t* found);
     // Adds name rules; stride = sizeof(rlx_name_rule) as the caller knows it. Strings are copied.
+    // [one thread per checkpoint] [borrows]
     rlx_error* (*add_names)(rlx_weights* w, const rlx_name_rule* rules, uint64_t n, uint64_t stride);
     // Looks a tensor up by its checkpoint name. *found = 0 when absent (no error).
     rlx_error* (*find)(const rlx_weights* w, rlx_str name, rlx_tensor_desc* out, uint32_t* found);
     // Marks a tensor as used; RLX_NOT_FOUND names the tensor and the file when it is missing.
+    // [one thread per checkpoint] [borrows]
     rlx_error* (*require)(rlx_weights* w, rlx_str name, rlx_tensor_desc* out);
     // The tensor's bytes in place when it needs no transformation (view->p != NULL), else view->p = NULL:
-    // use read_rows. Valid while the checkpoint is open.
+    // use read_rows. Valid while the checkpoint is open. [lends: end]
     rlx_error* (*view)(const rlx_weights* w, rlx_str name, rlx_bytes* view);
     // Copies rows [first, first + n) of the tensor seen as [product of outer dims, innermost dim], in the
     // file's dtype, transformation undone. dst_bytes must be n * row bytes.
