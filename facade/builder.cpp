@@ -5,66 +5,6 @@ namespace rlx {
 
 using builder = lm_runner::builder;
 
-builder& builder::weights(std::filesystem::path path) {
-    request_.weights = std::move(path);
-    return *this;
-}
-
-builder& builder::config(std::filesystem::path file) {
-    request_.open.config = std::move(file);
-    return *this;
-}
-
-builder& builder::tokenizer(std::filesystem::path file) {
-    request_.tokenizer = std::move(file);
-    return *this;
-}
-
-builder& builder::prefer(std::string text) {
-    request_.open.prefer = std::move(text);
-    return *this;
-}
-
-builder& builder::gguf_index(std::size_t index) {
-    request_.open.gguf_index = index;
-    return *this;
-}
-
-builder& builder::family(std::string name) {
-    request_.family = std::move(name);
-    return *this;
-}
-
-builder& builder::device(std::string name) {
-    request_.device.name = std::move(name);
-    return *this;
-}
-
-builder& builder::tier(std::string name) {
-    request_.device.tier = std::move(name);
-    return *this;
-}
-
-builder& builder::time_ops(bool on) {
-    request_.device.time_ops = on;
-    return *this;
-}
-
-builder& builder::on_fallback(fallback_policy p) {
-    request_.fallback = p;
-    return *this;
-}
-
-builder& builder::threads(std::uint32_t n) {
-    request_.threads = n;
-    return *this;
-}
-
-builder& builder::profile(std::string choice) {
-    request_.profile = std::move(choice);
-    return *this;
-}
-
 builder& builder::compute(std::string mode) {
     given_.compute = true;
     lm_.compute = std::move(mode);
@@ -99,16 +39,6 @@ builder& builder::max_sequences(std::int64_t n) {
 
 builder& builder::max_memory_gb(double gb) {
     lm_.max_memory_gb = gb;
-    return *this;
-}
-
-builder& builder::plugin_dir(std::filesystem::path dir) {
-    request_.plugin_dirs.push_back(std::move(dir));
-    return *this;
-}
-
-builder& builder::catalog(plugin_catalog* catalog) {
-    request_.catalog = catalog;
     return *this;
 }
 

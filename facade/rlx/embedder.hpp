@@ -204,27 +204,13 @@ private:
 };
 
 // Loads exactly one family plugin and one backend plugin.
-class RLX_API text_embedder::builder {
+class RLX_API text_embedder::builder : public model_builder<text_embedder::builder> {
 public:
-    builder& weights(std::filesystem::path path);   // file or directory; or pretrained()
-    builder& pretrained(std::string name);          // hub_snapshot(name)
-    builder& config(std::filesystem::path file);    // config.json instead of the one beside them
-    builder& tokenizer(std::filesystem::path file); // tokenizer.json instead of the checkpoint's
-    builder& prefer(std::string text);              // of several GGUF files the one with this name
-    builder& gguf_index(std::size_t index);         // or its number in the sorted list
-    builder& family(std::string name);              // this one of those that claim it
-    builder& device(std::string name);              // "cpu"
-    builder& tier(std::string name);                // kernel tier; a missing one is an error
-    builder& on_fallback(fallback_policy p);        // nodes the device refuses; warn by default
-    builder& time_ops(bool on = true);              // in ran_on().devices; slows the model down
-    builder& threads(std::uint32_t n);              // 0 = what affinity and quota allow
-    builder& profile(std::string choice);           // as lm_runner::builder::profile()
-    builder& compute(std::string mode);             // "auto" | "f32" (exact) | "f16" | "bf16"
-    builder& max_length(std::int64_t tokens);       // 0 = as the checkpoint says
-    builder& max_tokens(std::int64_t tokens);       // of one step, which scratch memory is for
-    builder& max_memory_gb(double gb);              // refuse when the plan is larger
-    builder& plugin_dir(std::filesystem::path dir); // searched first; may be repeated
-    builder& catalog(plugin_catalog* catalog);      // use this one; it must outlive the embedder
+    builder& pretrained(std::string name);    // hub_snapshot(name), instead of weights()
+    builder& compute(std::string mode);       // "auto" | "f32" (exact) | "f16" | "bf16"
+    builder& max_length(std::int64_t tokens); // 0 = as the checkpoint says
+    builder& max_tokens(std::int64_t tokens); // of one step, which scratch memory is for
+    builder& max_memory_gb(double gb);        // refuse when the plan is larger
     builder& progress(std::function<void(std::uint64_t done, std::uint64_t total)> report
     );                                                       // bytes of weights
     builder& cancel(const std::atomic<std::uint32_t>* flag); // nonzero stops build() and every step
@@ -241,7 +227,6 @@ private:
 
     std::string name() const; // for messages
 
-    model_request request_;
     std::string pretrained_;
     std::string compute_;
     std::int64_t max_length_ = 0, max_tokens_ = 0;

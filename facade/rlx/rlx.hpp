@@ -11,6 +11,7 @@
 
 #include "rlx/checkpoint.hpp"
 #include "rlx/devices.hpp"
+#include "rlx/model_builder.hpp"
 #include "rlx/profile.hpp"
 #include "rlx/runtime/generate.hpp"
 #include "rlx/runtime/lm.hpp"
@@ -33,20 +34,6 @@ struct run_facts {
     std::string profile; // "preset lm", or the path of the <family>.rlx.toml that was used
     std::uint32_t threads = 0;
     std::vector<device_facts> devices; // those that run something, the one asked for first
-};
-
-// What is opened, and on what: the part that is the same for every kind of model. The builders'
-// functions of the same names fill it.
-struct model_request {
-    std::filesystem::path weights, tokenizer;
-    open_options open;
-    std::string family; // refuse another one; empty = whichever it is
-    device_options device;
-    fallback_policy fallback = fallback_policy::warn; // nodes the device refuses
-    std::uint32_t threads = 0;
-    std::string profile;
-    std::vector<std::filesystem::path> plugin_dirs;
-    plugin_catalog* catalog = nullptr;
 };
 
 // One turn of a conversation.
@@ -127,33 +114,15 @@ private:
 
 // Collects what a runner needs. build() and plan() load exactly one family plugin and one backend
 // plugin.
-class RLX_API lm_runner::builder {
+class RLX_API lm_runner::builder : public model_builder<lm_runner::builder> {
 public:
-    builder& weights(std::filesystem::path path); // required: file or directory
-    builder& config(std::filesystem::path file
-    ); // config.json instead of the one beside the weights
-    builder& tokenizer(std::filesystem::path file
-    );                                       // tokenizer.json instead of the checkpoint's own
-    builder& prefer(std::string text);       // of several GGUF files the one whose name has it
-    builder& gguf_index(std::size_t index);  // or its number in the sorted list
-    builder& family(std::string name);       // this one of those that claim it
-    builder& device(std::string name);       // "cpu"
-    builder& tier(std::string name);         // kernel tier; a missing one is an error
-    builder& on_fallback(fallback_policy p); // nodes the device refuses; warn by default
-    builder& time_ops(bool on = true);       // in ran_on().devices; slows the model down
-    builder& threads(std::uint32_t n);       // 0 = what affinity and quota allow
-    // Compile profile (rlx/profile.hpp): "" = <family>.rlx.toml beside the weights if it is there,
-    // "none" = the preset, else a file. compute() and kv() beat it.
-    builder& profile(std::string choice);
-    builder& compute(std::string mode);             // "auto" | "f32" | "f16" | "bf16"
-    builder& kv(std::string type);                  // "auto" | "f16" | "f32"
-    builder& max_seq(std::int64_t tokens);          // 0 = min(context, 4096)
-    builder& max_batch(std::int64_t tokens);        // tokens per step
-    builder& max_rows(std::int64_t rows);           // rows of logits per step, for logits()
-    builder& max_sequences(std::int64_t n);         // at the same time; generate() needs one
-    builder& max_memory_gb(double gb);              // refuse when the plan is larger
-    builder& plugin_dir(std::filesystem::path dir); // searched first; may be repeated
-    builder& catalog(plugin_catalog* catalog);      // use this one; it must outlive the runner
+    builder& compute(std::string mode);      // "auto" | "f32" | "f16" | "bf16"
+    builder& kv(std::string type);           // "auto" | "f16" | "f32"
+    builder& max_seq(std::int64_t tokens);   // 0 = min(context, 4096)
+    builder& max_batch(std::int64_t tokens); // tokens per step
+    builder& max_rows(std::int64_t rows);    // rows of logits per step, for logits()
+    builder& max_sequences(std::int64_t n);  // at the same time; generate() needs one
+    builder& max_memory_gb(double gb);       // refuse when the plan is larger
     builder& progress(std::function<void(std::uint64_t done, std::uint64_t total)> report
     );                                                       // bytes of weights
     builder& cancel(const std::atomic<std::uint32_t>* flag); // nonzero stops build() and every step
@@ -166,7 +135,6 @@ public:
 private:
     friend class lm_runner;
 
-    model_request request_;
     lm_options lm_;
     explicit_choices given_;
 };
