@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/runtime/encoder.hpp"
 
-#include "program.hpp"
+#include "encoder_plan.hpp"
 
 #include "rlx/base/checked.hpp"
 #include "rlx/base/wall.hpp"
@@ -140,22 +140,16 @@ result<void> check_output(encoder_graph& e) {
     return {};
 }
 
+encoder_advice advice_of(const encoder_graph& e) {
+    return {fmt::format("{} tokens", e.options.max_tokens), "max_tokens"};
+}
+
 result<void> measure(encoder_graph& e) {
     const auto results = checked_mul(
         static_cast<std::uint64_t>(e.max_rows()),
         static_cast<std::uint64_t>(e.width) * sizeof(float)
     );
-    e.plan.devices = e.program.memory();
-    // The rows are in host memory: where the second device computes, or the only one.
-    device_memory& host_side = e.plan.devices.back();
-    const auto scratch = results ? checked_add(host_side.scratch, *results) : std::nullopt;
-    if (!scratch)
-        return invalid("the size of the scratch arena does not fit 64 bits; lower max_tokens");
-    host_side.scratch = *scratch;
-    const device_memory all = together(e.plan.devices);
-    e.plan.weights = all.weights;
-    e.plan.mapped = all.mapped;
-    e.plan.scratch = all.scratch;
+    e.plan = RLX_TRY(plan_encoder(e.program, results, advice_of(e)));
     return {};
 }
 
@@ -180,35 +174,12 @@ result<encoder_graph> build(const model_parts& parts, const encoder_options& opt
     constexpr std::string_view symbols[] = {"T", "B"};
     RLX_CHECK(find_symbols(*e.g, symbols, e.symbols, e.extents));
     RLX_CHECK(measure(e));
-    if (std::string away = away_warning(e.program, parts); !away.empty())
-        e.warnings.push_back(std::move(away));
-    if (parts.w)
-        if (std::string unused = unused_tensors(*parts.w); !unused.empty())
-            e.warnings.push_back(std::move(unused));
+    e.warnings = plan_warnings(e.program, parts);
     return e;
 }
 
 result<void> check_memory(const encoder_graph& e, const model_parts& p) {
-    const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    for (const memory_limit& limit : memory_limits(p, e.plan.devices, e.options.max_memory_gb)) {
-        if (!limit.exceeded()) continue;
-        const device_memory& need = limit.need;
-        return error{
-            RLX_OUT_OF_MEMORY,
-            fmt::format(
-                "the plan needs {:.1f} MB{} (weights {:.1f}, read from the file in place {:.1f}, "
-                "scratch {:.1f} for {} tokens) but {} {:.1f} MB; lower max_tokens",
-                mb(need.total()),
-                e.plan.devices.size() > 1 ? " on " + need.device : "",
-                mb(need.weights),
-                mb(need.mapped),
-                mb(need.scratch),
-                e.options.max_tokens,
-                limit.what,
-                mb(limit.bytes)
-            )};
-    }
-    return {};
+    return check_memory(e.plan, p, e.options.max_memory_gb, advice_of(e));
 }
 
 class loaded_encoder final : public encoder_model {

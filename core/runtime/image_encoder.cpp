@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "rlx/runtime/image_encoder.hpp"
 
-#include "program.hpp"
+#include "encoder_plan.hpp"
 
 #include "rlx/base/checked.hpp"
 #include "rlx/base/wall.hpp"
@@ -174,6 +174,13 @@ output_dims(const image_graph& e, std::span<const std::int64_t> extents) {
     return out;
 }
 
+encoder_advice advice_of(const image_graph& e) {
+    const image_encoder_options& o = e.options;
+    return {
+        fmt::format("{} images of {} x {}", o.max_images, o.max_height, o.max_width),
+        "max_images or the image size"};
+}
+
 result<void> measure(image_graph& e) {
     std::vector<std::int64_t> most = e.extents;
     most[e.symbols[s_images]] = e.options.max_images;
@@ -182,17 +189,7 @@ result<void> measure(image_graph& e) {
     std::optional<std::uint64_t> results = sizeof(float);
     for (const std::int64_t n : RLX_TRY(output_dims(e, most)))
         results = results ? checked_mul(*results, static_cast<std::uint64_t>(n)) : results;
-    e.plan.devices = e.program.memory();
-    // The rows are in host memory: where the second device computes, or the only one.
-    device_memory& host_side = e.plan.devices.back();
-    const auto scratch = results ? checked_add(host_side.scratch, *results) : std::nullopt;
-    if (!scratch)
-        return invalid("the size of the scratch arena does not fit 64 bits; lower max_images");
-    host_side.scratch = *scratch;
-    const device_memory all = together(e.plan.devices);
-    e.plan.weights = all.weights;
-    e.plan.mapped = all.mapped;
-    e.plan.scratch = all.scratch;
+    e.plan = RLX_TRY(plan_encoder(e.program, results, advice_of(e)));
     return {};
 }
 
@@ -217,38 +214,12 @@ result<image_graph> build(const model_parts& parts, const image_encoder_options&
     constexpr std::string_view symbols[] = {"B", "H", "W"};
     RLX_CHECK(find_symbols(*e.g, symbols, e.symbols, e.extents));
     RLX_CHECK(measure(e));
-    if (std::string away = away_warning(e.program, parts); !away.empty())
-        e.warnings.push_back(std::move(away));
-    if (parts.w)
-        if (std::string unused = unused_tensors(*parts.w); !unused.empty())
-            e.warnings.push_back(std::move(unused));
+    e.warnings = plan_warnings(e.program, parts);
     return e;
 }
 
 result<void> check_memory(const image_graph& e, const model_parts& p) {
-    const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    for (const memory_limit& limit : memory_limits(p, e.plan.devices, e.options.max_memory_gb)) {
-        if (!limit.exceeded()) continue;
-        const device_memory& need = limit.need;
-        return error{
-            RLX_OUT_OF_MEMORY,
-            fmt::format(
-                "the plan needs {:.1f} MB{} (weights {:.1f}, read from the file in place {:.1f}, "
-                "scratch {:.1f} for {} images of {} x {}) but {} {:.1f} MB; lower max_images or "
-                "the image size",
-                mb(need.total()),
-                e.plan.devices.size() > 1 ? " on " + need.device : "",
-                mb(need.weights),
-                mb(need.mapped),
-                mb(need.scratch),
-                e.options.max_images,
-                e.options.max_height,
-                e.options.max_width,
-                limit.what,
-                mb(limit.bytes)
-            )};
-    }
-    return {};
+    return check_memory(e.plan, p, e.options.max_memory_gb, advice_of(e));
 }
 
 class loaded_image_encoder final : public image_encoder_model {
