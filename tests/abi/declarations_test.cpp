@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// The headers of a release, as text, against today's: every declaration of the release is still
-// there, word for word. Sizes and offsets (layout.golden) do not see a type of equal size, two
-// parameters that changed places, or a text. Parameter names count: of two parameters of one type
-// only the names tell which is which. Enumerators are pinned by layout-*.golden.
+// The headers and ops.def of a release, as text, against today's: every declaration of the release
+// is still there, word for word. Sizes and offsets (layout.golden) do not see a type of equal size,
+// two parameters that changed places, or a text. Parameter names count: of two parameters of one
+// type only the names tell which is which. Enumerators are pinned by layout-*.golden.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,6 +23,8 @@ struct declarations {
     std::map<std::string, texts> structs;        // members in order
     std::map<std::string, std::string> typedefs; // all others: functions, opaque objects
     std::map<std::string, std::string> defines;  // with their parameters
+    std::map<std::string, std::string>
+        ops; // rows of ops.def without the shape rule, the host's own
 };
 
 std::string normalised(const std::string& text) {
@@ -42,6 +44,15 @@ declarations parse(std::string text) {
     declarations out;
     text = std::regex_replace(text, std::regex(R"(\\\n)"), " ");
     text = std::regex_replace(text, std::regex(R"(//[^\n]*|/\*[^*]*\*+([^/*][^*]*\*+)*/)"), " ");
+    const std::regex row(R"(\nRLX_OP(_ATTR)?\(([^)]*)\))");
+    for (std::sregex_iterator m(text.begin(), text.end(), row), end; m != end; ++m) {
+        const std::string fields = normalised((*m)[2]);
+        const auto last = fields.rfind(',');
+        if ((*m)[1].matched) // by op and attribute
+            out.ops.emplace(fields.substr(0, fields.find(',', fields.find(',') + 1)), fields);
+        else
+            out.ops.emplace(fields.substr(0, fields.find(',')), fields.substr(0, last));
+    }
     const std::regex line(R"(#[ \t]*(\w+)[ \t]*([^\n]*))");
     for (std::sregex_iterator m(text.begin(), text.end(), line), end; m != end; ++m) {
         if ((*m)[1] != "define") continue;
@@ -98,14 +109,17 @@ texts broken(const declarations& before, const declarations& now) {
     auto defines = before.defines;
     defines.erase("RLX_ABI_MINOR");
     compare_texts(defines, now.defines, out);
+    compare_texts(before.ops, now.ops, out);
     return out;
 }
 
-// All headers of a folder, one behind the other: where a declaration stands is no part of it.
+// All headers of a folder and ops.def, one behind the other: where a declaration stands is no part
+// of it.
 std::string headers(const fs::path& dir) {
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(dir))
-        if (entry.path().extension() == ".h") files.push_back(entry.path());
+        if (entry.path().extension() == ".h" || entry.path().extension() == ".def")
+            files.push_back(entry.path());
     std::ranges::sort(files);
     std::ostringstream out;
     for (const fs::path& file : files)
@@ -116,7 +130,7 @@ std::string headers(const fs::path& dir) {
 std::vector<fs::path> releases() {
     std::vector<fs::path> out;
     for (const auto& entry : fs::directory_iterator(RLX_RELEASES))
-        if (entry.path().filename().string().starts_with("sdk-"))
+        if (entry.is_directory() && entry.path().filename().string().starts_with("sdk-"))
             out.push_back(entry.path() / "rlx/abi");
     return out;
 }
@@ -152,6 +166,9 @@ TEST(abi_declarations, are_all_found) {
     EXPECT_EQ(d.typedefs.count("rlx_plugin_entry_fn"), 1U);
     EXPECT_EQ(d.defines.at("RLX_NOTE_TYPE"), "0x584c5201u");
     EXPECT_EQ(d.defines.count("RLX_HAS"), 1U);
+    EXPECT_EQ(d.ops.size(), count(R"(\nRLX_OP(_ATTR)?\()"));
+    EXPECT_EQ(d.ops.at("2"), "2,Permute,1,1,1,1,View");
+    EXPECT_EQ(d.ops.at("Permute,perm"), "Permute,perm,LIST,1");
 }
 
 TEST(abi_declarations, may_be_spaced_commented_and_continued) {
@@ -198,7 +215,11 @@ TEST(abi_declarations, that_change_at_equal_size_are_caught) {
          "#define RLX_NOTE_OWNER \"XLR\"",
          "RLX_NOTE_OWNER: was '"},
         {"#define RLX_NOTE_OWNER \"RLX\"", "", "RLX_NOTE_OWNER: removed"},
-        {"#define RLX_MAX_RANK 8", "#define RLX_MAX_RANK 9", "RLX_MAX_RANK: was '"}};
+        {"#define RLX_MAX_RANK 8", "#define RLX_MAX_RANK 9", "RLX_MAX_RANK: was '"},
+        {"RLX_OP(2, Permute, 1, 1, 1, 1, View,",
+         "RLX_OP(2, Permute, 1, 1, 1, 1, Primitive,",
+         "2: was '2,Permute,1,1,1,1,View', is"},
+        {"RLX_OP_ATTR(Permute, perm, LIST, 1)", "", "Permute,perm: removed"}};
 
     const std::string text = headers(RLX_ABI);
     for (const auto& m : mutations) {

@@ -3,6 +3,7 @@
 // stays, new members go to the end.   abi_frozen_layout RELEASED NOW
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -135,6 +136,20 @@ void compare_op(const std::string& name, const op& old, const op* now) {
     }
 }
 
+// Two ops of one id, two attributes of one key: nobody could tell them apart.
+void compare_ids(const layout& now) {
+    std::map<std::string, std::string> taken;
+    const auto take = [&](const std::string& id, const std::string& name) {
+        const auto [other, is_new] = taken.try_emplace(id, name);
+        if (!is_new) fault(name, ("has the number of " + other->second).c_str());
+    };
+    for (const auto& [name, o] : now.ops)
+        take("op " + o.row.substr(0, o.row.find(" v")), "op " + name);
+    for (const auto& [name, value] : now.constants) // in lower case: keys; the others are kinds
+        if (name.starts_with("RLX_ATTR_") && std::islower(static_cast<unsigned char>(name[9])))
+            take("key " + value, name);
+}
+
 template <class Map>
 const typename Map::mapped_type* find(const Map& map, const std::string& key) {
     const auto at = map.find(key);
@@ -163,6 +178,7 @@ int main(int argc, char** argv) {
     }
     for (const auto& [name, o] : old.ops)
         compare_op(name, o, find(now.ops, name));
+    compare_ids(now);
     if (broken == 0) return 0;
     std::printf(
         "%d break%s of the contract of %s: plugins that exist would not survive this host "
