@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "files.hpp"
 
+#include "rlx/base/environment.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/xattr.h>
 
 namespace rlx::loader {
 namespace {
@@ -15,6 +18,12 @@ error io_error(std::string_view what, int code) {
     return {status, fmt::format("{}: {}", what, std::strerror(code))};
 }
 
+// Who starts a program with set-group-id or capabilities keeps the user id, and would hand it code
+// to run with them.
+bool is_callers_own(uid_t owner) {
+    return env_is_secure() && owner == ::getuid();
+}
+
 // Trusted are root, we, and the owner of the running program: their code runs in this process
 // already.
 bool trusted_owner(uid_t owner) {
@@ -22,32 +31,52 @@ bool trusted_owner(uid_t owner) {
         struct stat st {};
         return ::stat("/proc/self/exe", &st) == 0 ? st.st_uid : uid_t{0};
     }();
-    return owner == 0 || owner == ::geteuid() || owner == program_owner;
+    if (owner == 0 || owner == program_owner) return true;
+    return owner == ::geteuid() && !is_callers_own(owner);
 }
 
 // Write permission of a group is harmless when the group is root's or the user's private one (group
 // id == user id, the usual set-up with umask 002).
 bool harmless_group(gid_t group) {
-    return group == 0 || (group == ::getegid() && group == ::geteuid());
+    return group == 0 || (group == ::getegid() && group == ::geteuid() && !env_is_secure());
 }
 
-// Empty, or who could change the file behind our back.
-std::string distrust(const struct stat& st) {
+// An access control list shows as write permission of the group, whomever it gives it to.
+bool has_access_list(const std::string& path) {
+    return ::getxattr(path.c_str(), "system.posix_acl_access", nullptr, 0) >= 0 ||
+           (errno != ENODATA && errno != EOPNOTSUPP);
+}
+
+// The file or directory behind a descriptor, O_PATH or not.
+std::string path_of(int fd) {
+    return fmt::format("/proc/self/fd/{}", fd);
+}
+
+// Empty, or who could change the file behind our back. `path` leads to what st is about.
+std::string distrust(const struct stat& st, const std::string& path) {
     if (!trusted_owner(st.st_uid)) {
-        return fmt::format("is owned by user {}, expected root or user {}", st.st_uid, ::geteuid());
+        return fmt::format(
+            "is owned by user {}, expected root{}",
+            st.st_uid,
+            is_callers_own(st.st_uid) ? ": this program has privileges its user lacks"
+                                      : fmt::format(" or user {}", ::geteuid())
+        );
     }
     if (st.st_mode & S_IWOTH) return "is writable by every user; run chmod o-w on it";
-    if ((st.st_mode & S_IWGRP) && !harmless_group(st.st_gid)) {
+    if (!(st.st_mode & S_IWGRP)) return {};
+    if (!harmless_group(st.st_gid)) {
         return fmt::format("is writable by group {}; run chmod g-w on it", st.st_gid);
     }
+    if (has_access_list(path))
+        return "is writable by others through an access control list; run setfacl -b on it";
     return {};
 }
 
 // On the way to the directory a sticky one (/tmp) will do: others cannot replace what is ours in
 // it.
-std::string distrust_parent(struct stat st) {
+std::string distrust_parent(struct stat st, const std::string& path) {
     if (st.st_mode & S_ISVTX) st.st_mode &= ~static_cast<mode_t>(S_IWOTH | S_IWGRP);
-    return distrust(st);
+    return distrust(st, path);
 }
 
 result<std::filesystem::path> resolved(const std::filesystem::path& dir) {
@@ -67,10 +96,10 @@ result<std::filesystem::path> resolved(const std::filesystem::path& dir) {
 } // namespace
 
 file_stamp stamp_of(const struct stat& st) {
-    return {
-        static_cast<std::int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec,
-        static_cast<std::uint64_t>(st.st_size),
-        st.st_ino};
+    const auto ns = [](const timespec& t) {
+        return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+    };
+    return {ns(st.st_mtim), ns(st.st_ctim), static_cast<std::uint64_t>(st.st_size), st.st_ino};
 }
 
 result<trusted_dir> open_trusted_dir(const std::filesystem::path& dir) {
@@ -92,7 +121,8 @@ result<trusted_dir> open_trusted_dir(const std::filesystem::path& dir) {
 
         if (::fstat(here.get(), &st) != 0) return io_error(so_far.native(), errno);
         const bool is_target = ++part == path.end();
-        if (auto why = is_target ? distrust(st) : distrust_parent(st); !why.empty()) {
+        const std::string self = path_of(here.get());
+        if (auto why = is_target ? distrust(st, self) : distrust_parent(st, self); !why.empty()) {
             return error{RLX_IO, fmt::format("directory {} {}", so_far.native(), why)};
         }
     }
@@ -103,8 +133,7 @@ namespace {
 
 constexpr int max_links = 40;
 
-// Nobody else can change where the path leads, by another link or another directory on its way.
-result<void> check_way(const std::filesystem::path& path, int links = 0) {
+result<void> check_links(const std::filesystem::path& path, int links) {
     if (links > max_links) return io_error(path.native(), ELOOP);
     std::filesystem::path so_far;
     for (const auto& part : path) {
@@ -115,13 +144,13 @@ result<void> check_way(const std::filesystem::path& path, int links = 0) {
         if (::lstat(so_far.c_str(), &st) != 0) return io_error(so_far.native(), errno);
         // The mode of a link means nothing.
         if (S_ISLNK(st.st_mode)) st.st_mode &= ~static_cast<mode_t>(S_IWOTH | S_IWGRP);
-        const auto why = S_ISDIR(st.st_mode) ? distrust_parent(st) : distrust(st);
+        const auto why = S_ISDIR(st.st_mode) ? distrust_parent(st, so_far) : distrust(st, so_far);
         if (!why.empty()) return error{RLX_IO, fmt::format("{} {}", so_far.native(), why)};
         if (!S_ISLNK(st.st_mode)) continue;
         std::error_code code;
         const auto target = std::filesystem::read_symlink(so_far, code);
         if (code) return io_error(so_far.native(), code.value());
-        RLX_CHECK(check_way(so_far.parent_path() / target, links + 1));
+        RLX_CHECK(check_links(so_far.parent_path() / target, links + 1));
     }
     return {};
 }
@@ -159,16 +188,20 @@ result<void> check_library_tree(const std::filesystem::path& dir, int depth) {
     return {};
 }
 
-result<void> check_stat(const struct stat& st) {
+result<void> check_stat(const struct stat& st, const std::string& path) {
     if (S_ISLNK(st.st_mode)) {
         return error{RLX_IO, "is a symbolic link; plugins must be regular files"};
     }
     if (!S_ISREG(st.st_mode)) return error{RLX_IO, "is not a regular file"};
-    if (auto why = distrust(st); !why.empty()) return error{RLX_IO, why};
+    if (auto why = distrust(st, path); !why.empty()) return error{RLX_IO, why};
     return {};
 }
 
 } // namespace
+
+result<void> check_way(const std::filesystem::path& path) {
+    return check_links(path, 0);
+}
 
 result<void> check_library_folder(const std::filesystem::path& dir) {
     return check_library_tree(dir, 0);
@@ -180,7 +213,7 @@ result<struct stat> check_file(const trusted_dir& dir, const std::string& name) 
     if (::fstatat(dir.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return io_error("cannot read", errno);
     }
-    RLX_CHECK(check_stat(st));
+    RLX_CHECK(check_stat(st, path_of(dir.fd.get()) + "/" + name));
     return st;
 }
 
@@ -200,7 +233,7 @@ result<owned_fd> open_file(const trusted_dir& dir, const std::string& name) {
     struct stat st {};
 
     if (::fstat(fd.get(), &st) != 0) return io_error("cannot read", errno);
-    RLX_CHECK(check_stat(st));
+    RLX_CHECK(check_stat(st, path_of(fd.get())));
     return fd;
 }
 

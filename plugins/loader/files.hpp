@@ -37,9 +37,12 @@ private:
     int fd_;
 };
 
-// What identifies one state of a file; any difference means "read it again".
+// What identifies one state of a file; any difference means "read it again". The time of change is
+// what nobody can set: files that are replaced in place may keep the time of modification and the
+// size.
 struct file_stamp {
     std::int64_t mtime_ns = 0;
+    std::int64_t ctime_ns = 0;
     std::uint64_t size = 0;
     std::uint64_t inode = 0;
 
@@ -57,6 +60,10 @@ struct trusted_dir {
 // Relative paths and paths with ".." are RLX_INVALID_ARGUMENT, absent ones RLX_NOT_FOUND, the rest
 // RLX_IO saying which directory is owned or writable by whom.
 result<trusted_dir> open_trusted_dir(const std::filesystem::path& dir);
+
+// Nobody else can change where the path leads, by another link or another directory on its way.
+// Errors as above; ".." is followed.
+result<void> check_way(const std::filesystem::path& path);
 
 // A folder in which the system's loader itself will look for libraries: it and its subfolders for
 // particular processors are trusted directories, so is every one on the way to it (links are

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t max_entries = 8192;
 constexpr std::string_view magic = "RLXINDEX";
-constexpr std::uint32_t format = 3;
+constexpr std::uint32_t format = 4;
 
 // Appends values to a text.
 class writer {
@@ -153,7 +153,7 @@ template <class S>
 requires(std::is_same_v<std::remove_const_t<S>, plugin_stamp>) void visit(auto& archive, S& s) {
     auto& [library, sidecar] = s;
     for (auto* file : {&library, &sidecar})
-        each<file_stamp>(archive, file->mtime_ns, file->size, file->inode);
+        each<file_stamp>(archive, file->mtime_ns, file->ctime_ns, file->size, file->inode);
 }
 
 } // namespace

@@ -39,7 +39,7 @@ constexpr std::string_view choosing_variables[] = {
 
 std::string stamp(const fs::path& file, const struct stat& st) {
     const loader::file_stamp s = loader::stamp_of(st);
-    return fmt::format("{} {} {} {}\n", file.native(), s.mtime_ns, s.size, s.inode);
+    return fmt::format("{} {} {} {} {}\n", file.native(), s.mtime_ns, s.ctime_ns, s.size, s.inode);
 }
 
 std::string drivers() {
@@ -64,7 +64,7 @@ std::string drivers() {
 
 // What a verdict is about: these files in this state, with these drivers.
 result<std::string> subject(const manifest& m, const fs::path& program) {
-    std::string out = "rlx-probe 2\n";
+    std::string out = "rlx-probe 3\n";
     for (const fs::path& file : {m.library, program}) {
         struct stat st {};
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // The index saves work and nothing else: never wrong, never in the way.
-#include "index.hpp"
-#include "sandbox.hpp"
+#include "index_edit.hpp"
 
-#include <cstring>
+#include <csignal>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 namespace {
@@ -21,15 +21,6 @@ protected:
         return o;
     }
 
-    // The text with the checksum it needs.
-    static std::string sealed(std::string text) {
-        const auto sum =
-            rlx::loader::index_checksum(std::string_view(text).substr(rlx::loader::index_front_bytes
-            ));
-        std::memcpy(text.data() + rlx::loader::index_front_bytes - sizeof sum, &sum, sizeof sum);
-        return text;
-    }
-
     sandbox box;
     fs::path plugins;
     fs::path file;
@@ -39,7 +30,7 @@ TEST_F(plugin_index, is_written_and_spares_the_files_next_time) {
     const auto library = box.add("toy", "toy", plugins);
     EXPECT_EQ(box.open(indexed())->manifests().size(), 1u);
     ASSERT_TRUE(fs::exists(file));
-    swap_unnoticed(library, "garbage");
+    swap_unnoticed(library, "garbage", file);
     const auto warm = box.open(indexed());
     ASSERT_EQ(warm->manifests().size(), 1u); // from the index: the file is not opened
     EXPECT_EQ(warm->manifests()[0].provides.size(), 2u);
@@ -60,6 +51,27 @@ TEST_F(plugin_index, notices_new_changed_and_removed_files) {
     fs::remove(rival);
     EXPECT_EQ(box.open(indexed())->manifests().size(), 1u);
     EXPECT_EQ(read_all(file).find("plain.so"), std::string::npos);
+}
+
+TEST_F(plugin_index, notices_a_file_replaced_in_place_with_the_same_size_and_time) {
+    const auto library = box.add("toy", "toy", plugins);
+    box.open(indexed());
+    swap_unnoticed(library, "garbage");
+    EXPECT_TRUE(refused(*box.open(indexed()), library, "is not an ELF file"));
+}
+
+TEST_F(plugin_index, notices_files_from_the_future_and_the_past) {
+    const auto library = box.add("toy", "toy", plugins);
+    for (const std::time_t when : {std::time_t{0}, std::time_t{1} << 32}) { // as clocks are set
+        const timespec times[2] = {{when, 0}, {when, 0}};
+        ASSERT_EQ(::utimensat(AT_FDCWD, library.c_str(), times, 0), 0);
+        box.open(indexed());
+        swap_unnoticed(library, "garbage", file);
+        EXPECT_EQ(box.open(indexed())->manifests().size(), 1u); // warm
+        fs::remove(library);
+        fs::remove(library.native() + ".rlx.json");
+        box.add("toy", "toy", plugins);
+    }
 }
 
 TEST_F(plugin_index, notices_a_changed_sidecar) {
@@ -141,6 +153,46 @@ TEST_F(plugin_index, that_cannot_be_written_is_done_without) {
     write_all(box.root() / "a-file", "");
     o.index_file = box.root() / "a-file/plugins.index";
     EXPECT_EQ(box.open(o)->manifests().size(), 1u);
+}
+
+TEST_F(plugin_index, in_a_folder_of_somebody_else_is_neither_read_nor_written) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give folders away";
+    const auto library = box.add("toy", "toy", plugins);
+    box.open(indexed());
+    std::string text = read_all(file);
+    text.replace(text.find("1.2.3"), 5, "6.6.6"); // an older one of ours, brought back
+    write_all(file, sealed(text));
+    ASSERT_EQ(::chown(file.parent_path().c_str(), 12345, 12345), 0);
+    EXPECT_EQ(box.open(indexed())->manifests()[0].version, "1.2.3");
+    EXPECT_EQ(read_all(file), sealed(text));
+    // Nothing is made in a home of somebody else, nor where a link in it leads.
+    const auto home = box.folder("home"), victim = box.folder("victim");
+    fs::create_symlink(victim, home / "link");
+    ASSERT_EQ(::chown(home.c_str(), 12345, 12345), 0);
+    for (const char* place : {"home/.cache/rlx/plugins.index", "home/link/rlx/plugins.index"}) {
+        auto o = indexed();
+        o.index_file = box.root() / place;
+        EXPECT_EQ(box.open(o)->manifests().size(), 1u);
+        EXPECT_FALSE(fs::exists(o.index_file)) << place;
+    }
+    EXPECT_FALSE(fs::exists(home / ".cache"));
+    EXPECT_TRUE(fs::is_empty(victim)); // the link is somebody else's
+}
+
+TEST_F(plugin_index, is_written_to_a_full_disk_without_harm) {
+    box.add("toy", "toy", plugins);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit tiny{64, before.rlim_max}; // a write beyond it fails as on a full disk
+    const auto old = ::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    const auto catalog = box.open(indexed());
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    ::signal(SIGXFSZ, old);
+    EXPECT_EQ(catalog->manifests().size(), 1u);
+    EXPECT_TRUE(fs::is_empty(file.parent_path())); // neither a part of it nor the temporary file
+    box.open(indexed());
+    EXPECT_TRUE(fs::exists(file));
 }
 
 TEST_F(plugin_index, keeps_what_it_knows_of_other_directories) {

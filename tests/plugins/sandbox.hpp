@@ -82,7 +82,8 @@ inline void write_all(const fs::path& file, std::string_view text) {
     std::ofstream(file, std::ios::binary) << text;
 }
 
-// Puts new content into a file without changing anything the index looks at.
+// Puts new content into a file of the same size, with the same times as far as anybody can set
+// them.
 inline void swap_unnoticed(const fs::path& target, std::string_view content) {
     struct stat st {};
 
