@@ -252,7 +252,8 @@ int dispatch(std::span<const std::string> args) {
     if (!dirs) return report("rlx-run", dirs.error());
     search_options where;
     where.plugin_dirs.assign(dirs->begin(), dirs->end());
-    auto catalog = plugin_catalog::open(where);
+    const shared_catalog shared(where);
+    auto& catalog = shared.opened();
     if (!catalog && !dirs->empty()) return report("rlx-run", catalog.error());
     plugin_catalog* known = catalog.ok() ? catalog->get() : nullptr;
     if (args.empty() || args[0] == "--help" || args[0] == "-h") {
@@ -279,6 +280,7 @@ int dispatch(std::span<const std::string> args) {
 
 extern "C" int rlx_cli_main(int argc, char** argv) {
     rlx::cli::open_missing_streams();
+    rlx::cli::name_plugins_at_fault();
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     return rlx::cli::dispatch(args);
 }
@@ -286,6 +288,7 @@ extern "C" int rlx_cli_main(int argc, char** argv) {
 extern "C" int rlx_cli_main_as(const char* command, int argc, char** argv) {
     using namespace rlx::cli;
     open_missing_streams();
+    name_plugins_at_fault();
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     if (args.size() == 1 && args[0] == "--version") return dispatch(args);
     for (const builtin& b : builtin_commands())

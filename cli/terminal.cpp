@@ -2,6 +2,7 @@
 #include "terminal.hpp"
 
 #include "rlx/base/environment.hpp"
+#include "rlx/loader/loader.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -11,7 +12,9 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <initializer_list>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <termios.h>
 #include <unistd.h>
 #include <utility>
@@ -30,8 +33,51 @@ void restore_echo() {
     if (echo_is_off.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
 }
 
+// In handlers: one system call, no memory.
+void tell(std::initializer_list<const char*> parts) {
+    iovec line[8] = {};
+    int n = 0;
+    for (const char* part : parts)
+        line[n++] = {const_cast<char*>(part), std::strlen(part)};
+    if (::writev(STDERR_FILENO, line, n) < 0) return;
+}
+
+bool tell_interrupted() {
+    const char* loading = plugin_being_loaded();
+    if (loading)
+        tell({"rlx: error: interrupted while the plugin ", loading, " was being loaded\n"});
+    return loading != nullptr;
+}
+
+// Told once, then the signal ends the process as it would have.
+extern "C" void on_crash(int number) {
+    const char* name = ::sigabbrev_np(number);
+    const char* loading = plugin_being_loaded();
+    const char* loaded = plugins_loaded();
+    if (number == SIGINT || number == SIGTERM)
+        tell_interrupted();
+    else if (loading)
+        tell(
+            {"rlx: error: the plugin ",
+             loading,
+             " crashed (SIG",
+             name,
+             ") while it was being loaded; remove it, or name another family or device\n"}
+        );
+    else
+        tell(
+            {"rlx: error: crashed (SIG",
+             name,
+             "), in rlx or in one of its plugins: ",
+             loaded ? loaded : "none was loaded",
+             "\n"}
+        );
+    restore_echo();
+    ::raise(number);
+}
+
 extern "C" void on_signal(int number) {
-    if (cancelled.exchange(1)) {
+    if (tell_interrupted() || cancelled.exchange(1)) {
         restore_echo();
         _exit(128 + number);
     }
@@ -71,6 +117,22 @@ std::atomic<std::uint32_t>& cancel_flag() {
 
 int caught_signal() {
     return signal_number;
+}
+
+void name_plugins_at_fault() {
+    // A stack of its own: the plugin may have used up the thread's. Saved registers alone can take
+    // 11 KiB.
+    static char stack[64 << 10];
+    const stack_t other{stack, 0, sizeof stack};
+    ::sigaltstack(&other, nullptr);
+    for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGINT, SIGTERM}) {
+        struct sigaction action = {};
+        // Whoever handles or ignores it already has reasons.
+        if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+        action.sa_handler = on_crash;
+        action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_NODEFER | SA_ONSTACK;
+        sigaction(number, &action, nullptr);
+    }
 }
 
 void catch_signals() {

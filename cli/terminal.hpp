@@ -18,7 +18,12 @@ bool stdout_is_terminal();
 bool stderr_is_terminal();
 bool use_colour(); // on stderr: a terminal, NO_COLOR unset, TERM not dumb; CLICOLOR_FORCE overrides
 
-// Raised by SIGINT and SIGTERM after catch_signals(). A second signal ends the process at once.
+// From now on a process that crashes, or is interrupted while a plugin is being loaded, names the
+// plugin before it ends as ever.
+void name_plugins_at_fault();
+
+// Raised by SIGINT and SIGTERM after catch_signals(). Where a plugin is being loaded nobody looks
+// at the flag: the process ends at once. A second signal ends the process at once.
 std::atomic<std::uint32_t>& cancel_flag();
 // 0, or the signal that raised the flag.
 int caught_signal();

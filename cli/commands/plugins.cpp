@@ -3,6 +3,7 @@
 #include "../commands.hpp"
 
 #include "../catalog.hpp"
+#include "rlx/base/utf8.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -62,7 +63,11 @@ std::string text(const plugin_catalog& catalog, bool why) {
     out += "\nfiles:\n";
     for (const candidate& c : catalog.candidates())
         out += fmt::format(
-            "  {:<9} {}{}{}\n", c.status, c.file.string(), c.reason.empty() ? "" : ": ", c.reason
+            "  {:<9} {}{}{}\n",
+            c.status,
+            printable(c.file.native(), 4096),
+            c.reason.empty() ? "" : ": ",
+            c.reason
         );
     return out;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "load.hpp"
+#include "rlx/base/utf8.hpp"
 #include "rlx/formats/weights.hpp"
 #include "rlx/loader/loader.hpp"
 #include "scan.hpp"
@@ -198,7 +199,9 @@ private:
         bool first = true;
         for (const auto& c : scan_.candidates) {
             if (c.status != "refused") continue;
-            out += fmt::format("{}{}: {}", first ? "; refused: " : "; ", c.file.native(), c.reason);
+            out += fmt::format(
+                "{}{}: {}", first ? "; refused: " : "; ", printable(c.file.native(), 4096), c.reason
+            );
             first = false;
         }
         return out;

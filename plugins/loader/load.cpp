@@ -4,11 +4,14 @@
 #include "libraries.hpp"
 #include "manifest_json.hpp"
 #include "rlx/base/log.hpp"
+#include "rlx/base/utf8.hpp"
 #include "rlx/base/wall.hpp"
 #include "rlx/formats/weights.hpp"
 #include "rlx/graph/graph.hpp"
 #include "scan.hpp"
 
+#include <atomic>
+#include <deque>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <map>
@@ -158,7 +161,33 @@ struct mapped {
 struct registry {
     std::mutex mutex;
     std::map<std::pair<dev_t, ino_t>, mapped> libraries;
+    std::deque<std::string> texts; // what handlers of signals may be reading
 };
+
+std::atomic<const char*> being_loaded = nullptr, loaded = nullptr;
+
+// Code of the plugin, or of a library it needs, runs while one of these lives.
+class loading {
+public:
+    loading(registry& known, const manifest& m) {
+        being_loaded =
+            known.texts
+                .emplace_back(
+                    fmt::format("{} ({})", printable(m.id), printable(m.library.native(), 1024))
+                )
+                .c_str();
+    }
+
+    loading(const loading&) = delete;
+    loading& operator=(const loading&) = delete;
+
+    ~loading() { being_loaded = nullptr; }
+};
+
+void add_loaded(registry& known, const std::string& id) {
+    const char* before = loaded;
+    loaded = known.texts.emplace_back(before ? fmt::format("{}, {}", before, id) : id).c_str();
+}
 
 registry& process_registry() {
     static auto* instance = new registry; // outlives every static destructor
@@ -190,12 +219,15 @@ result<plugin*> load_locked(registry& known, const manifest& m) {
     if (!library.handle) {
         RLX_CHECK(check_unchanged(fd.get(), static_cast<std::uint64_t>(st.st_size), dir, m));
         RLX_CHECK(check_library_path());
+        const loading now(known, m);
         RLX_CHECK(load_private_libraries(fd.get(), static_cast<std::uint64_t>(st.st_size), dir));
         RLX_CHECK(check_sonames(m));
         library.handle = RLX_TRY(map_library(fd, st, m));
         fd.release();
     }
+    const loading now(known, m);
     library.plugin = std::make_unique<loaded_plugin>(m, RLX_TRY(call_entry(library.handle, m)));
+    add_loaded(known, m.id);
     log_debug("plugins", fmt::format("loaded {} {} from {}", m.id, m.version, m.library.native()));
     return library.plugin.get();
 }
@@ -209,3 +241,15 @@ result<plugin*> load_plugin(const manifest& m) {
 }
 
 } // namespace rlx::loader
+
+namespace rlx {
+
+const char* plugin_being_loaded() {
+    return loader::being_loaded;
+}
+
+const char* plugins_loaded() {
+    return loader::loaded;
+}
+
+} // namespace rlx

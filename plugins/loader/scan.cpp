@@ -5,6 +5,7 @@
 #include "manifest_json.hpp"
 #include "rlx/base/environment.hpp"
 #include "rlx/base/log.hpp"
+#include "rlx/base/utf8.hpp"
 
 #include <algorithm>
 #include <dirent.h>
@@ -112,7 +113,9 @@ private:
         if (!m.ok()) {
             seen.status = "refused";
             seen.reason = std::move(m.error().message);
-            log_info("plugins", fmt::format("{}: {}", seen.file.native(), seen.reason));
+            log_info(
+                "plugins", fmt::format("{}: {}", printable(seen.file.native(), 4096), seen.reason)
+            );
         } else {
             seen.id = m->id;
             auto [first, is_new] = first_of_id_.try_emplace(m->id, seen.file);
@@ -129,6 +132,9 @@ private:
     }
 
     result<manifest> read(const trusted_dir& dir, const std::string& name) {
+        if (printable(name, name.size()) != name)
+            return error{
+                RLX_INVALID_ARGUMENT, "its name has control characters or is no UTF-8; rename it"};
         const struct stat st = RLX_TRY(check_file(dir, name));
         const plugin_stamp stamp{stamp_of(st), RLX_TRY(stamp_sidecar(dir, name))};
         auto m = index_.find(dir.path / name, stamp);

@@ -118,4 +118,10 @@ protected:
     virtual ~plugin() = default;
 };
 
+// For handlers of signals, who tell people which plugin it is: "org.example.x (/path/x.so)" while
+// that is being loaded, else null. A call from the loading thread or any other; reads one pointer.
+RLX_API const char* plugin_being_loaded();
+// "org.example.x, org.example.y": those loaded so far, or null.
+RLX_API const char* plugins_loaded();
+
 } // namespace rlx
