@@ -33,15 +33,39 @@ result<std::int64_t> not_negative(std::int64_t n, std::string_view name) {
     return error{RLX_INVALID_ARGUMENT, fmt::format("{} is {}, expected 0 or more", name, n)};
 }
 
+// A text for the system: without a NUL in it.
+result<std::string> read_name(rlx_str given, std::string_view name) {
+    const std::string_view text = RLX_TRY(read_text(given, name));
+    if (text.find('\0') == text.npos) return std::string(text);
+    return error{RLX_INVALID_ARGUMENT, fmt::format("{} has a NUL byte in it", name)};
+}
+
+// The search passes over a directory it cannot use and says so in the log, which nobody may read here.
+result<std::vector<std::filesystem::path>>
+read_plugin_dirs(const rlx_str* first, std::uint64_t n) {
+    std::vector<std::filesystem::path> out;
+    for (const rlx_str& given : RLX_TRY(read_array(first, n, "plugin_dirs"))) {
+        const std::filesystem::path dir = RLX_TRY(read_name(given, "plugin_dirs"));
+        if (!dir.is_absolute())
+            return error{
+                RLX_INVALID_ARGUMENT,
+                fmt::format("plugin_dirs: '{}' is not an absolute path", dir.native())};
+        std::error_code failed;
+        if (!std::filesystem::is_directory(dir, failed))
+            return error{
+                RLX_NOT_FOUND, fmt::format("plugin_dirs: {}: no such directory", dir.native())};
+        out.push_back(dir);
+    }
+    return out;
+}
+
 // Text options, each set only when it is given. Builder: lm_runner's or text_embedder's.
 template <class Builder>
 result<void> read_names(const rlx_model_options& o, Builder& b) {
     using path = std::filesystem::path;
     const auto each = [](rlx_str given, std::string_view name, auto&& set) -> result<void> {
-        const std::string_view text = RLX_TRY(read_text(given, name));
-        if (text.find('\0') != text.npos)
-            return error{RLX_INVALID_ARGUMENT, fmt::format("{} has a NUL byte in it", name)};
-        if (!text.empty()) set(std::string(text));
+        std::string text = RLX_TRY(read_name(given, name));
+        if (!text.empty()) set(std::move(text));
         return {};
     };
     RLX_CHECK(each(o.weights, "weights", [&](std::string s) { b.weights(path(s)); }));
@@ -57,28 +81,44 @@ result<void> read_names(const rlx_model_options& o, Builder& b) {
         {o.family, "family", &Builder::family},
         {o.device, "device", &Builder::device},
         {o.tier, "tier", &Builder::tier},
-        {o.compute, "compute", &Builder::compute}};
+        {o.compute, "compute", &Builder::compute},
+        {o.profile, "profile", &Builder::profile}};
 
     for (const auto& [given, name, set] : rest)
         RLX_CHECK(each(given, name, [&](std::string s) { (b.*set)(std::move(s)); }));
     RLX_CHECK(each(o.kv, "kv", [&](std::string s) {
         if constexpr (requires { b.kv(s); }) b.kv(std::move(s)); // an embedder's is its own
     }));
-    for (const rlx_str& dir : RLX_TRY(read_array(o.plugin_dirs, o.n_plugin_dirs, "plugin_dirs")))
-        RLX_CHECK(each(dir, "plugin_dirs", [&](std::string s) { b.plugin_dir(path(s)); }));
+    for (path& dir : RLX_TRY(read_plugin_dirs(o.plugin_dirs, o.n_plugin_dirs)))
+        b.plugin_dir(std::move(dir));
     return {};
+}
+
+result<fallback_policy> read_fallback(std::uint32_t given) {
+    switch (given) {
+    case RLX_FALLBACK_WARN:
+        return fallback_policy::warn;
+    case RLX_FALLBACK_ALLOW:
+        return fallback_policy::allow;
+    case RLX_FALLBACK_DENY:
+        return fallback_policy::deny;
+    default:
+        return error{
+            RLX_INVALID_ARGUMENT,
+            fmt::format("fallback is {}, expected one of RLX_FALLBACK_*", given)};
+    }
 }
 
 template <class Builder>
 result<Builder> read_common(const rlx_model_options& o) {
     Builder b;
     RLX_CHECK(read_names(o, b));
-    RLX_CHECK(check_reserved(o.reserved, "rlx_model_options"));
     RLX_TRY(not_negative(o.max_seq, "max_seq"));
     RLX_TRY(not_negative(o.max_batch, "max_batch"));
     RLX_TRY(not_negative(o.max_rows, "max_rows"));
     b.max_memory_gb(static_cast<double>(o.max_memory) / 1e9);
     b.threads(o.threads);
+    b.on_fallback(RLX_TRY(read_fallback(o.fallback)));
     b.cancel(watched(o.cancel));
     if (o.progress)
         b.progress([fn = o.progress, ctx = o.progress_ctx](std::uint64_t done, std::uint64_t all) {
@@ -191,6 +231,27 @@ result<void> describe(const rlx_model& model, rlx_model_info* out) {
     return {};
 }
 
+result<void> list_devices_to(
+    const rlx_str* plugin_dirs, std::uint64_t n_plugin_dirs, rlx_device_fn on_device, void* ctx
+) {
+    if (!on_device) return missing("on_device");
+    search_options where;
+    where.plugin_dirs = RLX_TRY(read_plugin_dirs(plugin_dirs, n_plugin_dirs));
+    const auto catalog = RLX_TRY(plugin_catalog::open(where));
+    for (const device_listing& d : RLX_TRY(list_devices(*catalog))) {
+        rlx_device_info info{};
+        info.size = sizeof info;
+        info.available = d.available ? 1 : 0;
+        info.name = str(d.name);
+        info.reason = str(d.reason);
+        info.description = str(d.description);
+        info.plugin = str(d.plugin);
+        info.memory = d.memory;
+        if (on_device(ctx, &info) != 0) return error{RLX_CANCELLED, "on_device ended the list"};
+    }
+    return {};
+}
+
 result<void> note_at(
     std::span<const std::string> warnings,
     std::span<const fallback> fallbacks,
@@ -240,7 +301,8 @@ const rlx_models_v1* models_table() {
         rlx_model_embed_ids,
         rlx_free,
         rlx_model_embed_texts,
-        rlx_model_rerank};
+        rlx_model_rerank,
+        rlx_devices};
     return &table;
 }
 
@@ -335,6 +397,12 @@ rlx_error* rlx_model_plan(const rlx_model_options* options, rlx_memory_plan* pla
         write_result(plan, as_plan(RLX_TRY(plan_of(options))));
         return {};
     });
+}
+
+rlx_error* rlx_devices(
+    const rlx_str* plugin_dirs, uint64_t n_plugin_dirs, rlx_device_fn on_device, void* ctx
+) {
+    return guarded([&] { return list_devices_to(plugin_dirs, n_plugin_dirs, on_device, ctx); });
 }
 
 void rlx_model_close(rlx_model* model) {

@@ -8,8 +8,7 @@
 namespace rlx {
 namespace {
 
-// It is read on first use, which may be long after the caller named it. A pipe is as good as a
-// file.
+// A pipe is as good as a file.
 result<void> check_tokenizer_file(const std::filesystem::path& file) {
     if (file.empty()) return {};
     std::error_code ignored;
@@ -34,6 +33,7 @@ result<std::unique_ptr<checkpoint>> checkpoint::open(
     std::unique_ptr<checkpoint> out(new checkpoint);
     out->weights_ = RLX_TRY(weights::open(path, options));
     out->tokenizer_file_ = std::move(tokenizer_file);
+    if (!out->tokenizer_file_.empty()) RLX_TRY(out->tokenizer()); // named, so said at once if it is none
     return out;
 }
 
@@ -54,6 +54,8 @@ result<const tokenizer*> checkpoint::tokenizer() {
             tokenizer_.emplace(text.error());
         else
             tokenizer_.emplace((*text)->open_tokenizer(*weights_, tokenizer_file_));
+        if (!*tokenizer_ && !tokenizer_file_.empty())
+            tokenizer_.emplace(std::move(tokenizer_->error()).within(tokenizer_file_));
     }
     if (!*tokenizer_) return tokenizer_->error();
     return tokenizer_->value().get();

@@ -13,16 +13,25 @@
 namespace rlx {
 namespace {
 
+// What opens a family of this task instead; empty for one that only plugins know.
+std::string_view opened_with(std::string_view task) {
+    if (task == "lm") return " (rlx::lm_runner, RLX_MODEL_GENERATE)";
+    if (task == "encode") return " (rlx-embed, rlx::text_embedder, RLX_MODEL_EMBED)";
+    if (task == "encode_image") return " (rlx-embed, rlx::image_embedder)";
+    return "";
+}
+
 error other_task(
     const std::string& where, const provided& entry, std::span<const std::string_view> tasks
 ) {
     return {
         RLX_UNSUPPORTED,
         fmt::format(
-            "{}: family '{}' is for task '{}', expected '{}'",
+            "{}: family '{}' is for task '{}'{}, expected '{}'",
             where,
             entry.name,
             entry.task,
+            opened_with(entry.task),
             fmt::join(tasks, "' or '")
         )};
 }

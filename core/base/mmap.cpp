@@ -23,9 +23,10 @@ struct file_handle {
 };
 
 error system_error_of(const std::filesystem::path& path, const char* doing, int code) {
-    bool absent = code == ENOENT || code == ENOTDIR;
+    const bool absent = code == ENOENT || code == ENOTDIR;
+    const std::uint32_t kind = absent ? RLX_NOT_FOUND : code == ENOMEM ? RLX_OUT_OF_MEMORY : RLX_IO;
     return {
-        absent ? std::uint32_t{RLX_NOT_FOUND} : std::uint32_t{RLX_IO},
+        kind,
         path.string() + ": " + doing + ": " + std::generic_category().message(code)};
 }
 

@@ -71,6 +71,9 @@ public:
         sleepers_.fetch_sub(1, std::memory_order_relaxed);
     }
 
+    // Those a fork() has not copied.
+    void forget_sleepers() { sleepers_.store(0, std::memory_order_relaxed); }
+
 private:
     static constexpr std::uint32_t give_up = 4, max_misses = 8, probe_every = 32;
     static constexpr std::uint64_t short_spin_ns = 1'000;
@@ -147,6 +150,28 @@ public:
     void stop() {
         std::lock_guard lock(mutex_);
         resize(1);
+    }
+
+    // A fork() waits for the region of another thread, and copies no workers: the child's first
+    // region starts its own. One from inside a region leaves both as they are.
+    void before_fork() {
+        if (!inside_region) mutex_.lock();
+    }
+
+    void after_fork() {
+        if (!inside_region) mutex_.unlock();
+    }
+
+    void after_fork_in_child() {
+        if (inside_region) return;
+        std::free(ids_);
+        ids_ = nullptr;
+        team_.n = 1;
+        refused_ = 0;
+        start_.forget_sleepers();
+        finished_.forget_sleepers();
+        team_.generation.forget_sleepers();
+        mutex_.unlock();
     }
 
     result<void> want(std::uint32_t n) {
@@ -287,7 +312,15 @@ private:
 
 // Never destroyed: workers may be parked in it while the process exits.
 pool& the_pool() {
-    static pool* p = new pool;
+    static pool* p = [] {
+        auto* made = new pool;
+        ::pthread_atfork(
+            [] { the_pool().before_fork(); },
+            [] { the_pool().after_fork(); },
+            [] { the_pool().after_fork_in_child(); }
+        );
+        return made;
+    }();
     return *p;
 }
 

@@ -44,13 +44,17 @@
 //             older one refuses a longer struct only if the part it does not know is not zero. A size of 0, or one
 //             too short to hold the first members, is RLX_INVALID_ARGUMENT. Members: rlx/abi/models.h.
 //   text      Is UTF-8, given as rlx_str {pointer, bytes}: rlx_cstr("...") makes one. Text you receive as char* is
-//             NUL-terminated too, and its length counts bytes without the NUL.
+//             NUL-terminated too, and its length counts bytes without the NUL. Prompts and texts that are not UTF-8
+//             are read byte by byte by tokenizers that can, and as U+FFFD by the others; what you receive is UTF-8.
 //   threads   Functions without a model argument, rlx_model_describe() and rlx_model_memory() may be called from any
 //             thread at any time. A model may move between threads, but serves one call at a time: a second call
 //             while one runs, also from a callback, is RLX_INVALID_ARGUMENT. Different models are independent; they
-//             share the process's compute threads. After fork() the child must not use the library.
+//             share the process's compute threads. After fork() the child may use models on the CPU if no call was
+//             running in another thread; those on other devices are the parent's alone, also to close.
 //   signals   Only rlx_cancel_raise() may be called in a signal handler. The library installs no handlers.
 //   output    The library prints nothing. Its log messages go to rlx_log_set()'s function, or nowhere.
+//   process   Locale, environment, working directory, floating-point state and limits stay as they are. The compute
+//             threads block all signals. dlclose() leaves the library loaded: plugins and threads cannot go away.
 //   callbacks Run on the thread that made the call, inside it. They must return: no longjmp(), no C++ exception.
 #pragma once
 
@@ -159,8 +163,9 @@ static inline void rlx_note_init(rlx_note* note) {
 // call only, but options->cancel is watched for the model's whole life and must outlive it. options->weights is
 // required; a path is relative to the working directory. options->progress is called on this thread.
 //   *model  the new model, yours to rlx_model_close()
-// RLX_NOT_FOUND: no such file: weights, config or tokenizer. RLX_UNSUPPORTED: no plugin for this checkpoint, a kernel tier this machine lacks, or a
-// known device that is not here. RLX_INVALID_ARGUMENT: an option out of range, `reserved` not 0, an unknown tier, or an unknown device:
+// RLX_NOT_FOUND: no such file (weights, config, tokenizer, profile) or plugin directory. RLX_UNSUPPORTED: no plugin
+// for this checkpoint, a kernel tier this machine lacks, a known device that is not here, or operations the device
+// lacks under RLX_FALLBACK_DENY. RLX_INVALID_ARGUMENT: an option out of range, an unknown tier, or an unknown device:
 // the message lists those there are and why others are not. RLX_CORRUPT_DATA, RLX_MISSING_METADATA: the file, the key
 // and what was expected.
 // RLX_OUT_OF_MEMORY: the plan is larger than max_memory or the machine; the message says which max_seq would fit.
@@ -170,6 +175,15 @@ RLX_C_API rlx_error* rlx_model_open(const rlx_model_options* options, rlx_model*
 // What rlx_model_open() with these options would need, in bytes; reads no weights and refuses nothing for its size.
 // The other errors are those of rlx_model_open().
 RLX_C_API rlx_error* rlx_model_plan(const rlx_model_options* options, rlx_memory_plan* plan);
+
+// Every device models can run on, then the names the field knows that nothing here serves, with the reason. Each
+// backend is tried in a process of its own, so one that crashes or hangs is an entry like others.
+//   plugin_dirs  absolute directories that are searched first; NULL when n_plugin_dirs is 0
+//   on_device    called for each; what it is given is valid during the call. Nonzero ends the list.
+// RLX_INVALID_ARGUMENT: on_device is NULL. RLX_CANCELLED: on_device returned nonzero. [any thread]
+RLX_C_API rlx_error* rlx_devices(
+    const rlx_str* plugin_dirs, uint64_t n_plugin_dirs, rlx_device_fn on_device, void* ctx
+);
 
 // Frees the model and everything borrowed from it. No call on it may be running. NULL is fine.
 RLX_C_API void rlx_model_close(rlx_model* model);

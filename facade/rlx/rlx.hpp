@@ -9,6 +9,10 @@
 // failure is an rlx::error with an RLX_* code and one line that says what to do.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "the C++ API of rlx needs C++20 (-std=c++20); the C API, rlx/rlx.h, does not"
+#endif
+
 #include "rlx/checkpoint.hpp"
 #include "rlx/devices.hpp"
 #include "rlx/model_builder.hpp"

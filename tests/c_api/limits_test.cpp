@@ -28,6 +28,7 @@ std::vector<std::function<rlx_error*(rlx_model*)>> calls_on_a_model() {
     static std::int32_t* ids;
     static float* floats;
     static char* text;
+    static rlx_ranked* ranked;
     static std::uint64_t n;
     static rlx_model_info info;
     static rlx_memory_plan plan;
@@ -61,6 +62,8 @@ std::vector<std::function<rlx_error*(rlx_model*)>> calls_on_a_model() {
         [](rlx_model* m) { return rlx_model_logits_each(m, &one, 1, ignore, nullptr); },
         [](rlx_model* m) { return rlx_model_embed(m, hello, nullptr, &vector); },
         [](rlx_model* m) { return rlx_model_embed_ids(m, &one, 1, nullptr, &vector); },
+        [](rlx_model* m) { return rlx_model_embed_texts(m, &hello, 1, nullptr, &vector); },
+        [](rlx_model* m) { return rlx_model_rerank(m, hello, &hello, 1, nullptr, &ranked, &n); },
     };
 }
 
@@ -289,7 +292,7 @@ TEST(c_api_limits, model_options_out_of_range_name_themselves) {
         {[](auto& o) { o.compute = rlx_cstr("f8"); }, "compute is 'f8'"},
         {[](auto& o) { o.kv = rlx_cstr("f8"); }, "kv is 'f8'"},
         {[](auto& o) { o.threads = 1u << 30; }, "threads"},
-        {[](auto& o) { o.reserved = 7; }, "rlx_model_options: reserved is 7, expected 0"},
+        {[](auto& o) { o.fallback = 7; }, "fallback is 7, expected one of RLX_FALLBACK_*"},
         {[](auto& o) { o.plugin_dirs = nullptr, o.n_plugin_dirs = 1; }, "plugin_dirs is NULL"}};
     for (const auto& [change, says] : wrong) {
         rlx_model_options o = story_options();
@@ -310,6 +313,22 @@ TEST(c_api_limits, model_options_out_of_range_name_themselves) {
     EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "/nowhere/tokenizer.json: no such");
     o.tokenizer = rlx_cstr("/");
     EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "tokenizer /: a folder");
+    o.tokenizer = rlx_cstr(RLX_HEADER); // read when the model is opened, and named
+    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_CORRUPT_DATA, "rlx.h: tokenizer.json: bad JSON");
+    o = story_options();
+    o.profile = rlx_cstr("/nowhere/qwen3.rlx.toml");
+    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "/nowhere/qwen3.rlx.toml");
+    o = story_options();
+    o.n_plugin_dirs = 1;
+    const rlx_str relative = rlx_cstr("plugins"), nowhere = rlx_cstr("/nowhere/plugins");
+    o.plugin_dirs = &relative;
+    EXPECT_FAILS(
+        rlx_model_open(&o, &model),
+        RLX_INVALID_ARGUMENT,
+        "plugin_dirs: 'plugins' is not an absolute path"
+    );
+    o.plugin_dirs = &nowhere;
+    EXPECT_FAILS(rlx_model_open(&o, &model), RLX_NOT_FOUND, "/nowhere/plugins: no such directory");
     o = story_options();
     o.tier = rlx_cstr("avx9000");
     EXPECT_FAILS(rlx_model_open(&o, &model), RLX_INVALID_ARGUMENT, "avx9000");
@@ -443,6 +462,7 @@ TEST(c_api_limits, the_symbols_are_the_ones_of_this_list) {
         "rlx_abi_version",
         "rlx_cancel_clear",
         "rlx_cancel_raise",
+        "rlx_devices",
         "rlx_error_code",
         "rlx_error_free",
         "rlx_error_message",
@@ -471,7 +491,7 @@ TEST(c_api_limits, the_symbols_are_the_ones_of_this_list) {
         "rlx_version_number"};
     EXPECT_EQ(declared_functions(), pinned);
     for (const std::string& name : pinned)
-        EXPECT_NE(dlsym(RTLD_DEFAULT, name.c_str()), nullptr) << name;
+        EXPECT_NE(dlvsym(RTLD_DEFAULT, name.c_str(), "RLX_0"), nullptr) << name;
 }
 
 TEST(c_api_limits, log_messages_reach_the_function_that_was_set) {

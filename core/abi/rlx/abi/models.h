@@ -25,6 +25,10 @@ typedef struct rlx_model rlx_model;
 // What a model is opened for. EMBED: text encoders, and language models below their head. RERANK: cross-encoders.
 enum { RLX_MODEL_GENERATE = 0, RLX_MODEL_EMBED = 1, RLX_MODEL_RERANK = 2 };
 
+// Operations the device lacks run on the CPU: with a note and a warning in the log, with a note alone, or not at all
+// (RLX_UNSUPPORTED, the message lists them).
+enum { RLX_FALLBACK_WARN = 0, RLX_FALLBACK_ALLOW = 1, RLX_FALLBACK_DENY = 2 };
+
 typedef struct rlx_model_options {
     uint32_t size;    // sizeof(rlx_model_options)
     uint32_t task;    // RLX_MODEL_*
@@ -39,16 +43,18 @@ typedef struct rlx_model_options {
     rlx_str kv;       // element type of the cache: "auto" (default), "f16" or "f32"
     const rlx_str* plugin_dirs; // absolute directories, searched before all others
     uint64_t n_plugin_dirs;
-    int64_t max_seq;   // tokens per sequence; 0: the smaller of the model's context and 4096; to embed: of a text, 0: as
-                       // the checkpoint says
+    int64_t max_seq;   // tokens per sequence; 0: the smaller of the model's context and 4096; to embed: of a text
+                       // (messages: max_length), 0: as the checkpoint says
     int64_t max_batch; // tokens per step; 0: 512
     int64_t max_rows;  // rows of logits per step, for rlx_model_logits_each(); 0: 1
     uint64_t max_memory; // bytes; refuse before loading when the plan is larger; 0: what the machine has
     uint32_t threads;    // of the process, for all models; 0: what CPU affinity and cgroup quota allow
-    uint32_t reserved;   // 0
+    uint32_t fallback;   // RLX_FALLBACK_*
     rlx_progress_fn progress; // bytes of weights read so far and in all; may be NULL
     void* progress_ctx;
     const volatile uint32_t* cancel; // watched while opening and in every later call; outlives the model; may be NULL
+    rlx_str profile; // how the graphs are compiled: a profile's file, or "none": the family's preset; empty: the
+                     // <family>.rlx.toml beside the weights if there is one. compute and kv beat it.
 } rlx_model_options;
 
 // Bytes a model needs, exact, known before anything is loaded.
@@ -242,6 +248,20 @@ typedef struct rlx_ranked {
     int64_t n_dropped; // that RLX_RERANK_TRUNCATE left out
 } rlx_ranked;
 
+// Something models can run on, or why they cannot. Everything is borrowed for the call it is handed to.
+typedef struct rlx_device_info {
+    uint32_t size;      // sizeof(rlx_device_info) of the library: members past it are not there
+    uint32_t available; // 1: rlx_model_options.device takes the name
+    rlx_str name;       // "cpu", "vulkan:0"; of what is not available the backend's alone, "cuda"
+    rlx_str reason;     // why it is not available
+    rlx_str description; // the processor or card; empty when the backend does not say
+    rlx_str plugin;      // "org.rlx.vulkan"; empty when nothing installed is for it
+    uint64_t memory;     // bytes; 0 when the backend does not say
+} rlx_device_info;
+
+// Nonzero ends the call with RLX_CANCELLED. [one thread per call] [borrows]
+typedef uint32_t (*rlx_device_fn)(void* ctx, const rlx_device_info* device);
+
 // Objects (rlx_model) are destroyed by close. Memory that a call returns (text, ids, vectors) belongs to the
 // caller, who gives it back to free_memory. On an error nothing is returned: pointers are NULL, counts 0.
 // [borrows] unless tagged otherwise.
@@ -284,6 +304,8 @@ typedef struct rlx_models_v1 {
     rlx_error* (*embed_texts)(rlx_model* model, const rlx_str* texts, uint64_t n_texts, const rlx_embed_options* options, rlx_embed_result* out);
     // *ranked belongs to the caller. [one thread per model] [gives: free_memory]
     rlx_error* (*rerank)(rlx_model* model, rlx_str query, const rlx_str* documents, uint64_t n_documents, const rlx_rerank_options* options, rlx_ranked** ranked, uint64_t* n_ranked);
+    // Devices and backends, one by one; on_device is called on this thread. [any thread]
+    rlx_error* (*devices)(const rlx_str* plugin_dirs, uint64_t n_plugin_dirs, rlx_device_fn on_device, void* ctx);
 } rlx_models_v1;
 
 #ifdef __cplusplus
