@@ -93,6 +93,28 @@ std::string bash_branches(const manual_entry& e, const std::string& path) {
     return out;
 }
 
+// Shell code that takes rlx-run's own flag with a value off the line, where a command follows.
+constexpr std::string_view bash_own_flags =
+    "    while ((COMP_CWORD > 2)) && [[ ${COMP_WORDS[1]} == --plugin-dir ]]; do\n"
+    "        local own=2\n"
+    "        [[ ${COMP_WORDS[2]} == '=' ]] && own=3\n"
+    "        ((COMP_CWORD > own)) || break\n"
+    "        COMP_WORDS=(\"${COMP_WORDS[0]}\" \"${COMP_WORDS[@]:own + 1}\")\n"
+    "        ((COMP_CWORD -= own))\n"
+    "    done\n";
+constexpr std::string_view zsh_own_flags =
+    "    while ((CURRENT > 2)); do\n"
+    "        if [[ $words[2] == --plugin-dir ]] && ((CURRENT > 3)); then\n"
+    "            words[2,3]=()\n"
+    "            ((CURRENT -= 2))\n"
+    "        elif [[ $words[2] == --plugin-dir=* ]]; then\n"
+    "            words[2]=()\n"
+    "            ((CURRENT--))\n"
+    "        else\n"
+    "            break\n"
+    "        fi\n"
+    "    done\n";
+
 // Shell code that makes $path of the words before the cursor.
 std::string bash_path(const manual_entry& e) {
     std::string out, families;
@@ -120,7 +142,7 @@ std::string bash_path(const manual_entry& e) {
     if (!families.empty())
         out += "        *)\n            path='?'\n" + families +
                "            [[ $path == '?' ]] && files=-f ;;\n";
-    return "    ((COMP_CWORD > 1)) && case ${COMP_WORDS[1]} in\n" + out + "    esac\n";
+    return "    ((COMP_CWORD > 1)) && case ${COMP_WORDS[1]} in\n        -*) ;;\n" + out + "    esac\n";
 }
 
 // ---- zsh -------------------------------------------------------------------------------------
@@ -186,7 +208,8 @@ std::string zsh_arguments(const manual_entry& e, std::string_view indent) {
 // The call for an entry; a word that leads below it is taken off the line first.
 std::string zsh_body(const manual_entry& e, const std::string& indent) {
     if (e.below.empty()) return zsh_arguments(e, indent);
-    std::string out = indent + "if ((CURRENT > 2)); then\n" + indent + "    case $words[2] in\n";
+    std::string out = indent + "if ((CURRENT > 2)) && [[ $words[2] != -* ]]; then\n" + indent +
+                      "    case $words[2] in\n";
     const std::string inner = indent + "        ", shift = "shift words; ((CURRENT--))\n";
     std::string families;
     for (const manual_entry& b : e.below) {
@@ -282,6 +305,7 @@ std::string bash_completion(const manual_entry& program) {
         "    command rlx-run help --list \"$1\" 2>/dev/null | cut -f1\n"
         "}}\n"
         "{}() {{\n"
+        "{}"
         "    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}}\n"
         "    local path='' flags='' words='' files=''\n"
         "    COMPREPLY=()\n"
@@ -292,7 +316,8 @@ std::string bash_completion(const manual_entry& program) {
         "        prev=${{COMP_WORDS[COMP_CWORD - 2]}}\n"
         "    fi\n",
         program.program,
-        function
+        function,
+        program.below.empty() ? "" : bash_own_flags
     );
     out += bash_path(program) + "    case $path in\n" + bash_branches(program, "") + "    esac\n";
     out += "    [[ $files ]] && compopt -o filenames 2>/dev/null\n"
@@ -317,7 +342,7 @@ std::string zsh_completion(const manual_entry& program) {
                program.program,
                function
            ) +
-           zsh_body(program, "    ") + fmt::format("}}\n{} \"$@\"\n", function);
+           std::string(program.below.empty() ? "" : zsh_own_flags) + zsh_body(program, "    ") + fmt::format("}}\n{} \"$@\"\n", function);
 }
 
 std::string fish_completion(const manual_entry& program) {
@@ -327,16 +352,24 @@ std::string fish_completion(const manual_entry& program) {
                "function __rlx_list # what the plugins here offer\n"
                "    command rlx-run help --list $argv[1] 2>/dev/null\n"
                "end\n"
+               "function __rlx_words # the line without rlx-run's own flag with a value\n"
+               "    set -l words (commandline -opc)\n"
+               "    while set -q words[2]; and test $words[2] = --plugin-dir\n"
+               "        set -e words[2]\n"
+               "        set -q words[2]; and set -e words[2]\n"
+               "    end\n"
+               "    printf '%s\\n' $words\n"
+               "end\n"
                "function __rlx_family # a family of this task was given\n"
-               "    contains (commandline -opc)[2] (__rlx_list families:$argv[1] | cut -f1)\n"
+               "    contains -- (__rlx_words)[2] (__rlx_list families:$argv[1] | cut -f1)\n"
                "end\n"
                "function {1}_in # the line goes through these words\n"
-               "    set -l words (commandline -opc)[2..-1]\n"
+               "    set -l words (__rlx_words)[2..-1]\n"
                "    set -l n (count $argv)\n"
                "    test $n -eq 0; or test \"$words[1..$n]\" = \"$argv\"\n"
                "end\n"
                "function {1}_past # a command was given\n"
-               "    test (count (commandline -opc)) -gt 1\n"
+               "    test (count (__rlx_words)) -gt 1\n"
                "end\n"
                "complete -c {0} -f\n",
                program.program,

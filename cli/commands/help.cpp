@@ -22,6 +22,12 @@ namespace fs = std::filesystem;
 constexpr flag top_own[] = {
     {"help", 'h', flag_kind::toggle, "", "", "print the commands"},
     {"version", 0, flag_kind::toggle, "", "", "print the version"},
+    {"plugin-dir",
+     0,
+     flag_kind::text,
+     "DIR",
+     "",
+     "before the command: search DIR for plugins first (may be repeated)"},
 };
 
 constexpr flag own[] = {

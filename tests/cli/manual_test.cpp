@@ -193,6 +193,16 @@ TEST(bash_completion, offers_commands_and_families) {
     EXPECT_EQ(bash_offers({"rlx-run", "inspect", "sc"}), words{"scan"});
 }
 
+TEST(bash_completion, offers_commands_behind_a_folder_of_plugins) {
+    EXPECT_EQ(bash_offers({"rlx-run", "--plugin-dir", "/x", "ch"}), (words{"chat", "check"}));
+    EXPECT_EQ(bash_offers({"rlx-run", "--plugin-dir", "=", "/x", "ch"}), (words{"chat", "check"}));
+    EXPECT_EQ(
+        bash_offers({"rlx-run", "--plugin-dir", "/x", "--plugin-dir", "/y", "run", "--kv", ""}),
+        (words{"f16", "f32"})
+    );
+    EXPECT_EQ(bash_offers({"rlx-run", "--plugin-dir", "us"}), words{"usr"});
+}
+
 TEST(bash_completion, offers_files_to_a_command_it_does_not_know) {
     EXPECT_EQ(bash_offers({"rlx-run", "no-such-command", "--"}), words{});
     EXPECT_EQ(bash_offers({"rlx-run", "no-such-command", "us"}), words{"usr"});
@@ -281,7 +291,9 @@ TEST(zsh_completion, offers_commands_values_and_devices) {
         {"rlx-run ch", "talk to a model"},
         {"rlx-run run --tier ", "avx512_vnni"},
         {"rlx-run qwen3 --device ", "the best device"},
-        {"rlx-run inspect sca", "inspect scan "}};
+        {"rlx-run inspect sca", "inspect scan "},
+        {"rlx-run --plugin-dir /x ch", "talk to a model"},
+        {"rlx-run --plugin-dir=/x run --tier ", "avx512_vnni"}};
     for (const auto& [line, shown] : cases) {
         const outcome r =
             run({"/bin/zsh", "-f", "-c", zsh_offers, "zsh", s.dir, line, shown},
@@ -316,6 +328,9 @@ TEST(fish_completion, offers_commands_flags_values_and_files) {
     EXPECT_EQ(offers("rlx-run inspect scan --sn"), words{"--sniff"});
     EXPECT_EQ(offers("rlx-run inspect scan --ten"), words{});
     EXPECT_EQ(offers("rlx-run llama32 --max-t"), words{"--max-tokens"});
+    EXPECT_EQ(offers("rlx-run --plugin-dir /x ch"), (words{"chat", "check"}));
+    EXPECT_EQ(offers("rlx-run --plugin-dir /x chat --kv "), (words{"f16", "f32"}));
+    EXPECT_EQ(offers("rlx-run --plugin-dir /x qwen3 --max-t"), words{"--max-tokens"});
 }
 
 } // namespace
