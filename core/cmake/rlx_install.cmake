@@ -27,10 +27,11 @@ function(rlx_clean_interface target)
   endif()
 endfunction()
 
-# Lets only names of ours out of a shared library (see exports.map); the lint test checks it.
+# Lets only names of ours out of a shared library (see exports.map); the lint test checks it. Once loaded it stays: plugins
+# are never unloaded and point into it, and its threads run in it.
 function(rlx_limit_exports target)
   set(map "${PROJECT_SOURCE_DIR}/core/cmake/exports.map")
-  target_link_options(${target} PRIVATE "LINKER:--version-script=${map}" LINKER:-z,relro,-z,now)
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${map}" LINKER:-z,relro,-z,now,-z,nodelete)
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${map}")
 endfunction()
 
@@ -58,12 +59,23 @@ function(rlx_install_share)
     install(DIRECTORY "${share}/" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}" COMPONENT dev
       FILES_MATCHING PATTERN "*rlx-plugin-check*" PATTERN "*rlx-optest*")
   endif()
-  install(FILES "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/LICENSE"
+  install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/core/cmake/debian/copyright"
     DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)
-  install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime
-    FILES_MATCHING PATTERN "*.md")
-  install(FILES "${PROJECT_SOURCE_DIR}/families/qwen3/stories/rlx-stories.gguf"
-    DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/rlx/models" COMPONENT runtime)
+  install(CODE "
+    set(SOURCE \"${PROJECT_SOURCE_DIR}\")
+    set(PREFIX \"\${CMAKE_INSTALL_PREFIX}\")
+    set(DOC \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}\")
+    set(LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
+    set(DATADIR \"${CMAKE_INSTALL_DATAROOTDIR}\")
+    set(DOCDIR \"${CMAKE_INSTALL_DOCDIR}\")
+    include(\"${PROJECT_SOURCE_DIR}/core/cmake/installed_docs.cmake\")" COMPONENT runtime)
+  # What the documents' commands use: the story model, and tiny ones of the other kinds with random weights.
+  set(models "${CMAKE_INSTALL_DATAROOTDIR}/rlx/models")
+  install(FILES "${PROJECT_SOURCE_DIR}/families/qwen3/stories/rlx-stories.gguf" DESTINATION "${models}" COMPONENT runtime)
+  foreach(tiny embedders/embedder embedders/reranker images/dinov2 images/dinov2-giant images/vision)
+    install(DIRECTORY "${PROJECT_SOURCE_DIR}/tests/goldens/${tiny}" DESTINATION "${models}/tiny" COMPONENT runtime
+      PATTERN expected.safetensors EXCLUDE)
+  endforeach()
   # Whole projects to copy. A build folder in one of them stays behind.
   file(GLOB templates CONFIGURE_DEPENDS LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/plugins/template-*")
   if(templates)

@@ -52,6 +52,8 @@ set(CPACK_DEBIAN_PLUGINS_PACKAGE_SUGGESTS "libvulkan1, mesa-vulkan-drivers") # o
 rlx_package(dev librlx-dev libdevel "local inference with one plugin per model family - development"
   "${about}\nThis package has what applications and plugins are built with: headers, CMake
 and pkg-config files, and templates of plugins." "librlx0 ${same}")
+set(CPACK_DEBIAN_DEV_PACKAGE_RECOMMENDS "rlx ${same}") # has the documents
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "cmake, pkg-config")
 
 # Read by stage.cmake.
 set(CPACK_RLX_LIBDIR "${CMAKE_INSTALL_LIBDIR}")

@@ -42,7 +42,8 @@ if(NOT "${all}" STREQUAL "${parts}")
 endif()
 foreach(wanted "part-runtime/bin/rlx-run" "part-runtime/${LIBDIR}/librlx.so.0" "part-dev/include/rlx/abi/abi.h"
     "part-plugins/${LIBDIR}/rlx/plugins/rlx-qwen3.so" "part-runtime/share/rlx/models/rlx-stories.gguf"
-    "part-runtime/share/doc/rlx/docs/abi.md" "part-runtime/share/doc/rlx/LICENSE")
+    "part-runtime/share/doc/rlx/docs/abi.md" "part-runtime/share/doc/rlx/LICENSE"
+    "part-runtime/share/doc/rlx/copyright" "part-runtime/share/rlx/models/tiny/embedder/config.json")
   if(NOT EXISTS "${WORK}/${wanted}")
     message(FATAL_ERROR "${wanted} is missing")
   endif()
@@ -81,6 +82,11 @@ foreach(file IN LISTS texts)
   endforeach()
 endforeach()
 
+# The documents are those of a system without the source tree.
+if(NOT FLAGS)
+  run("the installed documents" bash "${SOURCE}/tests/install/documents.sh" "${prefix}" "${WORK}/stage")
+endif()
+
 # A CMake project, built by this project's compilers and by clang without exceptions.
 function(use_from_cmake name cc cxx flags)
   set(build "${WORK}/${name}")
@@ -108,6 +114,20 @@ find_program(CLANGXX clang++)
 if(CLANG AND CLANGXX AND NOT FLAGS)
   use_from_cmake(consumer_clang "${CLANG}" "${CLANGXX}" -fno-exceptions)
 endif()
+
+# Versions and components, asked for as a project does.
+function(find_package_says arguments status_wanted says)
+  file(WRITE "${WORK}/find/CMakeLists.txt" "cmake_minimum_required(VERSION 3.25)\nproject(x CXX)\nfind_package(rlx ${arguments})\n")
+  execute_process(COMMAND "${CMAKE_COMMAND}" -S "${WORK}/find" -B "${WORK}/find/build" -G Ninja "-DCMAKE_PREFIX_PATH=${prefix}"
+    "-DCMAKE_CXX_COMPILER=${CXX}" RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  file(REMOVE_RECURSE "${WORK}/find")
+  if(NOT status EQUAL ${status_wanted} OR NOT err MATCHES "${says}")
+    message(FATAL_ERROR "find_package(rlx ${arguments}) gave ${status}: ${err}")
+  endif()
+endfunction()
+find_package_says("0.1 REQUIRED COMPONENTS rlx sdk cli" 0 "")
+find_package_says("99 REQUIRED" 1 "requested version .99")
+find_package_says("REQUIRED COMPONENTS rlx wheels" 1 "no component 'wheels'; it has rlx, sdk and cli")
 
 # pkg-config and a compiler, no CMake.
 find_program(PKG_CONFIG pkg-config)

@@ -80,6 +80,16 @@ foreach(file bin/rlx-run bin/rlx-qwen3 ${LIBDIR}/librlx.so.0 ${LIBDIR}/librlx.so
   endif()
 endforeach()
 
+# Headers that are compiled in ask for their notice in every copy.
+foreach(package rlx librlx0 rlx-plugins librlx-dev)
+  file(READ "${usr}/share/doc/${package}/copyright" text)
+  foreach(part "Niels Lohmann" "Mark Gillard" "Jarryd Beck" "The above copyright notice and this permission notice" "share/rlx/models")
+    if(NOT text MATCHES "${part}")
+      message(FATAL_ERROR "the copyright file of ${package} lacks '${part}'")
+    endif()
+  endforeach()
+endforeach()
+
 # Stripped, with the tables of the dynamic linker closed after loading, and found by the system's loader without a path
 # of ours.
 file(GLOB binaries "${usr}/bin/*" "${usr}/${LIBDIR}/*.so.*" "${usr}/${LIBDIR}/rlx/plugins/*.so")
