@@ -61,21 +61,17 @@ public:
         return {};
     }
 
-    // allowed empty: any name.
     result<void> word(
         std::string_view key,
         profile_value<std::string>& out,
-        std::initializer_list<std::string_view> allowed
+        const std::vector<std::string>& allowed
     ) {
         const toml::node* node = take(key);
         if (!node) return {};
-        const std::string expected =
-            allowed.size() == 0 ? "a name" : fmt::format("\"{}\"", fmt::join(allowed, "\" or \""));
+        const std::string expected = fmt::format("\"{}\"", fmt::join(allowed, "\" or \""));
         const auto* value = node->as_string();
         if (!value) return wrong(*node, key, expected);
-        const bool known =
-            allowed.size() == 0 || std::ranges::find(allowed, value->get()) != allowed.end();
-        if (!known || value->get().empty())
+        if (std::ranges::find(allowed, value->get()) == allowed.end())
             return error{
                 RLX_CORRUPT_DATA,
                 fmt::format(
@@ -155,9 +151,19 @@ private:
     std::vector<std::string> known_;
 };
 
-result<void> read_fusion(section s, compile_profile& p) {
+// Backends that a profile may name: those of the field and `more`.
+std::vector<std::string> backend_names(std::span<const std::string> more) {
+    std::vector<std::string> names(std::begin(field_backends), std::end(field_backends));
+    for (const std::string& name : more)
+        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    std::ranges::sort(names);
+    return names;
+}
+
+result<void> read_fusion(section s, std::vector<std::string> backends, compile_profile& p) {
     RLX_CHECK(s.word("policy", p.policy, {"direct", "fusable"}));
-    RLX_CHECK(s.word("target", p.target, {}));
+    backends.insert(backends.begin(), "auto");
+    RLX_CHECK(s.word("target", p.target, backends));
     RLX_CHECK(s.flag("assert_clean", p.assert_clean));
     RLX_CHECK(s.flag("skip", p.skip));
     return s.finish();
@@ -182,12 +188,8 @@ result<void> read_infer(section s, compile_profile& p) {
 }
 
 result<void>
-read_backends(const toml::table* table, std::span<const std::string> more, compile_profile& p) {
+read_backends(const toml::table* table, const std::vector<std::string>& names, compile_profile& p) {
     section all(table, "backend", p.source);
-    std::vector<std::string> names(std::begin(field_backends), std::end(field_backends));
-    for (const std::string& name : more)
-        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
-    std::ranges::sort(names);
     for (const std::string& name : names) {
         const toml::table* t = RLX_TRY(all.table(name));
         if (!t) continue;
@@ -277,10 +279,11 @@ parse_profile(std::string_view text, std::string file, std::span<const std::stri
     const auto part = [&](std::string_view name) -> result<section> {
         return section(RLX_TRY(root.table(name)), std::string(name), p.source);
     };
-    RLX_CHECK(read_fusion(RLX_TRY(part("fusion")), p));
+    const std::vector<std::string> names = backend_names(backends);
+    RLX_CHECK(read_fusion(RLX_TRY(part("fusion")), names, p));
     RLX_CHECK(read_passes(RLX_TRY(part("passes")), p));
     RLX_CHECK(read_precision(RLX_TRY(part("precision")), p));
-    RLX_CHECK(read_backends(RLX_TRY(root.table("backend")), backends, p));
+    RLX_CHECK(read_backends(RLX_TRY(root.table("backend")), names, p));
     RLX_CHECK(read_infer(RLX_TRY(part("infer")), p));
     RLX_CHECK(root.finish());
     RLX_CHECK(check_together(p));
@@ -308,7 +311,11 @@ result<compile_profile> find_profile(
     // Only "not there" means the preset; what cannot be looked at is reported by the reading.
     if (std::filesystem::symlink_status(file, ec).type() == std::filesystem::file_type::not_found)
         return preset_profile(family.task);
-    return load_profile(file, catalog);
+    result<compile_profile> found = load_profile(file, catalog);
+    // Nobody gave this file as an argument: a directory or a pipe of its name is a bad input file.
+    if (!found.ok() && found.error().code == RLX_INVALID_ARGUMENT)
+        found.error().code = RLX_CORRUPT_DATA;
+    return found;
 }
 
 result<void> apply_profile(
