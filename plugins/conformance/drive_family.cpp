@@ -6,28 +6,37 @@
 #include "rlx/formats/weights.hpp"
 #include "rlx/graph/graph.hpp"
 
+#include <fmt/format.h>
+
 namespace conformance {
 namespace {
 
 using rlx::str;
 
-// Of an image encoder: images of 16 x 16 pixels, as the built-in checkpoints have them.
-std::unique_ptr<rlx::graph> image_graph(rlx::weights* w) {
+// Of an image encoder: images of the size the checkpoint was trained for, the only one that every
+// family reads.
+std::unique_ptr<rlx::graph> image_graph(rlx::weights* w, const rlx::options& facts) {
+    constexpr std::int64_t built_in = 16, most = 1 << 16;
+    const std::int64_t height = facts.get_int("image_height").value_or(built_in);
+    const std::int64_t width = facts.get_int("image_width").value_or(built_in);
+    if (height < 1 || height > most || width < 1 || width > most)
+        throw failed{fmt::format("info gives images of {} x {}", height, width)};
     auto g = rlx::graph::create(w);
     const rlx_graph_v1* t = rlx::graph_table();
     std::int64_t dims[] = {0, 3, 0, 0};
     rlx_value v = 0;
     of_host(t->symbol(g->handle(), str("B"), 1, 2, 1, &dims[0]));
-    of_host(t->symbol(g->handle(), str("H"), 16, 16, 1, &dims[2]));
-    of_host(t->symbol(g->handle(), str("W"), 16, 16, 1, &dims[3]));
+    of_host(t->symbol(g->handle(), str("H"), height, height, 1, &dims[2]));
+    of_host(t->symbol(g->handle(), str("W"), width, width, 1, &dims[3]));
     of_host(t->input(g->handle(), str("pixels"), RLX_F32, 4, dims, &v));
     return g;
 }
 
 // The host's part of a graph: symbols and inputs of rlx/abi/family.h.
-std::unique_ptr<rlx::graph> declared_graph(rlx::weights* w, std::string_view name) {
-    if (name.starts_with(RLX_GRAPH_ENCODE_IMAGE)) return image_graph(w);
-    const bool encode = name == RLX_GRAPH_ENCODE;
+std::unique_ptr<rlx::graph>
+declared_graph(rlx::weights* w, std::string_view name, const rlx::options& facts) {
+    if (name.starts_with(RLX_GRAPH_ENCODE_IMAGE)) return image_graph(w, facts);
+    const bool encode = name.starts_with(RLX_GRAPH_ENCODE); // and its heads
     auto g = rlx::graph::create(w);
     const rlx_graph_v1* t = rlx::graph_table();
     std::int64_t dims[4] = {}, ends = 0;
@@ -75,6 +84,9 @@ constexpr known_graph known_graphs[] = {
     {RLX_GRAPH_LM, "logits"},
     {RLX_GRAPH_EMBED, "hidden"},
     {RLX_GRAPH_ENCODE, "hidden"},
+    {RLX_GRAPH_ENCODE_POOLED, "pooled"},
+    {RLX_GRAPH_ENCODE_CLASSES, "scores"},
+    {RLX_GRAPH_ENCODE_VOCAB, "logits"},
     {RLX_GRAPH_ENCODE_IMAGE, "hidden"},
     {RLX_GRAPH_ENCODE_IMAGE_POOLED, "pooled"},
     {RLX_GRAPH_ENCODE_IMAGE_CLASSES, "scores"}};
@@ -108,7 +120,7 @@ public:
         close(nullptr);
         rlx::options facts;
         must_fail("info without a model", info(nullptr, facts.handle()));
-        const auto g = declared_graph(weights_.get(), RLX_GRAPH_LM);
+        const auto g = declared_graph(weights_.get(), RLX_GRAPH_LM, facts);
         must_fail("build without a model", build(nullptr, str("lm"), g->handle()));
         if (open(weights_->handle(), nullptr, &model)) throw failed{"open fails the second time"};
         must_fail("info without a bag", info(model, nullptr));
@@ -190,7 +202,7 @@ private:
         std::string refusals;
         int built = 0;
         for (const known_graph& k : known_graphs) {
-            const life_result r = build_one(model, w, k);
+            const life_result r = build_one(model, w, k, facts);
             if (r.error.code == RLX_UNSUPPORTED && !(is_lm() && k.name == std::string_view("lm"))) {
                 refusals = r.error.message;
                 continue;
@@ -203,8 +215,9 @@ private:
         return {};
     }
 
-    life_result build_one(void* model, rlx::weights& w, const known_graph& k) {
-        const auto g = declared_graph(&w, k.name);
+    life_result
+    build_one(void* model, rlx::weights& w, const known_graph& k, const rlx::options& facts) {
+        const auto g = declared_graph(&w, k.name, facts);
         if (rlx_error* e = build(model, str(k.name), g->handle())) return {take(e), "build"};
         auto finished = g->finish({});
         if (!finished.ok()) {
