@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-3.0-only
+# docs/plugins.md names every key that the loader reads from a manifest. cmake -DROOT=<sources> -P manifest_doc.cmake
+file(READ "${ROOT}/plugins/loader/manifest_json.cpp" reader)
+file(READ "${ROOT}/docs/plugins.md" page)
+string(REGEX MATCHALL "(word|text_or_empty|integer|strings|find|object_or_empty)\\([a-z]*(, )?\"[a-z_]+\"" calls "${reader}")
+list(LENGTH calls count)
+if(count LESS 25)
+  message(SEND_ERROR "only ${count} keys found in manifest_json.cpp: this script no longer understands it")
+endif()
+foreach(call IN LISTS calls)
+  string(REGEX MATCH "\"([a-z_]+)\"$" whole "${call}")
+  string(FIND "${page}" "`${CMAKE_MATCH_1}`" at)
+  if(at EQUAL -1)
+    message(SEND_ERROR "docs/plugins.md says nothing of the manifest's \"${CMAKE_MATCH_1}\"")
+  endif()
+endforeach()
