@@ -147,32 +147,52 @@ bool is_public(std::string_view path) {
 }
 
 struct include_line {
-    std::string_view name;
-    bool quoted;
+    std::string_view name; // empty: a macro, include_next, a line that goes on
+    bool quoted = false;
 };
 
 std::optional<include_line> parse_include(std::string_view line) {
-    const auto skip = [&] {
-        line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    const auto skip = [&] { // blanks and comments
+        for (;;) {
+            line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+            if (!line.starts_with("/*")) return;
+            const auto end = line.find("*/", 2);
+            line.remove_prefix(end == line.npos ? line.size() : end + 2);
+        }
     };
     skip();
-    if (!line.starts_with('#')) return std::nullopt;
-    line.remove_prefix(1);
+    if (!line.starts_with('#') && !line.starts_with("%:")) return std::nullopt;
+    line.remove_prefix(line[0] == '#' ? 1 : 2);
     skip();
+    if (line.starts_with("import")) return include_line{};
     if (!line.starts_with("include")) return std::nullopt;
     line.remove_prefix(7);
     skip();
-    if (line.empty() || (line[0] != '"' && line[0] != '<')) return std::nullopt;
+    if (line.empty() || (line[0] != '"' && line[0] != '<')) return include_line{};
     const bool quoted = line[0] == '"';
     const auto end = line.find(quoted ? '"' : '>', 1);
-    if (end == line.npos) return std::nullopt;
+    if (end == line.npos) return include_line{};
     return include_line{line.substr(1, end - 1), quoted};
+}
+
+// "config.hpp": beside the file, or below the folder of the family, backend or template it is in.
+bool is_own_header(const source_file& f, const layer& own, const fs::path& root, fs::path name) {
+    const fs::path file = f.path;
+    if (fs::exists(root / file.parent_path() / name)) return true;
+    fs::path top = own.folder;
+    if (!own.folder.starts_with("plugins/template-"))
+        top /= *file.lexically_relative(own.folder).begin();
+    return fs::exists(root / top / name);
 }
 
 // Why this include is wrong, or empty.
 std::string
 judge(const source_file& f, const layer& own, const include_line& inc, const fs::path& root) {
     const std::string name(inc.name);
+    if (name.empty()) {
+        if (!is_plugin(own.folder)) return {};
+        return "a plugin spells out on one line what it includes";
+    }
     for (const char* prefix : third_party) {
         if (!name.starts_with(prefix)) continue;
         if (is_public(f.path)) return "a public header must not include " + name;
@@ -187,13 +207,13 @@ judge(const source_file& f, const layer& own, const include_line& inc, const fs:
     }
     if (!name.starts_with("rlx/")) {
         const bool allowed =
-            inc.quoted || is_standard(name) ||
+            (inc.quoted ? is_own_header(f, own, root, name) : is_standard(name)) ||
             std::find(system_headers.begin(), system_headers.end(), name) != system_headers.end();
         if (!allowed && is_plugin(own.folder))
             return "a plugin includes rlx/sdk.hpp, rlx/sdk/*, rlx/abi/*, its own headers and the "
                    "standard "
-                   "library, not <" +
-                   name + ">";
+                   "library, not " +
+                   name;
         return {};
     }
     for (const char* folder : roots) {

@@ -195,6 +195,11 @@ TEST_F(lint_layering, lets_each_layer_see_those_below) {
 
 TEST_F(lint_layering, plugins_see_the_sdk_the_standard_library_and_nothing_else) {
     // Families, backends and templates live by the same rule.
+    for (const char* own : {"families/x", "plugins/backends/x"})
+        project.add(std::string(own) + "/own.hpp", spdx);
+    project.add("plugins/template-family/own.hpp", spdx);
+    project.add("plugins/template-backend/own.hpp", spdx);
+    project.add("families/x/sub/near.hpp", spdx);
     for (const std::string folder :
          {"families/x",
           "plugins/backends/x",
@@ -208,7 +213,23 @@ TEST_F(lint_layering, plugins_see_the_sdk_the_standard_library_and_nothing_else)
         EXPECT_EQ(wrong(folder + "/a.cpp", "<sys/socket.h>"), 1u);
         EXPECT_EQ(wrong(folder + "/a.cpp", "<signal.h>"), 1u);
         EXPECT_EQ(wrong(folder + "/a.cpp", "<zlib.h>"), 1u);
+        EXPECT_EQ(wrong(folder + "/sub/a.cpp", "\"own.hpp\""), 0u);
+        // Other spellings of the same.
+        EXPECT_EQ(wrong(folder + "/a.cpp", "\"signal.h\""), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "\"zlib.h\""), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "/* own */ <zlib.h>"), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "HEADER"), 1u);
+        EXPECT_EQ(wrong(folder + "/a.cpp", "\\\n<zlib.h>"), 1u);
     }
+    for (const std::string line :
+         {"#include_next <zlib.h>", "/**/#include <zlib.h>", "%:include <zlib.h>", "#import <x>"})
+        EXPECT_EQ(
+            lint::check_includes(file("families/x/a.cpp", spdx + line + "\n"), project.root())
+                .size(),
+            1u
+        ) << line;
+    EXPECT_EQ(wrong("families/x/sub/a.cpp", "\"near.hpp\""), 0u);
+    EXPECT_EQ(wrong("families/y/a.cpp", "\"own.hpp\""), 1u);
     EXPECT_EQ(wrong("core/base/a.cpp", "<sys/socket.h>"), 0u);
 }
 
