@@ -188,7 +188,8 @@ checkpoint::resolve_experts(const name_match& m, std::string_view name) const {
     return found(RLX_TRY(describe(std::move(sources), true)));
 }
 
-// Safetensors: the experts' matrices in one, presented as their stack.
+// Safetensors: the experts' matrices in one, presented as their stack; without a number of experts
+// one matrix, presented as it is in GGUF, and vectors as they are.
 result<std::optional<resolved_tensor>>
 checkpoint::resolve_joined(const name_match& m, std::string_view name) const {
     using found = std::optional<resolved_tensor>;
@@ -201,10 +202,17 @@ checkpoint::resolve_joined(const name_match& m, std::string_view name) const {
     const auto bad = [&](std::uint32_t code, const std::string& why) {
         return error{code, fmt::format("{}: tensor '{}': {}", info.file.string(), info.name, why)};
     };
-    const auto experts = count_for(m);
+    const bool single = m.rule->param.empty();
+    if (single && t.desc.rank <= 1) return found(std::move(t));
+    const auto experts = single ? std::optional<std::uint64_t>(1) : count_for(m);
     if (!experts)
         return bad(
             RLX_MISSING_METADATA, fmt::format("config key '{}' is needed to read it", m.rule->param)
+        );
+    if (single && t.desc.rank != 2)
+        return bad(
+            RLX_CORRUPT_DATA,
+            fmt::format("{} is no matrix that could be transposed", shape_text(info.dims))
         );
     if (t.desc.rank != 2 || *experts == 0 || t.n_rows % *experts != 0)
         return bad(
@@ -214,10 +222,10 @@ checkpoint::resolve_joined(const name_match& m, std::string_view name) const {
     const std::uint64_t rows = t.n_rows / *experts;
     const std::uint64_t in = transposed ? rows : t.row_elements;
     const std::uint64_t out = transposed ? t.row_elements : rows;
-    t.desc.rank = 3;
-    t.desc.dim[0] = static_cast<std::int64_t>(*experts);
-    t.desc.dim[1] = static_cast<std::int64_t>(out);
-    t.desc.dim[2] = static_cast<std::int64_t>(in);
+    t.desc.rank = single ? 2 : 3;
+    if (!single) t.desc.dim[0] = static_cast<std::int64_t>(*experts);
+    t.desc.dim[t.desc.rank - 2] = static_cast<std::int64_t>(out);
+    t.desc.dim[t.desc.rank - 1] = static_cast<std::int64_t>(in);
     if (!transposed) return found(std::move(t));
     const dtype_traits& dtype = *dtype_find(info.dtype);
     if (dtype.block != 1) return bad(RLX_UNSUPPORTED, "a packed matrix cannot be transposed");

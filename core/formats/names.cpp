@@ -37,7 +37,7 @@ result<name_rule> name_rule_make(
     if (!gguf.empty() && holes(gguf) != layers) return bad("the {} of both names do not pair up");
     if (transform == RLX_TX_ROPE_ROWS && param.empty())
         return bad("needs the config key of the number of heads");
-    if ((transform == RLX_TX_EXPERTS || transform == RLX_TX_EXPERTS_TRANSPOSED) && param.empty())
+    if (transform == RLX_TX_EXPERTS && param.empty())
         return bad("needs the config key of the number of experts");
     name_rule r{std::string(hf), {}, std::string(gguf), transform, std::string(param)};
     if (!stack) return r;

@@ -507,6 +507,42 @@ TEST(Names, JoinedExpertsAreTheStackThatGgufHolds) {
     }
 }
 
+// GPT-2's Conv1D: [in, out] in the checkpoint, [out, in] in GGUF. No parameter: no experts.
+TEST(Names, ATransposedMatrixIsWhatGgufHoldsAndItsBiasStays) {
+    temp_dir hf, gg;
+    st_builder b;
+    b.tensors.push_back({"h.3.fc.weight", "F32", "[2,3]", floats({0, 1, 2, 10, 11, 12})});
+    b.tensors.push_back({"h.3.fc.bias", "F32", "[3]", floats({7, 8, 9})});
+    b.tensors.push_back({"h.4.fc.weight", "F32", "[1,2,3]", floats(counting(6, 0))});
+    hf.write("model.safetensors", b.build());
+    gguf_builder g;
+    g.text("general.architecture", "x")
+        .tensor("blk.3.up.weight", {2, 3}, RLX_F32, floats({0, 10, 1, 11, 2, 12}))
+        .tensor("blk.3.up.bias", {3}, RLX_F32, floats({7, 8, 9}));
+    gg.write("m.gguf", g.build());
+    for (const fs::path& p : {hf.path(), gg.path()}) {
+        auto w = open(p);
+        add(*w,
+            {{"h.{}.fc.weight", "blk.{}.up.weight", RLX_TX_EXPERTS_TRANSPOSED},
+             {"h.{}.fc.bias", "blk.{}.up.bias", RLX_TX_EXPERTS_TRANSPOSED}});
+        const rlx_tensor_desc desc = require(*w, "h.3.fc.weight");
+        EXPECT_EQ(
+            std::vector<std::int64_t>(desc.dim, desc.dim + desc.rank),
+            (std::vector<std::int64_t>{3, 2})
+        );
+        EXPECT_EQ(read(*w, "h.3.fc.weight", 0, 3, 2), (std::vector<float>{0, 10, 1, 11, 2, 12}));
+        EXPECT_EQ(read(*w, "h.3.fc.weight", 1, 2, 2), (std::vector<float>{1, 11, 2, 12}));
+        EXPECT_EQ(require(*w, "h.3.fc.bias").rank, 1);
+        EXPECT_EQ(read(*w, "h.3.fc.bias", 0, 1, 3), (std::vector<float>{7, 8, 9}));
+    }
+    auto w = open(hf.path());
+    add(*w, {{"h.{}.fc.weight", "", RLX_TX_EXPERTS_TRANSPOSED}});
+    EXPECT_TRUE(says(
+        failure(rlx::weights_table()->require(w->handle(), rlx::str("h.4.fc.weight"), nullptr)),
+        "'h.4.fc.weight': [1, 2, 3] is no matrix that could be transposed"
+    ));
+}
+
 TEST(Names, JoinedExpertsThatDoNotSplitAreErrors) {
     temp_dir d;
     st_builder b;

@@ -94,7 +94,9 @@ public:
     // -- parameters: made once per build, however often they are asked for
 
     // The tensor <path>.<leaf>; expect is the shape in the file. Transposed, it is computed from the
-    // file's in f32, for operands of MatMul; packed weights cannot be: take them as they are.
+    // file's in f32 in every run, for operands of MatMul; packed weights cannot be: take them as
+    // they are. The weights of large layers are better transposed once, by a name rule
+    // (transposed_matrix, checkpoint::add_names), and taken by linear().
     tensor
     load(std::string_view leaf, std::initializer_list<dim> expect, load_options o = {}) const {
         const std::string key =

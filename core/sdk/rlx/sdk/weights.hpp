@@ -54,7 +54,12 @@ struct real_range {
     double max = 1e30;
 };
 
+// Transformation of a module whose matrix is [in, out] in the checkpoint (GPT-2's Conv1D): it is
+// asked for as GGUF has it and linear() takes it, [out, in]. No param; a bias stays as it is.
+inline constexpr std::uint32_t transposed_matrix = RLX_TX_EXPERTS_TRANSPOSED;
+
 // One module under its two names, without .weight or .bias; see rlx_name_rule in rlx/abi/weights.h.
+// gguf empty: GGUF files have no such module, or the family reads none.
 struct module_name {
     std::string_view hf;
     std::string_view gguf;
@@ -89,7 +94,8 @@ public:
             for (const std::string_view leaf : {".weight", ".bias"}) {
                 if (!ok()) return;
                 const std::string hf = format("{}{}", m.hf, leaf);
-                const std::string gguf = format("{}{}", m.gguf, leaf);
+                const std::string gguf =
+                    m.gguf.empty() ? std::string() : format("{}{}", m.gguf, leaf);
                 const rlx_name_rule rule{str(hf), str(gguf), m.transform, 0, str(m.param)};
                 errors_->check(table_->add_names(w_, &rule, 1, sizeof rule));
             }
