@@ -38,6 +38,11 @@ TEST_F(sdk_graph, a_scope_spells_the_checkpoints_module_path) {
     EXPECT_EQ(m.path(), "model.layers.3.mlp") << "a child changed its parent";
 }
 
+TEST_F(sdk_graph, an_empty_name_is_the_same_place) {
+    EXPECT_EQ(root[""]["layer"][""][3][""]["fc1"].path(), "layer.3.fc1");
+    EXPECT_TRUE(errors.ok());
+}
+
 TEST_F(sdk_graph, nodes_remember_the_module_that_made_them) {
     const sdk::tensor x = input("x", {2, 6});
     const sdk::scope m = root["model"]["layers"][0];

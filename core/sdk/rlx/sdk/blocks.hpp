@@ -316,7 +316,8 @@ inline lm_inputs find_lm_inputs(graph_builder& g) {
     };
 }
 
-// x [T, H, hd], table from rope_table(): rotates pairs (j, j + dim/2) of each head.
+// x [T, H, hd], table from rope_table(), dim <= hd: rotates pairs (j, j + dim/2) of each head, the
+// rest passes through.
 inline tensor rope(scope m, tensor x, tensor table) {
     return m.op(RLX_OP_Rope, {x, table}, {attr(RLX_ATTR_pairing, 0)});
 }

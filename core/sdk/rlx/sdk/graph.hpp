@@ -218,7 +218,7 @@ private:
 };
 
 // A place in the module tree, "model.layers.3.mlp": weights are looked up below it and errors name
-// it. Small value type; copies are independent.
+// it. m["a.b"] is m["a"]["b"], m[""] is m itself. Small value type; copies are independent.
 class scope {
 public:
     explicit scope(graph_builder& g) : g_(&g) {}
@@ -274,6 +274,7 @@ public:
 
 private:
     void append(std::string_view name) {
+        if (name.empty()) return;
         const std::size_t dot = length_ > 0 ? 1 : 0;
         if (length_ + dot + name.size() > path_.size()) {
             g_->errors().fail(RLX_INTERNAL, "{}: module path too long", path());

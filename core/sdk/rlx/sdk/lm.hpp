@@ -97,21 +97,51 @@ inline void read_yarn(const checkpoint& c, rope_config& r) {
 
 } // namespace detail
 
+// What a checkpoint that rotates only part of each head is to the family: an error, or what the
+// family does (rope() rotates as many elements as the table has, the rest passes through).
+enum class partial_rotary { refused, done };
+
+namespace detail {
+
+// Rotated elements per head, as the reference rounds them.
+inline std::int64_t
+rotary_dim(const checkpoint& c, std::int64_t head_dim, enum partial_rotary partial) {
+    const std::string key = rope_key("partial_rotary_factor");
+    const double part = c.real(key, {.min = 0, .max = 1}, 1);
+    if (!c.ok() || part == 1) return head_dim;
+    if (partial == partial_rotary::refused) {
+        c.errors().fail(
+            RLX_UNSUPPORTED, "config: {} is {}, this family rotates whole heads", key, part
+        );
+        return head_dim;
+    }
+    const auto dim = static_cast<std::int64_t>(static_cast<double>(head_dim) * part);
+    if (dim < 2 || dim % 2 != 0)
+        c.errors().fail(
+            RLX_CORRUPT_DATA,
+            "config: {} {} of head_dim {} is {} elements, expected an even number from 2 on",
+            key,
+            part,
+            head_dim,
+            dim
+        );
+    return dim;
+}
+
+} // namespace detail
+
 // context: max_position_embeddings. The host maps the older spellings and <arch>.rope.* of GGUF to
 // rope_parameters; llama3 scaling arrives in GGUF as the tensor rope_freqs.weight instead.
-inline rope_config read_rope(const checkpoint& c, std::int64_t head_dim, std::int64_t context) {
+inline rope_config read_rope(
+    const checkpoint& c,
+    std::int64_t head_dim,
+    std::int64_t context,
+    enum partial_rotary partial = partial_rotary::refused
+) {
     using detail::rope_key;
     rope_config r;
-    r.dim = head_dim;
     r.base = c.real(rope_key("rope_theta"), {.min = 1, .max = 1e12}, r.base);
-    const double part = c.real(rope_key("partial_rotary_factor"), {.min = 0, .max = 1}, 1);
-    if (c.ok() && part != 1) {
-        c.errors().fail(
-            RLX_UNSUPPORTED,
-            "config: rope_parameters.partial_rotary_factor is {}, only whole heads are done",
-            part
-        );
-    }
+    r.dim = detail::rotary_dim(c, head_dim, partial);
     if (c.ok() && head_dim % 2 != 0) {
         c.errors().fail(
             RLX_CORRUPT_DATA, "config: head_dim {} is odd, RoPE rotates pairs", head_dim

@@ -235,6 +235,7 @@ inline tensor vit_mlp(scope m, tensor x, const vit_mlp_options& o) {
     return linear(m[packed ? o.names.w3 : o.names.fc2], h, outer);
 }
 
+// An empty name of a module means the block itself.
 struct vit_names {
     std::string_view norm1 = "norm1", norm2 = "norm2";
     std::string_view attention = "attn", mlp = "mlp";
