@@ -35,7 +35,7 @@ enum {
     RLX_TX_STACK = 3,
     // One tensor [E * out, in] in the checkpoint, expert after expert. param names the config key that holds E.
     RLX_TX_EXPERTS = 4,
-    // One tensor [E * in, out] in the checkpoint: likewise, and every expert's matrix is transposed. param as above.
+    // One tensor [E * in, out] in the checkpoint: likewise, each matrix transposed. No param: one matrix, [out, in].
     RLX_TX_EXPERTS_TRANSPOSED = 5
 };
 
