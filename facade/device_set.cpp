@@ -55,7 +55,8 @@ result<void> read_device(const rlx_backend_v1* t, void* self, device_listing& ou
     void* handle = nullptr;
     options how;
     how.set_int("self_test", 1);
-    if (const auto cache = cache_dir(); !cache.empty()) how.set_string("cache_dir", cache.string());
+    if (const auto cache = private_cache_dir(); !cache.empty())
+        how.set_string("cache_dir", cache.string());
     RLX_CHECK(check_wall(t->open(self, out.index, how.handle(), &handle)));
     options info;
     rlx_error* failed =

@@ -144,7 +144,8 @@ result<std::unique_ptr<device>> device::open_from(
     if (by != choice::by_name) how.set_int("self_test", 1); // nobody insists on this one
     if (!tier.empty()) how.set_string("tier", tier);
     if (options.time_ops) how.set_int("time_ops", 1);
-    if (const auto cache = cache_dir(); !cache.empty()) how.set_string("cache_dir", cache.string());
+    if (const auto cache = private_cache_dir(); !cache.empty())
+        how.set_string("cache_dir", cache.string());
     RLX_CHECK(check_wall(table->open(out->self_, index, how.handle(), &out->handle_)));
     out->backend_ = table; // from here on the destructor closes it
     return out;

@@ -2,6 +2,8 @@
 #include "private_file.hpp"
 
 #include "files.hpp"
+#include "rlx/base/environment.hpp"
+#include "rlx/loader/probe.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -77,3 +79,14 @@ result<void> replace_private_file(const std::filesystem::path& file, const std::
 }
 
 } // namespace rlx::loader
+
+namespace rlx {
+
+std::filesystem::path private_cache_dir() {
+    const auto dir = cache_dir();
+    if (dir.empty()) return {};
+    auto made = loader::make_folder(loader::whole(dir));
+    return made.ok() ? std::move(*made) : std::filesystem::path();
+}
+
+} // namespace rlx

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // The index saves work and nothing else: never wrong, never in the way.
 #include "index_edit.hpp"
+#include "rlx/loader/probe.hpp"
 
 #include <csignal>
 #include <fcntl.h>
@@ -177,6 +178,13 @@ TEST_F(plugin_index, in_a_folder_of_somebody_else_is_neither_read_nor_written) {
     }
     EXPECT_FALSE(fs::exists(home / ".cache"));
     EXPECT_TRUE(fs::is_empty(victim)); // the link is somebody else's
+    // Nor is it given to backends.
+    ::setenv("RLX_CACHE_DIR", (home / "link/rlx").c_str(), 1);
+    EXPECT_EQ(rlx::private_cache_dir(), "");
+    ::setenv("RLX_CACHE_DIR", (box.root() / "own/rlx").c_str(), 1);
+    EXPECT_EQ(rlx::private_cache_dir(), box.root() / "own/rlx");
+    EXPECT_TRUE(fs::is_directory(box.root() / "own/rlx"));
+    ::unsetenv("RLX_CACHE_DIR");
 }
 
 TEST_F(plugin_index, is_written_to_a_full_disk_without_harm) {

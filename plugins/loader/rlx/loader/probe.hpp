@@ -25,4 +25,8 @@ struct probe_options {
 // thread]
 RLX_API result<void> probe_backend(const manifest& m, const probe_options& options = {});
 
+// cache_dir(), made when it is missing, for backends to keep files in; empty when somebody else may
+// change what lies there. [any thread]
+RLX_API std::filesystem::path private_cache_dir();
+
 } // namespace rlx
