@@ -90,6 +90,10 @@ result<void> list_backend(
         one.reason = std::move(reason);
         out.push_back(one);
     };
+    if (auto meant = usable(catalog, m); !meant) {
+        unavailable(std::move(meant.error().message));
+        return {};
+    }
     if (auto tried = probe_backend(*m.owner, probe); !tried) {
         if (tried.error().code == RLX_CANCELLED) return std::move(tried.error());
         unavailable(std::move(tried.error().message));

@@ -46,6 +46,9 @@ error not_available(const plugin_catalog& catalog, std::string_view name) {
     if (why.empty()) {
         why = fmt::format("unknown device '{}'", name);
         code = RLX_INVALID_ARGUMENT;
+        for (const candidate& c : catalog.candidates())
+            if (c.status == "refused")
+                why += fmt::format("; refused: {}: {}", c.file.native(), c.reason);
     }
     return {
         code,
@@ -55,6 +58,14 @@ error not_available(const plugin_catalog& catalog, std::string_view name) {
             there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", ")),
             fmt::join(absent, ", ")
         )};
+}
+
+// The backend that a name means; two of equal priority are an error naming both.
+result<plugin_catalog::match> backend_called(const plugin_catalog& catalog, std::string_view name) {
+    auto found = backends(catalog);
+    std::erase_if(found, [&](const auto& m) { return !provides(*m.entry, name); });
+    if (found.empty()) return not_available(catalog, name);
+    return preferred(std::move(found), fmt::format("device '{}'", name));
 }
 
 struct device_name {
@@ -88,7 +99,29 @@ result<const rlx_backend_v1*> table_of(plugin& p) {
         )};
 }
 
+// A second file for the same name is never tried in place of the one that the name means.
+bool outranked(const plugin_catalog& catalog, const plugin_catalog::match& m) {
+    const auto meant = backend_called(catalog, m.entry->name);
+    return meant.ok() && meant->entry != m.entry;
+}
+
 } // namespace
+
+result<void> usable(const plugin_catalog& catalog, const plugin_catalog::match& m) {
+    const plugin_catalog::match meant = RLX_TRY(backend_called(catalog, m.entry->name));
+    if (meant.entry == m.entry) return {};
+    return error{
+        RLX_UNSUPPORTED,
+        fmt::format(
+            "{} ({}) has priority {}, {} ({}) for the same name {}",
+            m.owner->id,
+            m.owner->library.native(),
+            m.entry->priority,
+            meant.owner->id,
+            meant.owner->library.native(),
+            meant.entry->priority
+        )};
+}
 
 std::vector<device_state> known_devices(const plugin_catalog& catalog) {
     std::vector<device_state> out;
@@ -162,7 +195,9 @@ device::open_auto(plugin_catalog& catalog, const device_options& options, std::u
         return out;
     };
     for (const auto& m : backends(catalog)) {
-        auto tried = probe_backend(*m.owner, options.probe);
+        if (outranked(catalog, m)) continue;
+        auto tried = usable(catalog, m);
+        if (tried.ok()) tried = probe_backend(*m.owner, options.probe);
         if (tried.ok()) {
             auto out = attempt(m, choice::of_the_best);
             if (out.ok() && (*out)->backend_) return out;
@@ -206,16 +241,13 @@ device::open(plugin_catalog& catalog, const device_options& options) {
     offer_services();
     const device_name wanted = RLX_TRY(parse(options.name));
     if (wanted.name == "auto") return open_auto(catalog, options, wanted.index);
-    for (const auto& m : backends(catalog)) {
-        if (!provides(*m.entry, wanted.name)) continue;
-        auto out = open_from(catalog, m, options, wanted.index, choice::by_name);
-        if (out.ok()) (*out)->name_ = wanted.name;
-        if (!out.ok() && out.error().code == RLX_NOT_FOUND)
-            return error{
-                RLX_UNSUPPORTED, fmt::format("device '{}': {}", options.name, out.error().message)};
-        return out;
-    }
-    return not_available(catalog, wanted.name);
+    const plugin_catalog::match m = RLX_TRY(backend_called(catalog, wanted.name));
+    auto out = open_from(catalog, m, options, wanted.index, choice::by_name);
+    if (out.ok()) (*out)->name_ = wanted.name;
+    if (!out.ok() && out.error().code == RLX_NOT_FOUND)
+        return error{
+            RLX_UNSUPPORTED, fmt::format("device '{}': {}", options.name, out.error().message)};
+    return out;
 }
 
 std::string device::label() const {

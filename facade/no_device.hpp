@@ -5,6 +5,7 @@
 #include "rlx/abi/backend.h"
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
+#include "rlx/loader/loader.hpp"
 
 #include <fmt/format.h>
 
@@ -25,5 +26,9 @@ inline std::string why_none(const rlx_backend_v1* t, void* self, std::string_vie
     }
     return fmt::format("plugin {} sees no device", plugin);
 }
+
+// An error when another backend is what the name of this one means: one of higher priority, or
+// nobody because two have the same.
+result<void> usable(const plugin_catalog& catalog, const plugin_catalog::match& m);
 
 } // namespace rlx

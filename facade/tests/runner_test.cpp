@@ -212,6 +212,23 @@ TEST_F(runner, auto_takes_an_emulated_device_for_want_of_anything_else) {
     EXPECT_EQ(open(builder().device("card"))->ran_on().device, "card:0");
 }
 
+TEST_F(runner, of_two_backends_of_one_name_the_higher_priority_runs_and_a_tie_names_both) {
+    const std::int64_t priority = catalog.backend().provides[0].priority;
+    catalog.add_backend("cpu", priority);
+    const error tied = failure(builder());
+    EXPECT_EQ(tied.code, RLX_INVALID_ARGUMENT);
+    for (const std::string& part :
+         {std::string("device 'cpu' is claimed with equal priority"),
+          catalog.backend().id,
+          std::string("org.rlx.fake-cpu")})
+        EXPECT_NE(tied.message.find(part), std::string::npos) << tied.message;
+    const error nothing_left = failure(builder().device("auto"));
+    EXPECT_NE(nothing_left.message.find("org.rlx.fake-cpu"), std::string::npos)
+        << nothing_left.message;
+    catalog.add_backend("cpu", priority + 1);
+    EXPECT_EQ(open(builder())->ran_on().device, "cpu");
+}
+
 TEST_F(runner, too_many_threads_are_refused) {
     EXPECT_EQ(failure(builder().threads(1u << 20)).code, RLX_INVALID_ARGUMENT);
     EXPECT_EQ(open(builder().threads(1))->ran_on().threads, 1U);

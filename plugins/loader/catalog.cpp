@@ -48,7 +48,8 @@ result<match> preferred(std::vector<match> found, std::string_view what) {
         return error{
             RLX_INVALID_ARGUMENT,
             fmt::format(
-                "{} is claimed with equal priority {} by {} and {}; remove one of the files{}",
+                "{} is claimed with equal priority {} by {} and {}; remove one or give one another "
+                "\"priority\" in its manifest{}",
                 what,
                 found[0].entry->priority,
                 owner_name(found[0]),
