@@ -6,6 +6,7 @@
 #include "rlx/services.hpp"
 #include "terminal.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -13,9 +14,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-// One running command. Everything it needs belongs to the process, so it is empty.
+// One running command. Its streams belong to the process.
 struct rlx_io {
-    char unused;
+    std::atomic<int> output_failed = 0; // errno of standard output's first failure
 };
 
 namespace rlx::cli {
@@ -35,22 +36,23 @@ rlx_error* no_stream(const char* what, std::uint32_t stream) {
 
 // The failure of the last stdio call. A reader that went away ends the process as it ends every
 // command in a pipe, also where a parent had SIGPIPE ignored.
-rlx_error* failed(std::uint32_t stream) {
-    if (errno == EPIPE && stream == RLX_STDOUT) {
+error cannot_write(std::uint32_t stream, int code) {
+    const char* name = stream == RLX_STDOUT ? "output" : "error";
+    return {RLX_IO, fmt::format("cannot write standard {}: {}", name, std::strerror(code))};
+}
+
+rlx_error* failed(rlx_io* io, std::uint32_t stream) {
+    const int code = errno;
+    if (code == EPIPE && stream == RLX_STDOUT) {
         std::signal(SIGPIPE, SIG_DFL);
         std::raise(SIGPIPE);
     }
-    return to_wall(
-        {RLX_IO,
-         fmt::format(
-             "cannot write standard {}: {}",
-             stream == RLX_STDOUT ? "output" : "error",
-             std::strerror(errno)
-         )}
-    );
+    int none = 0;
+    if (io && stream == RLX_STDOUT) io->output_failed.compare_exchange_strong(none, code);
+    return to_wall(cannot_write(stream, code));
 }
 
-rlx_error* io_write(rlx_io*, std::uint32_t stream, rlx_bytes data) {
+rlx_error* io_write(rlx_io* io, std::uint32_t stream, rlx_bytes data) {
     std::FILE* f = file_of(stream);
     if (!f || (data.n && !data.p)) return no_stream("write", stream);
     const auto* p = static_cast<const char*>(data.p);
@@ -61,17 +63,17 @@ rlx_error* io_write(rlx_io*, std::uint32_t stream, rlx_bytes data) {
         p += done;
         n -= done;
         if (n == 0) break;
-        if (errno != EINTR) return failed(stream); // a signal only interrupts
+        if (errno != EINTR) return failed(io, stream); // a signal only interrupts
         std::clearerr(f);
     }
     return nullptr;
 }
 
-rlx_error* io_flush(rlx_io*, std::uint32_t stream) {
+rlx_error* io_flush(rlx_io* io, std::uint32_t stream) {
     std::FILE* f = file_of(stream);
     if (!f) return no_stream("flush", stream);
     while (std::fflush(f) != 0) {
-        if (errno != EINTR) return failed(stream);
+        if (errno != EINTR) return failed(io, stream);
         std::clearerr(f);
     }
     return nullptr;
@@ -137,7 +139,7 @@ result<loaded_command> load_command(plugin_catalog& catalog, const plugin_catalo
         if (view(item.name) == m.entry->name) return out;
     }
     return error{
-        RLX_NOT_FOUND,
+        RLX_INTERNAL,
         fmt::format(
             "plugin {}: its manifest promises the command '{}', its code has none of that name",
             m.owner->id,
@@ -145,11 +147,11 @@ result<loaded_command> load_command(plugin_catalog& catalog, const plugin_catalo
         )};
 }
 
-result<int> call(const loaded_command& c, std::string_view program, arg_span args) {
+result<int>
+call(const loaded_command& c, std::string_view program, arg_span args, rlx_io& io) {
     std::vector<rlx_str> argv;
     for (const std::string& a : args)
         argv.push_back(str(a));
-    rlx_io io{};
     rlx_cli_call call{};
     call.size = sizeof call;
     call.argc = static_cast<std::uint32_t>(argv.size());
@@ -172,10 +174,14 @@ int run_plugin_command(
     auto command = load_command(catalog, m);
     if (!command) return report(program, command.error());
     catch_signals();
-    const auto code = call(*command, program, args);
-    const auto flushed = check_wall(io_flush(nullptr, RLX_STDOUT));
+    rlx_io io;
+    const auto code = call(*command, program, args, io);
+    const auto flushed = check_wall(io_flush(&io, RLX_STDOUT));
     if (!code) return report(program, code.error());
-    return flushed.ok() ? *code : report(program, flushed.error());
+    if (!flushed.ok()) return report(program, flushed.error());
+    // Lost output is no success, also when the command does not look.
+    if (const int lost = io.output_failed) return report(program, cannot_write(RLX_STDOUT, lost));
+    return *code;
 }
 
 } // namespace rlx::cli

@@ -89,7 +89,13 @@ bool tied(std::span<const command> found) {
 std::optional<int> run_command_of(std::string_view name, plugin_catalog* catalog, arg_span args) {
     const std::vector<command> found = commands_of(name, catalog);
     if (found.empty()) return std::nullopt;
-    if (!tied(found)) return found[0].run(args);
+    if (!tied(found) && found[0].run) return found[0].run(args);
+    if (!tied(found))
+        return report(
+            "rlx-run",
+            {RLX_INVALID_ARGUMENT,
+             fmt::format("command '{}' of {} was registered without a function", name, found[0].owner)}
+        );
     return report(
         "rlx-run",
         {RLX_INVALID_ARGUMENT,

@@ -76,6 +76,20 @@ TEST(register_cli, a_built_in_command_is_one_of_them) {
     EXPECT_EQ(run({"env"}), 46);
 }
 
+TEST(register_cli, a_command_without_a_function_is_an_error_when_it_is_run) {
+    register_cli("test-empty", "nothing to run", nullptr);
+    std::string errors;
+    EXPECT_EQ(run({"test-empty"}, &errors), 2);
+    EXPECT_NE(errors.find("'test-empty' of this process ('nothing to run')"), std::string::npos)
+        << errors;
+}
+
+TEST(register_cli, what_a_command_throws_reaches_who_dispatched_it) {
+    register_cli("test-throws", "throws", [](std::span<const std::string>) -> int { throw 7; });
+    const std::string args[] = {"test-throws"};
+    EXPECT_THROW((void)dispatch(args), int);
+}
+
 TEST(register_cli, an_unknown_command_is_a_usage_error_with_a_hint) {
     register_cli("test-known", "known", [](std::span<const std::string>) { return 0; });
     std::string errors;

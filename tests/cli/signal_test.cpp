@@ -3,6 +3,7 @@
 #include "process.hpp"
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -72,6 +73,24 @@ TEST(streams, a_standard_input_that_is_closed_is_no_file_of_ours) {
     const outcome r = in_shell("run --weights " + stories_model() + " --prompt - <&-");
     EXPECT_EQ(r.exit_code, 1) << r.err;
     EXPECT_NE(r.err.find("standard input"), std::string::npos) << r.err;
+}
+
+// The plugin of this command flushes and throws the error away.
+TEST(streams, output_that_a_plugin_command_lost_is_no_success) {
+    namespace fs = std::filesystem;
+    const fs::path dir = fs::path(scratch_directory()) / "plugins";
+    fs::create_directories(dir);
+    fs::permissions(dir, fs::perms::owner_all);
+    fs::copy_file(fs::path(RLX_BAD_PLUGINS) / "extras.so", dir / "extras.so");
+    const std::string line = "--plugin-dir " + dir.native() + " extras words";
+    const outcome good = in_shell(line);
+    EXPECT_EQ(good.exit_code, 0) << good.err;
+    EXPECT_EQ(good.out, "words");
+    const outcome lost = in_shell(line + " > /dev/full");
+    EXPECT_EQ(lost.exit_code, 1) << lost.err;
+    EXPECT_NE(lost.err.find("cannot write standard output: No space"), std::string::npos)
+        << lost.err;
+    fs::remove_all(dir.parent_path());
 }
 
 TEST(dispatch, takes_plugin_folders_before_the_command) {

@@ -25,15 +25,16 @@ struct command {
 };
 
 // Adds a command. Built-in commands and those of plugins without a "priority" have 100: two of the
-// same priority for one name are an error naming both when that name is run. [any thread]
+// same priority for one name are an error naming both when that name is run, and so is a `run` that
+// is empty. [any thread]
 RLX_API void register_cli(
     std::string name, std::string description, command_fn run, std::int64_t priority = 100
 );
 // Built-in and registered ones, sorted by name. [any thread]
 RLX_API std::vector<command> registered();
 // rlx-run: args[0] names the command: built in, registered, of a plugin ("rlx.cli/1"), or a family.
-// Gives the exit code. No lock is held while it runs, so it may register and dispatch others. [any
-// thread]
+// Gives the exit code; what a registered command throws passes through. No lock is held while it
+// runs, so it may register and dispatch others. [any thread]
 RLX_API int dispatch(std::span<const std::string> args);
 
 } // namespace rlx::cli
