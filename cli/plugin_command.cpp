@@ -147,8 +147,7 @@ result<loaded_command> load_command(plugin_catalog& catalog, const plugin_catalo
         )};
 }
 
-result<int>
-call(const loaded_command& c, std::string_view program, arg_span args, rlx_io& io) {
+result<int> call(const loaded_command& c, std::string_view program, arg_span args, rlx_io& io) {
     std::vector<rlx_str> argv;
     for (const std::string& a : args)
         argv.push_back(str(a));

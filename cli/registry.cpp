@@ -94,7 +94,9 @@ std::optional<int> run_command_of(std::string_view name, plugin_catalog* catalog
         return report(
             "rlx-run",
             {RLX_INVALID_ARGUMENT,
-             fmt::format("command '{}' of {} was registered without a function", name, found[0].owner)}
+             fmt::format(
+                 "command '{}' of {} was registered without a function", name, found[0].owner
+             )}
         );
     return report(
         "rlx-run",

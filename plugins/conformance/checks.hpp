@@ -15,10 +15,13 @@ struct check {
     // Runs in a process of its own; returns a remark, throws failed or skipped.
     std::string (*run)(const target& t);
     bool silent = false; // what it prints is a failure
+    bool loads = true;   // runs code of the plugin
 };
 
 std::span<const check> all_checks();
 
+// Throws failed for what hosts overlook; returns what this one does not read.
+std::string lint_manifest(const std::string& text);
 // Of the file, nothing is loaded.
 std::string check_manifest(const target& t);
 std::string check_exports(const target& t);

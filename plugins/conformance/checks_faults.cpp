@@ -3,12 +3,53 @@
 #include "checks.hpp"
 #include "driver.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 
 namespace conformance {
 namespace {
 
-constexpr std::uint64_t most_faults = 300; // of one kind and interface
+using clock = std::chrono::steady_clock;
+
+// The places to put a fault, 1..n: all of them while the time lasts, those far apart first.
+class places {
+public:
+    // loops: how many such walks a check makes over every interface of the plugin.
+    places(std::uint64_t n, const target& t, int loops)
+        : end_(
+              clock::now() + std::chrono::duration_cast<clock::duration>(
+                                 std::chrono::duration<double>(share * t.timeout_s / loops) /
+                                 std::max<std::size_t>(claimed(t.manifest).size(), 1)
+                             )
+          ) {
+        for (std::uint64_t step = 64; step > 0; step /= 2)
+            for (std::uint64_t i = step; i <= n; i += step)
+                if (step == 64 || i % (2 * step) != 0) order_.push_back(i);
+    }
+
+    // 0: all were tried, or the time is up.
+    std::uint64_t next() {
+        if (tried_ == order_.size() || clock::now() >= end_) return 0;
+        return order_[tried_++];
+    }
+
+    std::uint64_t tried() const { return tried_; }
+
+private:
+    static constexpr double share = 0.7; // of the check's time
+
+    std::vector<std::uint64_t> order_;
+    std::size_t tried_ = 0;
+    clock::time_point end_;
+};
+
+// "626 allocations", or how many of them there was time for.
+std::string tried_of(std::uint64_t tried, std::uint64_t all, const char* what) {
+    if (tried >= all) return std::to_string(all) + " " + what;
+    return std::to_string(tried) + " of " + std::to_string(all) + " " + what +
+           ", the time for more was up (--timeout)";
+}
 
 // Runs fn for every driver; skipped when none could be driven, else why the others could not.
 std::string each_driver(const subject& s, const std::function<void(driver&)>& fn) {
@@ -29,17 +70,6 @@ std::string each_driver(const subject& s, const std::function<void(driver&)>& fn
     if (driven == 0)
         throw skipped{reasons.empty() ? "it offers no interface that can be driven" : reasons};
     return reasons;
-}
-
-// 1..n, all when few, else the first ones and a spread over the rest.
-std::vector<std::uint64_t> places(std::uint64_t n) {
-    std::vector<std::uint64_t> out;
-    const std::uint64_t dense = n <= most_faults ? n : most_faults / 2;
-    for (std::uint64_t i = 1; i <= dense; i++)
-        out.push_back(i);
-    for (std::uint64_t k = 1; k <= most_faults - dense && dense < n; k++)
-        out.push_back(dense + (n - dense) * k / (most_faults - dense));
-    return out;
 }
 
 void expect_life(driver& d, const std::string& after) {
@@ -69,18 +99,23 @@ std::uint64_t starve_entry(const target& t) {
     return 10000;
 }
 
-struct starved {
-    std::uint64_t lives = 0, allocations = 0; // with one failing; of a life without faults
+struct faults {
+    std::uint64_t tried = 0, all = 0; // lives with one fault; calls of a life without
+
+    void operator+=(const faults& more) {
+        tried += more.tried;
+        all += more.all;
+    }
 };
 
 // Lives of d with one allocation failing each, or all from one on.
-starved starve(driver& d, bool onwards) {
+faults starve(driver& d, const target& t, int loops, bool onwards) {
     expect_life(d, "nothing");
     count_allocations();
     expect_life(d, "nothing");
     const std::uint64_t n = allocations_counted();
-    const std::vector<std::uint64_t> at_each = places(n);
-    for (const std::uint64_t at : at_each) {
+    places where(n, t, loops);
+    while (const std::uint64_t at = where.next()) {
         count_allocations(at, onwards);
         const life_result r = d.life();
         count_allocations();
@@ -91,25 +126,25 @@ starved starve(driver& d, bool onwards) {
                 "), expected RLX_OUT_OF_MEMORY"};
     }
     expect_life(d, "failed allocations");
-    return {at_each.size(), n};
+    return {where.tried(), n};
 }
 
-// Lives with every n-th host call failing; the number of calls.
-std::uint64_t contradict(driver& d) {
+// Lives with every n-th host call failing.
+faults contradict(driver& d, const target& t, int loops) {
     expect_life(d, "nothing");
     fail_host_call(0);
     expect_life(d, "nothing");
+    places each(host_calls(), t, loops);
     const std::uint64_t n = host_calls();
-    for (const std::uint64_t at : places(n)) {
+    while (const std::uint64_t at = each.next()) {
         fail_host_call(at);
         const life_result r = d.life();
         const bool hit = host_call_failed();
-        const std::string where = last_host_call();
         fail_host_call(0);
         if (!r.ok() && !hit) throw failed{d.name() + " " + r.where + ": " + r.error.message};
     }
     expect_life(d, "failed host calls");
-    return n;
+    return {each.tried(), n};
 }
 
 } // namespace
@@ -149,9 +184,9 @@ std::string check_cancel(const target& t) {
 std::string check_host_errors(const target& t) {
     subject s(t);
     s.start();
-    std::uint64_t n = 0;
-    each_driver(s, [&](driver& d) { n += contradict(d); });
-    return std::to_string(n) + " host calls";
+    faults sum;
+    each_driver(s, [&](driver& d) { sum += contradict(d, t, 1); });
+    return tried_of(sum.tried, sum.all, "host calls");
 }
 
 std::string check_out_of_memory(const target& t) {
@@ -159,14 +194,12 @@ std::string check_out_of_memory(const target& t) {
     const std::uint64_t of_entry = starve_entry(t);
     subject s(t);
     s.start();
-    starved sum{of_entry, of_entry};
+    faults sum{of_entry, of_entry};
     std::string untested;
     try {
         untested = each_driver(s, [&](driver& d) {
-            const starved one = starve(d, false);
-            sum.lives += one.lives;
-            sum.allocations += one.allocations;
-            starve(d, true);
+            const faults one = starve(d, t, 2, false), onwards = starve(d, t, 2, true);
+            sum += one.tried < onwards.tried ? one : onwards;
         });
     } catch (const skipped& skip) {
         // Surviving the entry is no more than a beginning.
@@ -174,7 +207,7 @@ std::string check_out_of_memory(const target& t) {
             skip.why + " (the entry stands each of its " + std::to_string(of_entry) +
             " allocations failing)"};
     }
-    return std::to_string(sum.lives) + " of " + std::to_string(sum.allocations) + " allocations" +
+    return tried_of(sum.tried, sum.all, "allocations") +
            (opens_libraries(t) ? ", its own alone" : "") +
            (untested.empty() ? "" : "; not tested: " + untested);
 }
@@ -185,8 +218,8 @@ std::string check_exceptions(const target& t) {
     each_driver(s, [&](driver& d) {
         d.life();
         d.null_arguments();
-        contradict(d);
-        if (allocations_are_seen()) starve(d, false);
+        contradict(d, t, 2);
+        if (allocations_are_seen()) starve(d, t, 2, false);
     });
     s.quiesce();
     return {};
@@ -196,8 +229,8 @@ std::string check_memory(const target& t) {
     if (!allocations_are_seen()) throw skipped{"this build has a sanitizer's malloc"};
     subject s(t);
     s.start();
-    each_driver(s, [](driver& d) {
-        contradict(d); // whatever is kept for ever is there now
+    each_driver(s, [&](driver& d) {
+        contradict(d, t, 2); // whatever is kept for ever is there now
         const std::int64_t before = live_blocks();
         for (int i = 0; i < 4; i++)
             expect_life(d, "nothing");
@@ -207,7 +240,8 @@ std::string check_memory(const target& t) {
                 " blocks of memory behind"};
         fail_host_call(0);
         expect_life(d, "nothing");
-        for (const std::uint64_t at : places(host_calls())) {
+        places each(host_calls(), t, 2);
+        while (const std::uint64_t at = each.next()) {
             fail_host_call(at);
             d.life();
             const std::string where = last_host_call();
@@ -222,7 +256,7 @@ std::string check_memory(const target& t) {
 std::string check_errors(const target& t) {
     subject s(t);
     s.start();
-    each_driver(s, [](driver& d) {
+    each_driver(s, [&](driver& d) {
         expect_life(d, "nothing");
         if (live_errors())
             throw failed{
@@ -230,10 +264,10 @@ std::string check_errors(const target& t) {
                 " errors that are not freed"};
         fail_host_call(0);
         expect_life(d, "nothing");
-        for (const std::uint64_t at : places(host_calls())) {
+        places each(host_calls(), t, 1);
+        while (const std::uint64_t at = each.next()) {
             fail_host_call(at);
             d.life();
-            const std::string where = last_host_call();
             fail_host_call(0);
             if (live_errors())
                 throw failed{

@@ -165,11 +165,13 @@ std::string check_manifest(const target& t) {
     auto compatible = rlx::loader::check_compatible(t.manifest);
     if (!compatible.ok()) throw failed{compatible.error().message};
     const std::filesystem::path sidecar = t.file.native() + ".rlx.json";
-    if (!std::filesystem::exists(sidecar)) return "no copy beside the library";
+    const std::string unread = lint_manifest(*note);
+    if (!std::filesystem::exists(sidecar))
+        return "no copy beside the library" + (unread.empty() ? "" : "; " + unread);
     if (read_text(sidecar) != *note)
         throw failed{
             "the manifest in the library and its copy " + sidecar.filename().native() + " differ"};
-    return {};
+    return unread;
 }
 
 std::string check_exports(const target& t) {

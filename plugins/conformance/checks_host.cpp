@@ -6,6 +6,7 @@
 
 #include "rlx/base/wall.hpp"
 
+#include <algorithm>
 #include <functional>
 
 namespace conformance {
@@ -68,6 +69,24 @@ const std::map<std::string, std::uint32_t>& released_bytes() {
     return bytes;
 }
 
+std::string joined(const std::vector<std::string>& names) {
+    std::string out;
+    for (const auto& n : names)
+        out += (out.empty() ? "'" : ", '") + n + "'";
+    return out.empty() ? "none" : out;
+}
+
+// Users find things by the manifest, the host by what describe says.
+void compare_names(driver& d, const std::vector<std::string>& in_manifest) {
+    if (d.name() == "rlx.family/1" || d.name() == "rlx.backend/1") return;
+    std::vector<std::string> in_code = d.names();
+    std::ranges::sort(in_code);
+    if (in_code != in_manifest)
+        throw failed{
+            d.name() + ": the manifest lists " + joined(in_manifest) + ", describe gives " +
+            joined(in_code)};
+}
+
 } // namespace
 
 std::string check_entry(const target& t) {
@@ -123,6 +142,7 @@ std::string check_interfaces(const target& t) {
     for (const auto& d : drivers_of(s)) {
         const std::string missing = d->missing_members();
         if (!missing.empty()) throw failed{d->name() + " lacks" + missing};
+        compare_names(*d, listed(t.manifest, d->name()));
     }
     for (const char* name :
          {"", "rlx.family", "rlx.family/2", "rlx.backend/11", "RLX.FAMILY/1", "no.such/1"})
@@ -146,6 +166,8 @@ std::string check_life(const target& t) {
     s.start({});
     std::string remark, reasons;
     for (const auto& d : drivers_of(s)) {
+        if (!d->missing_members().empty())
+            throw failed{d->name() + " lacks" + d->missing_members()};
         try {
             for (int i = 0; i < 3; i++) {
                 const life_result r = d->life();
@@ -229,11 +251,16 @@ std::string check_newer_host(const target& t) {
 }
 
 std::string check_foreign_major(const target& t) {
-    for (const int major : {0, 2, 65535}) {
-        with_new_process("a host of ABI " + number(static_cast<std::uint64_t>(major)) + ".0", [&] {
+    struct version {
+        std::uint16_t major, minor;
+    };
+
+    // The minor of another major says nothing.
+    for (const version v :
+         {version{0, 0}, {0, RLX_ABI_MINOR}, {2, 0}, {2, RLX_ABI_MINOR}, {65535, 65535}}) {
+        with_new_process("a host of ABI " + number(v.major) + "." + number(v.minor), [&] {
             subject s(t);
-            const returned_error e =
-                s.enter({.major = static_cast<std::uint16_t>(major), .minor = 0});
+            const returned_error e = s.enter({.major = v.major, .minor = v.minor});
             if (e.code == RLX_VERSION_MISMATCH || (!e.code && !s.answered())) return;
             if (e.code)
                 throw failed{

@@ -52,6 +52,7 @@ struct process_state {
     std::string folder, locale;
     mode_t mask = 0;
     int rounding = 0;
+    unsigned float_mode = 0; // denormals, exceptions that trap
     char** environment = nullptr;
     std::vector<std::string> variables;
 
@@ -70,6 +71,9 @@ struct process_state {
         s.mask = ::umask(0);
         ::umask(s.mask);
         s.rounding = std::fegetround();
+#if defined(__x86_64__)
+        s.float_mode = __builtin_ia32_stmxcsr() & ~0x603fU; // without what happened, and rounding
+#endif
         s.environment = ::environ;
         for (char** v = ::environ; v && *v; v++)
             s.variables.emplace_back(*v);
@@ -85,6 +89,7 @@ struct process_state {
         if (locale != b.locale) return "the locale";
         if (mask != b.mask) return "the umask";
         if (rounding != b.rounding) return "the rounding of floating-point numbers";
+        if (float_mode != b.float_mode) return "the treatment of denormal numbers or traps";
         if (variables != b.variables) return "the environment";
         return {};
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "backend_graph.hpp"
+#include "loan.hpp"
 
 #include "rlx/base/wall.hpp"
 
@@ -122,6 +123,8 @@ public:
             rlx_memory m{};
             m.size = sizeof m;
             must_fail("measure" + with, RLX_CALL(measure, s.device, &a, &m));
+            std::uint64_t bytes = 0;
+            must_fail("page_bytes" + with, RLX_CALL(page_bytes, s.device, &a, 1, &bytes));
             short_result(s, size);
             rlx_run_args r = s.run_args();
             r.size = size;
@@ -193,9 +196,15 @@ private:
         if (life_result r = finish_graph(s, which); !r.ok()) return r;
         if (life_result r = compile(s); !r.ok()) return r;
         if (life_result r = bind(s); !r.ok()) return r;
-        const rlx_run_args args = s.run_args();
-        for (int i = 0; i < 2; i++)
-            RLX_STEP(run, s.device, s.program, &args);
+        for (int i = 0; i < 2; i++) {
+            rlx_run_args a = s.run_args();
+            const lent<rlx_binding> bindings{std::span<const rlx_binding>(s.bindings)};
+            const lent<std::int64_t> extents{std::span<const std::int64_t>(s.sample.extents)};
+            a.bind = bindings.data();
+            a.extents = extents.data();
+            const lent args(a);
+            RLX_STEP(run, s.device, s.program, args.data());
+        }
         return round_trip(s);
     }
 
@@ -245,11 +254,16 @@ private:
     }
 
     life_result compile(session& s) {
-        const rlx_compile_args args = s.compile_args();
         s.memory = {};
         s.memory.size = sizeof s.memory;
-        RLX_STEP(measure, s.device, &args, &s.memory);
-        RLX_STEP(compile, s.device, &args, &s.program);
+        {
+            rlx_compile_args a = s.compile_args();
+            const lent<std::uint32_t> nodes{std::span<const std::uint32_t>(s.sample.nodes)};
+            a.nodes = nodes.data();
+            const lent args(a);
+            RLX_STEP(measure, s.device, args.data(), &s.memory);
+            RLX_STEP(compile, s.device, args.data(), &s.program);
+        }
         if (RLX_HAS(t_, program_info)) {
             rlx::options facts;
             RLX_STEP(program_info, s.device, s.program, facts.handle());
@@ -334,6 +348,16 @@ private:
         must_fail("run without a device", RLX_CALL(run, nullptr, nullptr, nullptr));
         rlx_buffer* b = nullptr;
         must_fail("alloc without a device", RLX_CALL(alloc, nullptr, 8, &b));
+        std::uint64_t bytes = 0;
+        must_fail("page_bytes without a device", RLX_CALL(page_bytes, nullptr, &a, 1, &bytes));
+        must_fail("copy without a device", RLX_CALL(copy, nullptr, nullptr, 0, nullptr, 0, 0));
+        must_fail("upload without a device", RLX_CALL(upload, nullptr, nullptr, 0, rlx_bytes{}));
+        must_fail("download without a device", RLX_CALL(download, nullptr, nullptr, 0, nullptr, 0));
+        if (RLX_HAS(t_, program_info))
+            must_fail(
+                "program_info without a device",
+                RLX_CALL(program_info, nullptr, nullptr, bag.handle())
+            );
         RLX_CALL(free, nullptr, nullptr);
         RLX_CALL(program_free, nullptr, nullptr);
         // Options are optional.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "driver.hpp"
+#include "loan.hpp"
 
 #include "rlx/base/options.hpp"
 #include "rlx/base/wall.hpp"
@@ -149,7 +150,9 @@ private:
         return call("rlx.family/1 info", [&] { return t_->info(self_, model, out); });
     }
 
-    rlx_error* build(void* model, rlx_str graph, rlx_graph* g) {
+    rlx_error* build(void* model, rlx_str name, rlx_graph* g) {
+        const lent<char> text{std::span(name.p, name.p ? static_cast<std::size_t>(name.n) : 0)};
+        const rlx_str graph{name.p ? text.data() : nullptr, name.n};
         return call("rlx.family/1 build", [&] { return t_->build(self_, model, graph, g); });
     }
 

@@ -70,6 +70,19 @@ public:
         return out;
     }
 
+    std::vector<std::string> names() override {
+        std::vector<std::string> out;
+        const std::uint32_t n = call("rlx.weight_format/1 count", [&] { return t_->count(self_); });
+        for (std::uint32_t i = 0; i < n; i++) {
+            rlx_item item{};
+            item.size = sizeof item;
+            if (rlx_error* e = describe(i, &item))
+                throw failed{"describe fails: " + take(e).message};
+            out.emplace_back(rlx::view(item.name));
+        }
+        return out;
+    }
+
     // Files that are none are refused; a sample from --weights is read to the end, and cut
     // everywhere.
     life_result life() override {
@@ -110,6 +123,7 @@ public:
         must_fail("tensor without a file", call("tensor", [&] {
                       return t_->tensor(self_, nullptr, 0, &t);
                   }));
+        null_members();
         for (std::size_t cut = 0; cut < sample_.size();
              cut += std::max<std::size_t>(1, sample_.size() / 500))
             read_file(0, std::string_view(sample_).substr(0, cut), false);
@@ -118,6 +132,16 @@ public:
     void short_structs() override {
         const mapped_bytes some("some bytes that are no weights at all");
         for (const std::uint32_t size : {0U, 4U, 8U}) {
+            rlx_item two[2];
+            std::memset(two, 0x5a, sizeof two);
+            two[0].size = size;
+            if (rlx_error* e = describe(0, two)) take(e);
+            const auto* bytes = reinterpret_cast<const unsigned char*>(two);
+            for (std::size_t i = std::max<std::size_t>(size, 4); i < sizeof two; i++)
+                if (bytes[i] != 0x5a)
+                    throw failed{
+                        "describe wrote behind the " + std::to_string(size) +
+                        " bytes of its result"};
             rlx_format_file f = *some.file();
             f.size = size;
             void* file = nullptr;
@@ -126,6 +150,33 @@ public:
     }
 
 private:
+    // Members that may be missing, without a file.
+    void null_members() {
+        std::uint64_t n = 0;
+        std::uint32_t found = 0;
+        rlx_str key{};
+        rlx_meta m{};
+        m.size = sizeof m;
+        rlx_bytes out{};
+        char byte = 0;
+        if (RLX_HAS(t_, read))
+            must_fail("read without a file", call("rlx.weight_format/1 read", [&] {
+                          return t_->read(self_, nullptr, 0, 0, &byte, 1);
+                      }));
+        if (RLX_HAS(t_, meta_count))
+            must_fail("meta_count without a file", call("rlx.weight_format/1 meta_count", [&] {
+                          return t_->meta_count(self_, nullptr, &n);
+                      }));
+        if (RLX_HAS(t_, meta))
+            must_fail("meta without a file", call("rlx.weight_format/1 meta", [&] {
+                          return t_->meta(self_, nullptr, 0, &key, &m);
+                      }));
+        if (RLX_HAS(t_, text))
+            must_fail("text without a file", call("rlx.weight_format/1 text", [&] {
+                          return t_->text(self_, nullptr, str("config.json"), &out, &found);
+                      }));
+    }
+
     rlx_error* describe(std::uint32_t i, rlx_item* out) {
         return call("rlx.weight_format/1 describe", [&] { return t_->describe(self_, i, out); });
     }

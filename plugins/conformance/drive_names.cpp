@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // "rlx.tensor_names/1" and "rlx.cli/1": lists of things with a description each.
 #include "driver.hpp"
+#include "loan.hpp"
 
 #include "rlx/abi/cli.h"
 #include "rlx/abi/tensor_names.h"
 #include "rlx/base/wall.hpp"
 
 #include <cstring>
+#include <list>
 #include <nlohmann/json.hpp>
 
 namespace conformance {
@@ -20,6 +22,19 @@ class list_driver : public driver {
 public:
     list_driver(const subject& s, const void* table)
         : subject_(s), t_(static_cast<const Table*>(table)), self_(s.table().self) {}
+
+    std::vector<std::string> names() override {
+        std::vector<std::string> out;
+        const std::uint32_t n = count();
+        for (std::uint32_t i = 0; i < n; i++) {
+            rlx_item item{};
+            item.size = sizeof item;
+            if (rlx_error* e = describe(i, &item))
+                throw failed{"describe fails: " + take(e).message};
+            out.emplace_back(rlx::view(item.name));
+        }
+        return out;
+    }
 
     void short_structs() override {
         for (const std::uint32_t size : {0U, 4U, 8U}) {
@@ -138,8 +153,11 @@ private:
         std::uint64_t* n,
         std::uint64_t* stride
     ) {
+        const lent<char> a{std::span(arch)}, f{std::span(format)};
         return call("rlx.tensor_names/1 rules", [&] {
-            return t_->rules(self_, i, str(arch), str(format), list, n, stride);
+            return t_->rules(
+                self_, i, {a.data(), arch.size()}, {f.data(), format.size()}, list, n, stride
+            );
         });
     }
 
@@ -163,7 +181,8 @@ private:
                 reinterpret_cast<const char*>(list) + k * stride,
                 std::min<std::size_t>(stride, sizeof r)
             );
-            if (rlx::view(r.hf).empty() || rlx::view(r.gguf).empty() || r.transform > RLX_TX_STACK)
+            if (rlx::view(r.hf).empty() || rlx::view(r.gguf).empty() ||
+                r.transform > RLX_TX_EXPERTS_TRANSPOSED)
                 throw failed{"rule " + std::to_string(k) + " has no names or an unknown transform"};
         }
         return {};
@@ -221,25 +240,66 @@ public:
         }
     }
 
+    // Of commands that read: reading says that Ctrl-C came.
+    std::optional<life_result> cancelled() override {
+        std::optional<life_result> out;
+        const std::uint32_t n = count();
+        for (std::uint32_t i = 0; i < n; i++) {
+            cli_args a({});
+            set_streams("one line\nanother", true);
+            std::int32_t code = -1;
+            rlx_error* e = run(i, a.call(), &code);
+            if (e) {
+                const returned_error why = take(e);
+                if (!read_was_cancelled()) continue;
+                out = life_result{why, "run"};
+            } else if (read_was_cancelled()) {
+                throw failed{
+                    "run succeeded although reading gave RLX_CANCELLED, expected RLX_CANCELLED"};
+            }
+            if (out && out->error.code != RLX_CANCELLED) return out;
+        }
+        return out;
+    }
+
 private:
+    // The arguments of a call, with the streams of this process.
+    class cli_args {
+    public:
+        explicit cli_args(const std::vector<std::string>& words) {
+            std::vector<rlx_str> argv;
+            for (const auto& w : words) {
+                const auto& text = words_.emplace_back(std::span(w.c_str(), w.size() + 1));
+                argv.push_back({text.data(), w.size()});
+            }
+            argv_.emplace(std::span<const rlx_str>(argv));
+            rlx_cli_call c{};
+            c.size = sizeof c;
+            c.argc = static_cast<std::uint32_t>(argv.size());
+            c.argv = argv_->data();
+            c.program = str("rlx-run test");
+            c.io = reinterpret_cast<rlx_io*>(io_.data());
+            call_.emplace(c);
+        }
+
+        const rlx_cli_call* call() const { return call_->data(); }
+
+    private:
+        std::list<lent<char>> words_;
+        std::optional<lent<rlx_str>> argv_;
+        loan io_{sizeof(int)}; // an address of its own
+        std::optional<lent<rlx_cli_call>> call_;
+    };
+
     rlx_error* run(std::uint32_t i, const rlx_cli_call* c, std::int32_t* code) {
         return call("rlx.cli/1 run", [&] { return t_->run(self_, i, c, code); });
     }
 
     life_result run(std::uint32_t i, const std::vector<std::string>& words, bool must_work) {
-        std::vector<rlx_str> argv;
-        for (const auto& w : words)
-            argv.push_back({w.c_str(), w.size()});
-        int io = 0; // an address of its own
-        rlx_cli_call c{};
-        c.size = sizeof c;
-        c.argc = static_cast<std::uint32_t>(argv.size());
-        c.argv = argv.data();
-        c.program = str("rlx-run test");
-        c.io = reinterpret_cast<rlx_io*>(&io);
+        const cli_args c(words);
         set_streams("one line\nanother without an end", false);
         std::int32_t code = -1;
-        if (rlx_error* e = run(i, &c, &code)) {
+        if (rlx_error* e = run(i, c.call(), &code)) {
             const returned_error why = take(e);
             if (must_work || host_call_failed() || why.code == RLX_OUT_OF_MEMORY)
                 return {why, "run"};

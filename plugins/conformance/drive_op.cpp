@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "driver.hpp"
+#include "loan.hpp"
 
 #include "rlx/abi/op.h"
 #include "rlx/base/wall.hpp"
@@ -48,6 +49,18 @@ public:
         if (!RLX_HAS(t_, describe)) out += " describe";
         if (!RLX_HAS(t_, infer)) out += " infer";
         if (!RLX_HAS(t_, run)) out += " run";
+        return out;
+    }
+
+    std::vector<std::string> names() override {
+        std::vector<std::string> out;
+        const std::uint32_t n = count();
+        for (std::uint32_t i = 0; i < n; i++) {
+            rlx_op_desc d{};
+            d.size = sizeof d;
+            if (rlx_error* e = describe(i, &d)) throw failed{"describe fails: " + take(e).message};
+            out.emplace_back(rlx::view(d.name));
+        }
         return out;
     }
 
@@ -174,6 +187,7 @@ private:
         shape.given = 1;
         std::copy(g.dims.begin(), g.dims.end(), shape.dim);
         const std::vector<rlx_op_shape> in(d.min_inputs, shape);
+        const lent<rlx_op_shape> lent_in{std::span(in)};
         rlx_op_shape empty{};
         empty.size = sizeof empty;
         std::vector<rlx_op_shape> out(d.n_outputs, empty);
@@ -182,10 +196,13 @@ private:
         a.n_in = d.min_inputs;
         a.n_out = d.n_outputs;
         a.graph = graph->handle();
-        a.in = in.data();
-        a.out = out.data();
+        const lent<rlx_op_shape> lent_out{std::span<const rlx_op_shape>(out)};
+        a.in = lent_in.data();
+        a.out = lent_out.data();
         a.shape_stride = sizeof(rlx_op_shape);
-        if (rlx_error* e = infer(index, &a)) return {take(e), "infer"};
+        const lent args(a);
+        if (rlx_error* e = infer(index, args.data())) return {take(e), "infer"};
+        std::ranges::copy(lent_out.all(), out.begin());
         return compute(index, in, out);
     }
 
@@ -213,15 +230,17 @@ private:
             }
             return list;
         };
-        const auto inputs = tensors(in), outputs = tensors(out);
+        const auto in_host = tensors(in), out_host = tensors(out);
+        const lent<rlx_tensor> inputs{std::span(in_host)}, outputs{std::span(out_host)};
         rlx_op_run r{};
         r.size = sizeof r;
-        r.n_in = static_cast<std::uint32_t>(inputs.size());
-        r.n_out = static_cast<std::uint32_t>(outputs.size());
+        r.n_in = static_cast<std::uint32_t>(in.size());
+        r.n_out = static_cast<std::uint32_t>(out.size());
         r.in = inputs.data();
         r.out = outputs.data();
         r.tensor_stride = sizeof(rlx_tensor);
-        if (rlx_error* e = run(index, &r)) return {take(e), "run"};
+        const lent args(r);
+        if (rlx_error* e = run(index, args.data())) return {take(e), "run"};
         return {};
     }
 

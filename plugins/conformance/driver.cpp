@@ -39,6 +39,17 @@ std::vector<std::string> claimed(const rlx::manifest& m) {
     return out;
 }
 
+std::vector<std::string> listed(const rlx::manifest& m, const std::string& iface) {
+    std::vector<std::string> out;
+    for (const auto& p : m.provides)
+        for (const row& r : known)
+            if (iface == r.iface && p.kind == r.kind &&
+                (p.kind != "command" || p.interface == "rlx.cli/1"))
+                out.push_back(p.name);
+    std::ranges::sort(out);
+    return out;
+}
+
 std::vector<const char*> known_interfaces() {
     std::vector<const char*> out;
     for (const row& r : known)

@@ -32,6 +32,9 @@ public:
     // Every sized struct with a size of 0, 4, 8.
     virtual void short_structs() = 0;
 
+    // What the code says it offers, of the interfaces that say it: ops, formats, names, commands.
+    virtual std::vector<std::string> names() { return {}; }
+
     // Calls fn in the middle of a life, when everything that it opens is open.
     virtual void while_open(const std::function<void()>&) {}
 
@@ -46,6 +49,9 @@ public:
 std::vector<std::unique_ptr<driver>> drivers_of(const subject& s);
 // Interface names the manifest claims.
 std::vector<std::string> claimed(const rlx::manifest& m);
+
+// What the manifest lists under that interface.
+std::vector<std::string> listed(const rlx::manifest& m, const std::string& iface);
 
 // All names this program has a driver for.
 std::vector<const char*> known_interfaces();

@@ -34,6 +34,7 @@ std::atomic<bool> has_failed = false;
 std::string io_input;
 std::size_t io_read_at = 0;
 std::uint64_t io_written = 0;
+std::uint64_t io_cancelled_reads = 0;
 volatile std::uint32_t io_cancel = 0;
 
 void complain(const std::string& what) {
@@ -275,6 +276,13 @@ rlx_error* io_flush(rlx_io*, std::uint32_t) {
 rlx_error* io_read(rlx_io*, void* dst, std::uint64_t n, std::uint64_t* got) {
     const host_scope host;
     if (rlx_error* e = injected("rlx.io/1 read")) return e;
+    if (got) *got = 0;
+    if (io_cancel) {
+        io_cancelled_reads++;
+        return track(rlx::host()->error_new(
+            rlx::host()->ctx, RLX_CANCELLED, rlx::str("interrupted"), nullptr
+        ));
+    }
     if (!dst || !got) complain("rlx.io/1 read was called without a place for the bytes");
     if (got) *got = std::min<std::uint64_t>(n, io_input.size() - io_read_at);
     if (dst && got && *got) std::memcpy(dst, io_input.data() + io_read_at, *got);
@@ -427,7 +435,12 @@ void set_streams(const std::string& input, bool cancelled) {
     io_input = input;
     io_read_at = 0;
     io_written = 0;
+    io_cancelled_reads = 0;
     io_cancel = cancelled;
+}
+
+bool read_was_cancelled() {
+    return io_cancelled_reads > 0;
 }
 
 std::uint64_t bytes_written() {

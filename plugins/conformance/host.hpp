@@ -46,6 +46,8 @@ const std::string& host_complaint();
 void set_streams(const std::string& input, bool cancelled);
 // Bytes written to standard output since.
 std::uint64_t bytes_written();
+// Whether it read with the flag raised, which gives RLX_CANCELLED.
+bool read_was_cancelled();
 
 // An error the plugin returned: checked, freed. Code 0 when e is null.
 struct returned_error {

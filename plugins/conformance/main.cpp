@@ -4,6 +4,7 @@
 #include "driver.hpp"
 #include "elf_file.hpp"
 #include "runner.hpp"
+#include "stage.hpp"
 
 #include "manifest_json.hpp"
 #include "plugin_check.hpp"
@@ -141,13 +142,22 @@ int judge(const arguments& a, target& t) {
         return some_failed;
     }
     t.samples = folder.path();
+    t.timeout_s = a.timeout_s;
     write_samples(t.samples, t.manifest);
     if (!a.as_json) fmt::print("{} {} ({})\n", t.manifest.id, t.manifest.version, t.file.native());
     report r;
+    bool unloadable = false;
+    const std::string loading_text = std::string("while ") + loading_stage;
     for (const check& c : all_checks()) {
         if (!a.only.empty() && std::find(a.only.begin(), a.only.end(), c.name) == a.only.end())
             continue;
-        const outcome o = run(c, t, a.timeout_s);
+        const outcome o =
+            unloadable && c.loads
+                ? outcome{verdict::skipped, "the library does not load, see 'entry'", "", 0}
+                : run(c, t, a.timeout_s);
+        // Twenty more time-outs would say nothing new.
+        unloadable = unloadable || (c.name == std::string_view("entry") &&
+                                    o.what == verdict::failed && o.why.ends_with(loading_text));
         r.add(c, o);
         if (a.as_json) continue;
         fmt::print(
@@ -157,6 +167,7 @@ int judge(const arguments& a, target& t) {
     }
     if (a.as_json) {
         const json doc = {
+            {"schema", 1},
             {"plugin",
              {{"file", t.file.native()}, {"id", t.manifest.id}, {"version", t.manifest.version}}},
             {"checks", r.checks},
@@ -182,7 +193,10 @@ int check_file(const arguments& a) {
         const std::string why = fmt::format("{}: {}", a.file.native(), manifest.error().message);
         if (a.as_json)
             fmt::print(
-                "{}\n", json{{"error", why}}.dump(2, ' ', false, json::error_handler_t::replace)
+                "{}\n",
+                json{{"schema", 1}, {"error", why}}.dump(
+                    2, ' ', false, json::error_handler_t::replace
+                )
             );
         fmt::print(stderr, "rlx-plugin-check: {}\n", why);
         return no_plugin;

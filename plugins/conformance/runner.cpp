@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "runner.hpp"
 
+#include "loan.hpp"
 #include "stage.hpp"
 
 #include <algorithm>
@@ -51,6 +52,7 @@ void conclude(verdict v, const std::string& why) {
     ::dup2(out, STDOUT_FILENO);
     ::dup2(out, STDERR_FILENO);
     ::close(out);
+    watch_loans(board->stage.data(), board->stage.size());
     try {
         const std::string remark = check();
         conclude(verdict::ok, remark);
@@ -109,6 +111,8 @@ void judge(const blackboard& b, int status, double late_s, outcome& o) {
         char text[64];
         std::snprintf(text, sizeof text, "no answer within %g s", late_s);
         o.why = text + doing;
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+        o.why = "the plugin starts a process" + doing;
     } else if (WIFSIGNALED(status)) {
         const char* name = ::sigabbrev_np(WTERMSIG(status));
         o.why = std::string("the process died of SIG") + (name ? name : "?") + doing;

@@ -18,4 +18,6 @@ struct skipped {
 // What is being done, for the report of a crash or a time-out. Survives the process. [any thread]
 void stage(const std::string& what);
 
+inline constexpr const char* loading_stage = "loading the library";
+
 } // namespace conformance

@@ -2,6 +2,7 @@
 #include "subject.hpp"
 
 #include "checks.hpp"
+#include "loan.hpp"
 #include "rlx/base/wall.hpp"
 
 #include <algorithm>
@@ -12,7 +13,9 @@
 namespace conformance {
 
 subject::subject(const target& t) : target_(t) {
-    stage("loading the library");
+    stage(loading_stage);
+    // Drivers may have helpers of their own.
+    if (!opens_libraries(t)) forbid_processes();
     void* handle = nullptr;
     {
         const plugin_scope plugin; // its constructors

@@ -22,6 +22,7 @@ struct target {
     rlx::manifest manifest;
     std::filesystem::path weights; // --weights, or empty
     std::filesystem::path samples; // folder of generated checkpoints
+    double timeout_s = 60;         // of each check
 };
 
 // Calls into the plugin; an exception that comes out fails the check by the name of the call.

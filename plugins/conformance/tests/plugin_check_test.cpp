@@ -57,6 +57,18 @@ INSTANTIATE_TEST_SUITE_P(
     every_check,
     testing::Values(
         broken{"manifest", "life", "its copy life.so.rlx.json differ"},
+        broken{"manifest", "manifest_kind", "provides[0] has the kind \"opp\", expected family"},
+        broken{
+            "manifest", "manifest_key", "\"priorty\", which nobody reads; is \"priority\" meant?"},
+        broken{"manifest", "manifest_twice", "offers the op 'org.rlx.test.double' once more"},
+        broken{
+            "interfaces",
+            "extras_listed",
+            "the manifest lists 'org.rlx.test.double', describe gives 'org.rlx.test.other'"},
+        broken{"cancel", "extras_cancel", "run succeeded although reading gave RLX_CANCELLED"},
+        broken{"life", "keeps", "in memory that was lent to a call and for that call alone"},
+        broken{"life", "forks", "the plugin starts a process while calling rlx.family/1 build"},
+        broken{"process-state", "denormals", "the treatment of denormal numbers"},
         broken{"exports", "exports", "exports 2 symbols (rlx_plugin_entry_v1, rlx_sample_extra)"},
         broken{"imports", "imports", "abort"},
         broken{"environment", "environment", "imports getenv"},
@@ -79,6 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
             "missing-services", "missing_services", "a host without rlx.par/1: the process died"},
         broken{"newer-host", "newer_host", "claims minor"},
         broken{"foreign-major", "foreign_major", "a host of ABI 0.0: the entry starts"},
+        broken{"foreign-major", "foreign_minor", "a host of ABI 0.1: the entry starts"},
         broken{"short-table", "short_table", "wrote behind the"},
         broken{"null-arguments", "null_arguments", "info without a model succeeded"},
         broken{"short-structs", "short_structs", "run with args of 0 bytes succeeded"},
@@ -120,6 +133,7 @@ TEST(plugin_check, drives_ops_formats_tensor_names_and_commands) {
         good.out.find("rlx.op/1, rlx.weight_format/1, rlx.tensor_names/1, rlx.cli/1"),
         std::string::npos
     ) << good.out;
+    EXPECT_NE(good.out.find("ok       cancel "), std::string::npos) << good.out;
     std::filesystem::remove_all(dir);
     for (const wrong& w :
          {wrong{"extras_op", "null-arguments", "infer without args succeeded"},
@@ -130,6 +144,37 @@ TEST(plugin_check, drives_ops_formats_tensor_names_and_commands) {
         EXPECT_EQ(bad.exit_code, 1) << w.file;
         EXPECT_NE(bad.out.find(w.reason), std::string::npos) << bad.out;
     }
+}
+
+// Whoever adds a key of their own is told that it has no effect.
+TEST(plugin_check, says_which_keys_of_a_manifest_nobody_reads) {
+    const outcome o = check({"--only", "manifest", sample("manifest_unread")});
+    EXPECT_EQ(o.exit_code, 0) << o.out;
+    EXPECT_NE(o.out.find("not read by this rlx: provides[1] \"colour\""), std::string::npos)
+        << o.out;
+}
+
+// Every fault is tried while there is time; a check that leaves some out says so.
+TEST(plugin_check, says_how_many_allocations_there_was_no_time_for) {
+    const auto reason = [](const char* file) {
+        const outcome o =
+            check({"--json", "--timeout", "8", "--only", "out-of-memory", sample(file)});
+        const json c = json::parse(o.out)["checks"][0];
+        return c["status"] == "failed" ? o.out : c["reason"].get<std::string>();
+    };
+    const std::string few = reason("slow");
+    if (few.find("sanitizer") != std::string::npos) GTEST_SKIP() << few;
+    EXPECT_NE(few.find(" allocations, the time for more was up (--timeout)"), std::string::npos)
+        << few;
+    EXPECT_EQ(reason("nothing").find(" of "), std::string::npos);
+}
+
+TEST(plugin_check, runs_no_code_of_a_library_that_does_not_load_more_than_once) {
+    const outcome o = check({"--json", "--timeout", "2", sample("load_hang")});
+    EXPECT_EQ(o.exit_code, 1) << o.out;
+    const json doc = json::parse(o.out);
+    EXPECT_EQ(doc["failed"], 1) << o.out;
+    EXPECT_EQ(doc["checks"].back()["reason"], "the library does not load, see 'entry'");
 }
 
 TEST(plugin_check, names_every_import_that_ends_the_process) {
@@ -210,6 +255,7 @@ TEST(plugin_check, gives_json_with_names_reasons_and_sums) {
     const outcome o = check({"--json", "--only", "exports,stamp", sample("exports")});
     EXPECT_EQ(o.exit_code, 1);
     const json doc = json::parse(o.out);
+    EXPECT_EQ(doc["schema"], 1);
     EXPECT_EQ(doc["plugin"]["id"], "org.rlx.test.sample");
     EXPECT_EQ(doc["passed"], 1);
     EXPECT_EQ(doc["failed"], 1);

@@ -203,6 +203,7 @@ struct backend_thunks {
         return guarded([&]() -> status {
             if (!device || !bytes) return null_argument("page_bytes");
             const rlx_compile_args args = RLX_TRY(read_struct(a));
+            if (!args.graph) return null_argument("page_bytes");
             *bytes = RLX_TRY(static_cast<Device*>(device)->page_bytes(args, state));
             return {};
         });

@@ -55,7 +55,11 @@ static rlx_error* op_describe(void* self, uint32_t index, rlx_op_desc* out) {
     (void)self;
     if (index) return fail(RLX_INVALID_ARGUMENT, "there is one op");
     d.version = d.min_inputs = d.max_inputs = d.n_outputs = 1;
+#if defined(BREAK_extras_listed)
+    d.name = text("org.rlx.test.other");
+#else
     d.name = text("org.rlx.test.double");
+#endif
     d.description = text("twice its input");
     return give(out, &d, sizeof d);
 }
@@ -139,6 +143,8 @@ static rlx_error* rules(
         return fail(RLX_INVALID_ARGUMENT, "no place for the rules");
     rule.hf = text("model.embed_tokens.weight");
     rule.gguf = text("embedding");
+    rule.transform = RLX_TX_EXPERTS_TRANSPOSED; /* the last one there is */
+    rule.param = text("num_experts");
     *n = is(arch, "extras") && is(format, "gguf") ? 1 : 0;
     *list = &rule;
     *stride = sizeof rule;
@@ -155,7 +161,18 @@ static rlx_error* cli_run(void* self, uint32_t index, const rlx_cli_call* c, int
     (void)self;
     if (index || !c || c->size < sizeof *c || !code || !c->io || (c->argc && !c->argv))
         return fail(RLX_INVALID_ARGUMENT, "a call, its streams and a place for the exit code");
-    if (!RLX_HAS(io, write)) return fail(RLX_VERSION_MISMATCH, "the host lacks rlx.io/1");
+    if (!RLX_HAS(io, write) || !RLX_HAS(io, read))
+        return fail(RLX_VERSION_MISMATCH, "the host lacks rlx.io/1");
+    if (c->argc == 0) {
+        char byte = 0;
+        uint64_t got = 0;
+        rlx_error* e = io->read(c->io, &byte, 1, &got);
+#if defined(BREAK_extras_cancel)
+        if (e) host->error_free(e);
+        e = NULL;
+#endif
+        if (e) return e;
+    }
     *code = 0;
     for (uint32_t i = 0; i < c->argc; i++) {
         rlx_error* e = NULL;
@@ -163,6 +180,10 @@ static rlx_error* cli_run(void* self, uint32_t index, const rlx_cli_call* c, int
         e = io->write(c->io, RLX_STDOUT, (rlx_bytes){c->argv[i].p, c->argv[i].n});
 #endif
         if (e) return e;
+    }
+    if (RLX_HAS(io, flush)) { /* a command that does not look: the host does */
+        rlx_error* e = io->flush(c->io, RLX_STDOUT);
+        if (e) host->error_free(e);
     }
     return NULL;
 }

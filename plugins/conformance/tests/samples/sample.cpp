@@ -47,6 +47,10 @@ void misbehave() {
     if (broken("descriptors")) static_cast<void>(::open("/dev/null", O_RDONLY) < 0);
     if (broken("output")) static_cast<void>(::write(2, "hello\n", 6) < 0);
     if (broken("process_state")) std::fesetround(FE_UPWARD);
+#if defined(__x86_64__)
+    if (broken("denormals")) __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040U);
+    if (broken("forks") && ::syscall(SYS_fork) == 0) ::syscall(SYS_exit_group, 0);
+#endif
     if (broken("crash")) *static_cast<volatile int*>(nullptr) = 1;
     while (broken("hang") && !never) {
     }
@@ -142,6 +146,7 @@ public:
     sdk::result<std::unique_ptr<program>> compile(const rlx_compile_args& a) {
         RLX_CHECK(usable(a));
         RLX_CHECK(go_on(a.cancel));
+        if (broken("slow")) ::usleep(250'000);
         auto p = std::make_unique<program>();
         p->graph = a.graph;
         for (std::uint64_t i = 0; i < a.n_nodes; i++) {
@@ -154,6 +159,9 @@ public:
 
     sdk::status run(program& p, const rlx_run_args& a) {
         RLX_CHECK(go_on(a.cancel));
+        static const rlx_binding* kept = nullptr;
+        if (broken("keeps")) never = kept && kept->reserved; // of the run before
+        kept = a.bind;
         const auto n = sdk::service<rlx_graph_v1>()->symbol_count(p.graph);
         if (a.n_extents != n || !a.extents || (a.n_bind && !a.bind))
             return sdk::fail(RLX_INVALID_ARGUMENT, "extents or bindings are missing");
@@ -297,7 +305,8 @@ const rlx_host* spoil_host(const rlx_host* host, rlx_plugin* out) {
         never = service<rlx_par_v1>("rlx.par/1")->hdr.size == 1; // whether there is one or not
     if (broken("short_table") && out->hdr.size < sizeof *out) std::memset(out, 0, sizeof *out);
     static rlx_host patched;
-    if (!broken("foreign_major")) return host;
+    const bool by_minor = broken("foreign_minor") && host->hdr.minor >= 1;
+    if (!broken("foreign_major") && !by_minor) return host;
     patched = *host;
     patched.hdr.major = 1;
     return &patched;
