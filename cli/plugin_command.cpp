@@ -34,13 +34,13 @@ rlx_error* no_stream(const char* what, std::uint32_t stream) {
     );
 }
 
-// The failure of the last stdio call. A reader that went away ends the process as it ends every
-// command in a pipe, also where a parent had SIGPIPE ignored.
 error cannot_write(std::uint32_t stream, int code) {
     const char* name = stream == RLX_STDOUT ? "output" : "error";
     return {RLX_IO, fmt::format("cannot write standard {}: {}", name, std::strerror(code))};
 }
 
+// The failure of the last stdio call. A reader that went away ends the process as it ends every
+// command in a pipe, also where a parent had SIGPIPE ignored.
 rlx_error* failed(rlx_io* io, std::uint32_t stream) {
     const int code = errno;
     if (code == EPIPE && stream == RLX_STDOUT) {
