@@ -162,13 +162,8 @@ private:
         if (weights_) return;
         if (!why_none_.empty()) throw skipped{why_none_};
         const target& t = subject_.about();
-        std::vector<std::filesystem::path> files = {t.weights};
-        if (t.weights.empty()) {
-            files.clear();
-            for (const auto& p : t.manifest.provides)
-                for (const auto& type : p.hf_model_types)
-                    files.push_back(t.samples / type);
-        }
+        const auto files = t.weights.empty() ? family_samples(t.samples, t.manifest)
+                                             : std::vector<std::filesystem::path>{t.weights};
         std::string reasons = files.empty() ? " the manifest names no hf_model_types" : "";
         for (const auto& file : files) {
             auto w = rlx::weights::open(file);
@@ -180,7 +175,12 @@ private:
             }
             if (!t.weights.empty())
                 throw failed{r.where + " fails with " + file.native() + ": " + r.error.message};
-            reasons += " " + file.filename().native() + ": " + r.error.message + ";";
+            reasons += fmt::format(
+                " {} with the names of a {}: {};",
+                file.lexically_relative(t.samples / "families").parent_path().native(),
+                file.filename().native(),
+                r.error.message
+            );
         }
         why_none_ = "no built-in checkpoint fits, give one with --weights:" + reasons;
         throw skipped{why_none_};

@@ -15,17 +15,14 @@ using nlohmann::json;
 constexpr std::int64_t hidden = 16, heads = 4, kv_heads = 2, head_dim = 4, inner = 24, vocab = 32,
                        layers = 2;
 
-// BERT and its kin; everything else has the names of llama and qwen.
-bool is_bert(const std::string& type) {
-    return type.find("bert") != type.npos;
-}
-
+// Of a manifest's "model_type" or "model_type/Class".
 json config_of(const std::string& type) {
+    const std::size_t slash = type.find('/');
     return {
-        {"model_type", type},
-        {"architectures", json::array({"ForCausalLM"})},
+        {"model_type", type.substr(0, slash)},
+        {"architectures", {slash == type.npos ? "ForCausalLM" : type.substr(slash + 1)}},
         {"dtype", "float32"},
-        {"hidden_act", is_bert(type) ? "gelu" : "silu"},
+        {"hidden_act", "silu"},
         {"layer_norm_eps", 1e-12},
         {"type_vocab_size", 2},
         {"pad_token_id", 0},
@@ -45,9 +42,32 @@ json config_of(const std::string& type) {
         {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 10000.0}}}};
 }
 
+// Every head has keys of its own. The class is not known unless the manifest names it.
+json encoder_config_of(const std::string& type) {
+    json c = config_of(type);
+    c["hidden_act"] = "gelu";
+    c.erase("num_key_value_heads");
+    if (type.find('/') == type.npos) c.erase("architectures");
+    return c;
+}
+
 using tensors = std::vector<std::pair<std::string, std::vector<std::int64_t>>>;
 
-tensors tensors_of() {
+void add_linear(tensors& out, const std::string& name, std::int64_t rows, std::int64_t columns) {
+    out.emplace_back(name + ".weight", std::vector<std::int64_t>{rows, columns});
+    out.emplace_back(name + ".bias", std::vector<std::int64_t>{rows});
+}
+
+void add_norm(tensors& out, const std::string& name) {
+    out.emplace_back(name + ".weight", std::vector<std::int64_t>{hidden});
+    out.emplace_back(name + ".bias", std::vector<std::int64_t>{hidden});
+}
+
+void add_table(tensors& out, const std::string& name, std::int64_t rows) {
+    out.emplace_back(name + ".weight", std::vector<std::int64_t>{rows, hidden});
+}
+
+tensors decoder_tensors(const std::string&) {
     tensors out = {
         {"model.embed_tokens.weight", {vocab, hidden}},
         {"model.norm.weight", {hidden}},
@@ -76,53 +96,57 @@ tensors tensors_of() {
     return out;
 }
 
-tensors bert_tensors(const std::string& prefix) {
+// Encoders with the names of BERT: a matrix for each of query, key and value, learned positions.
+tensors encoder_tensors(const std::string& type) {
+    const std::string prefix = type.find("roberta") == type.npos ? "bert." : "roberta.";
     tensors out;
-    const auto add = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
-        out.emplace_back(prefix + name + ".weight", std::vector<std::int64_t>{rows, columns});
-        out.emplace_back(prefix + name + ".bias", std::vector<std::int64_t>{rows});
-    };
-    const auto norm = [&](const std::string& name) {
-        out.emplace_back(prefix + name + ".weight", std::vector<std::int64_t>{hidden});
-        out.emplace_back(prefix + name + ".bias", std::vector<std::int64_t>{hidden});
-    };
-    const auto table = [&](const char* name, std::int64_t rows) {
-        out.emplace_back(
-            prefix + "embeddings." + name + "_embeddings.weight",
-            std::vector<std::int64_t>{rows, hidden}
-        );
-    };
-    table("word", vocab);
-    table("position", 64);
-    table("token_type", 2);
-    norm("embeddings.LayerNorm");
+    add_table(out, prefix + "embeddings.word_embeddings", vocab);
+    add_table(out, prefix + "embeddings.position_embeddings", 64);
+    add_table(out, prefix + "embeddings.token_type_embeddings", 2);
+    add_norm(out, prefix + "embeddings.LayerNorm");
     for (std::int64_t i = 0; i < layers; i++) {
-        const std::string at = "encoder.layer." + std::to_string(i) + ".";
+        const std::string at = prefix + "encoder.layer." + std::to_string(i) + ".";
         for (const char* part : {"query", "key", "value"})
-            add(at + "attention.self." + part, hidden, hidden);
-        add(at + "attention.output.dense", hidden, hidden);
-        norm(at + "attention.output.LayerNorm");
-        add(at + "intermediate.dense", inner, hidden);
-        add(at + "output.dense", hidden, inner);
-        norm(at + "output.LayerNorm");
+            add_linear(out, at + "attention.self." + part, hidden, hidden);
+        add_linear(out, at + "attention.output.dense", hidden, hidden);
+        add_norm(out, at + "attention.output.LayerNorm");
+        add_linear(out, at + "intermediate.dense", inner, hidden);
+        add_linear(out, at + "output.dense", hidden, inner);
+        add_norm(out, at + "output.LayerNorm");
     }
+    return out;
+}
+
+// Of one layer with a matrix for query, key and value together and a gated feed-forward.
+void add_packed_layer(tensors& out, const std::string& at) {
+    add_norm(out, at + "norm1");
+    add_norm(out, at + "norm2");
+    add_linear(out, at + "attn.Wqkv", 3 * hidden, hidden);
+    add_linear(out, at + "attn.out_proj", hidden, hidden);
+    add_linear(out, at + "mlp.fc11", inner, hidden);
+    add_linear(out, at + "mlp.fc12", inner, hidden);
+    add_linear(out, at + "mlp.fc2", hidden, inner);
+}
+
+// Encoders with the names of NomicBERT and the other children of flash-attn's BERT: rotary
+// positions.
+tensors packed_encoder_tensors(const std::string&) {
+    tensors out;
+    add_table(out, "embeddings.word_embeddings", vocab);
+    add_table(out, "embeddings.token_type_embeddings", 2);
+    add_norm(out, "emb_ln");
+    for (std::int64_t i = 0; i < layers; i++)
+        add_packed_layer(out, "encoder.layers." + std::to_string(i) + ".");
     return out;
 }
 
 // Image encoders of 16 x 16 pixels, patches of 8.
 constexpr std::int64_t image = 16, patch = 8, patches = 4;
 
-bool is_image(const std::string& type) {
-    return type.find("dinov2") != type.npos || type.find("Vision") != type.npos;
-}
-
-// type: a model_type, or "model_type/Class".
 json image_config_of(const std::string& type) {
-    const std::size_t slash = type.find('/');
-    json c = config_of(type.substr(0, slash));
-    if (slash != type.npos) c["architectures"] = {type.substr(slash + 1)};
+    json c = config_of(type);
     c.update(
-        {{"hidden_act", slash == type.npos ? "gelu" : "swiglu"},
+        {{"hidden_act", "gelu"},
          {"image_size", image},
          {"img_size", image},
          {"patch_size", patch},
@@ -132,23 +156,19 @@ json image_config_of(const std::string& type) {
     return c;
 }
 
-void add_linear(tensors& out, const std::string& name, std::int64_t rows, std::int64_t columns) {
-    out.emplace_back(name + ".weight", std::vector<std::int64_t>{rows, columns});
-    out.emplace_back(name + ".bias", std::vector<std::int64_t>{rows});
+json packed_image_config_of(const std::string& type) {
+    json c = image_config_of(type);
+    c["hidden_act"] = "swiglu";
+    return c;
 }
 
-void add_norm(tensors& out, const std::string& name, std::int64_t width = hidden) {
-    out.emplace_back(name + ".weight", std::vector<std::int64_t>{width});
-    out.emplace_back(name + ".bias", std::vector<std::int64_t>{width});
-}
-
-tensors dinov2_tensors(bool registers) {
+tensors image_tensors(const std::string& type) {
     tensors out = {
         {"embeddings.cls_token", {1, 1, hidden}},
         {"embeddings.position_embeddings", {1, 1 + patches, hidden}},
         {"embeddings.patch_embeddings.projection.weight", {hidden, 3, patch, patch}},
         {"embeddings.patch_embeddings.projection.bias", {hidden}}};
-    if (registers)
+    if (type.find("registers") != type.npos)
         out.emplace_back("embeddings.register_tokens", std::vector<std::int64_t>{1, 2, hidden});
     for (std::int64_t i = 0; i < layers; i++) {
         const std::string at = "encoder.layer." + std::to_string(i) + ".";
@@ -168,30 +188,21 @@ tensors dinov2_tensors(bool registers) {
     return out;
 }
 
-tensors nomic_vision_tensors() {
+tensors packed_image_tensors(const std::string&) {
     tensors out = {
         {"embeddings.cls_token", {1, 1, hidden}},
         {"embeddings.pos_embed", {1, 1 + patches, hidden}},
         {"selector.attn.latent", {1, 1, hidden}}};
     add_linear(out, "embeddings.proj", hidden, 3 * patch * patch);
-    const auto mlp = [&](const std::string& at) {
-        add_linear(out, at + "fc11", inner, hidden);
-        add_linear(out, at + "fc12", inner, hidden);
-        add_linear(out, at + "fc2", hidden, inner);
-    };
-    for (std::int64_t i = 0; i < layers; i++) {
-        const std::string at = "layers." + std::to_string(i) + ".";
-        add_norm(out, at + "norm1");
-        add_norm(out, at + "norm2");
-        add_linear(out, at + "attn.Wqkv", 3 * hidden, hidden);
-        add_linear(out, at + "attn.out_proj", hidden, hidden);
-        mlp(at + "mlp.");
-    }
+    for (std::int64_t i = 0; i < layers; i++)
+        add_packed_layer(out, "layers." + std::to_string(i) + ".");
     add_linear(out, "selector.attn.Wq", hidden, hidden);
     add_linear(out, "selector.attn.Wkv", 2 * hidden, hidden);
     add_linear(out, "selector.attn.out_proj", hidden, hidden);
     add_norm(out, "selector.norm1");
-    mlp("selector.mlp.");
+    add_linear(out, "selector.mlp.fc11", inner, hidden);
+    add_linear(out, "selector.mlp.fc12", inner, hidden);
+    add_linear(out, "selector.mlp.fc2", hidden, inner);
     return out;
 }
 
@@ -223,31 +234,60 @@ void write_safetensors(const std::filesystem::path& file, const tensors& list) {
     out << text << data;
 }
 
-void write_sample(const std::filesystem::path& folder, const std::string& type) {
-    std::filesystem::create_directories(folder);
-    if (is_image(type)) {
-        std::ofstream(folder / "config.json") << image_config_of(type).dump(2);
-        const bool nomic = type.find("Vision") != type.npos;
-        write_safetensors(
-            folder / "model.safetensors",
-            nomic ? nomic_vision_tensors() : dinov2_tensors(type.find("registers") != type.npos)
-        );
-        return;
+struct layout {
+    const char* name;
+    const char* task; // of the families that may read it
+    json (*config)(const std::string& type);
+    tensors (*list)(const std::string& type);
+};
+
+constexpr layout layouts[] = {
+    {"decoder", "lm", config_of, decoder_tensors},
+    {"encoder", "encode", encoder_config_of, encoder_tensors},
+    {"packed-encoder", "encode", encoder_config_of, packed_encoder_tensors},
+    {"image", "encode_image", image_config_of, image_tensors},
+    {"packed-image", "encode_image", packed_image_config_of, packed_image_tensors}};
+
+void write_sample(const std::filesystem::path& at, const layout& l, const std::string& type) {
+    std::filesystem::create_directories(at);
+    std::ofstream(at / "config.json") << l.config(type).dump(2);
+    write_safetensors(at / "model.safetensors", l.list(type));
+}
+
+// Those of the task; of a task that is not known, all.
+std::vector<const layout*> layouts_of(const std::string& task) {
+    std::vector<const layout*> out, all;
+    for (const layout& l : layouts) {
+        all.push_back(&l);
+        if (task == l.task) out.push_back(&l);
     }
-    std::ofstream(folder / "config.json") << config_of(type).dump(2);
-    const std::string prefix = type.find("roberta") == type.npos ? "bert." : "roberta.";
-    write_safetensors(
-        folder / "model.safetensors", is_bert(type) ? bert_tensors(prefix) : tensors_of()
-    );
+    return out.empty() ? all : out;
+}
+
+template <class Fn>
+void each_sample(const rlx::manifest& m, const Fn& fn) {
+    for (const auto& p : m.provides)
+        for (const std::string& type : p.hf_model_types)
+            for (const layout* l : layouts_of(p.task))
+                if (p.kind == "family") fn(std::filesystem::path(type) / l->name, *l, type);
 }
 
 } // namespace
 
 void write_samples(const std::filesystem::path& folder, const rlx::manifest& m) {
-    write_sample(folder / "llama", "llama"); // what backends read their weights from
-    for (const auto& p : m.provides)
-        for (const std::string& type : p.hf_model_types)
-            if (p.kind == "family") write_sample(folder / type, type);
+    write_sample(folder / "llama", layouts[0], "llama"); // what backends read their weights from
+    each_sample(m, [&](const auto& at, const layout& l, const std::string& type) {
+        write_sample(folder / "families" / at, l, type);
+    });
+}
+
+std::vector<std::filesystem::path>
+family_samples(const std::filesystem::path& folder, const rlx::manifest& m) {
+    std::vector<std::filesystem::path> out;
+    each_sample(m, [&](const auto& at, const layout&, const std::string&) {
+        out.push_back(folder / "families" / at);
+    });
+    return out;
 }
 
 } // namespace conformance
