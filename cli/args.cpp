@@ -68,6 +68,9 @@ result<void> check_value(const flag& f, const std::string& value) {
         auto x = parse_number<double>(value);
         if (!x || !std::isfinite(*x) || *x < 0)
             return usage(fmt::format("--{}: '{}' is no number of 0 or more", f.name, value));
+    } else if (f.kind == flag_kind::text && value.empty() && f.value != "TEXT") {
+        // Only a text may be empty; an unset shell variable is no choice of a file or device.
+        return usage(fmt::format("--{}: is empty, expected {}", f.name, f.value));
     }
     return {};
 }

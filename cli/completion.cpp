@@ -142,7 +142,8 @@ std::string bash_path(const manual_entry& e) {
     if (!families.empty())
         out += "        *)\n            path='?'\n" + families +
                "            [[ $path == '?' ]] && files=-f ;;\n";
-    return "    ((COMP_CWORD > 1)) && case ${COMP_WORDS[1]} in\n        -*) ;;\n" + out + "    esac\n";
+    return "    ((COMP_CWORD > 1)) && case ${COMP_WORDS[1]} in\n        -*) ;;\n" + out +
+           "    esac\n";
 }
 
 // ---- zsh -------------------------------------------------------------------------------------
@@ -342,7 +343,8 @@ std::string zsh_completion(const manual_entry& program) {
                program.program,
                function
            ) +
-           std::string(program.below.empty() ? "" : zsh_own_flags) + zsh_body(program, "    ") + fmt::format("}}\n{} \"$@\"\n", function);
+           std::string(program.below.empty() ? "" : zsh_own_flags) + zsh_body(program, "    ") +
+           fmt::format("}}\n{} \"$@\"\n", function);
 }
 
 std::string fish_completion(const manual_entry& program) {

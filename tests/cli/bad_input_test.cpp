@@ -167,6 +167,26 @@ TEST_F(bad_input, values_are_checked) {
     expect(2, {"--compute", "f33"}, ask(stories_model(), {"--prompt", "Hi", "--compute", "f33"}));
 }
 
+// As from a shell variable that is not set: no choice of a file, a device or a number.
+TEST_F(bad_input, empty_values_are_refused) {
+    for (const std::string flag :
+         {"--weights",
+          "--config",
+          "--tokenizer",
+          "--profile",
+          "--device",
+          "--tier",
+          "--compute",
+          "--kv",
+          "--plugin-dir",
+          "--format",
+          "--max-tokens"})
+        expect(2, {flag}, ask(stories_model(), {"--prompt", "Hi", flag, ""}));
+    std::vector<std::string> any_name = ask(stories_model(), {"--prompt", "Hi", "--prefer", ""});
+    any_name.insert(any_name.begin(), program("rlx-run"));
+    EXPECT_EQ(run(any_name).exit_code, 0);
+}
+
 TEST_F(bad_input, too_long_a_prompt_is_refused_with_both_counts) {
     expect(
         2,
