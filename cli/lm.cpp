@@ -142,7 +142,7 @@ result<std::string> compute_of(const arguments& a) {
 
 result<void> check_format(const arguments& a, const weights_choice& c, plugin_catalog& catalog) {
     if (!a.has("format")) return {};
-    const std::string wanted = RLX_TRY(one_of(a, "format", "", {"gguf", "safetensors"}));
+    const std::string wanted = a.text("format");
     auto w = RLX_TRY(weights::open(c.path, with_plugins(c.options, catalog)));
     if (w->format() == wanted) return {};
     return error{
