@@ -16,6 +16,7 @@ constexpr flag own[] = {
      "checkpoint for a family whose tensors the built-in ones lack"},
     {"timeout", 0, flag_kind::number, "SECONDS", "60", "for each check"},
     {"json", 0, flag_kind::toggle, "", "", "one JSON document"},
+    {"version", 0, flag_kind::toggle, "", "", "print the version"},
     {"help", 'h', flag_kind::toggle, "", "", "this text"},
 };
 

@@ -8,6 +8,7 @@
 
 #include "manifest_json.hpp"
 #include "plugin_check.hpp"
+#include "version.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -27,7 +28,7 @@ struct arguments {
     fs::path file, weights;
     std::vector<std::string> only;
     double timeout_s = 60;
-    bool as_json = false, list = false, help = false;
+    bool as_json = false, list = false, help = false, version = false;
 };
 
 struct bad_usage {
@@ -68,7 +69,8 @@ arguments parse(const std::vector<std::string>& words) {
     a.as_json = given.has("json");
     a.list = given.has("list");
     a.help = given.has("help");
-    if (a.file.empty() && !a.list && !a.help) throw bad_usage{"which plugin?"};
+    a.version = given.has("version");
+    if (a.file.empty() && !a.list && !a.help && !a.version) throw bad_usage{"which plugin?"};
     return a;
 }
 
@@ -210,6 +212,10 @@ int run_main(const std::vector<std::string>& words) {
         const arguments a = parse(words);
         if (a.help) {
             fmt::print("{}", usage());
+            return all_passed;
+        }
+        if (a.version) {
+            fmt::print("{}", rlx::cli::version_text());
             return all_passed;
         }
         if (a.list) {

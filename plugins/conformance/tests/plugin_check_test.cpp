@@ -278,6 +278,7 @@ TEST(plugin_check, tells_wrong_usage_from_a_file_that_is_no_plugin) {
         EXPECT_TRUE(o.out.empty()) << o.out;
     }
     EXPECT_EQ(check({"--help"}).exit_code, 0);
+    EXPECT_TRUE(check({"--version"}).out.starts_with("rlx ")) << check({"--version"}).out;
     const std::filesystem::path dir = scratch_directory();
     std::ofstream(dir / "text.so") << "no library";
     std::ofstream(dir / "empty.so") << "";
