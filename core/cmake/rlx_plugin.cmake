@@ -190,7 +190,7 @@ int main(int argc, char** argv) { return rlx_cli_main_as("@command@", argc, argv
 ]=])
   add_executable(rlx-${name}-launcher "${CMAKE_CURRENT_BINARY_DIR}/rlx-${name}.gen/main.c")
   target_link_libraries(rlx-${name}-launcher PRIVATE rlx_cli rlx_flags)
-  target_link_options(rlx-${name}-launcher PRIVATE LINKER:-z,relro,-z,now)
+  target_link_options(rlx-${name}-launcher PRIVATE LINKER:-z,relro,-z,now,-z,noseparate-code)
   set_target_properties(rlx-${name}-launcher PROPERTIES OUTPUT_NAME "rlx-${name}" LINKER_LANGUAGE CXX
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};$ORIGIN/../lib")
   if(TARGET rlx_runtime)
