@@ -37,7 +37,12 @@ search(const search_options& where, std::vector<log_message>& messages) {
 } // namespace
 
 shared_catalog::shared_catalog(search_options where)
-    : dirs_(where.plugin_dirs), catalog_(search(where, messages_)), outer_(innermost) {
+    : dirs_(where.plugin_dirs),
+      catalog_(
+          innermost && innermost->dirs_ == dirs_ ? innermost->catalog_ : search(where, messages_)
+      ),
+      outer_(innermost) {
+    if (outer_ && outer_->dirs_ == dirs_) messages_ = std::exchange(outer_->messages_, {});
     innermost = this;
 }
 
@@ -45,10 +50,15 @@ shared_catalog::~shared_catalog() {
     innermost = outer_;
 }
 
-result<std::shared_ptr<plugin_catalog>> open_catalog(const arguments& a) {
+search_options search_of(const arguments& a) {
     search_options where;
     for (const std::string& dir : a.all("plugin-dir"))
         where.plugin_dirs.emplace_back(dir);
+    return where;
+}
+
+result<std::shared_ptr<plugin_catalog>> open_catalog(const arguments& a) {
+    const search_options where = search_of(a);
     if (!innermost || innermost->dirs_ != where.plugin_dirs || !innermost->catalog_.ok())
         return search(where);
     for (const log_message& m : std::exchange(innermost->messages_, {}))

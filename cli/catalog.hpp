@@ -17,8 +17,8 @@ struct log_message {
     std::string component, text;
 };
 
-// The catalog that found a command, for that command: one search is enough. It is this thread's
-// while the object lives.
+// One search for all that looks for plugins in the same folders while the object lives, in this
+// thread; an outer one of these folders serves.
 class shared_catalog {
 public:
     explicit shared_catalog(search_options where);
@@ -38,7 +38,9 @@ private:
     const shared_catalog* outer_;
 };
 
-// The plugin catalog with the --plugin-dir flags of this command.
+// Where this command looks: its --plugin-dir flags.
+search_options search_of(const arguments& a);
+// The plugin catalog of search_of(a).
 result<std::shared_ptr<plugin_catalog>> open_catalog(const arguments& a);
 
 } // namespace rlx::cli

@@ -114,10 +114,9 @@ result<weights_choice> weights_of(const arguments& a) {
     return c;
 }
 
-result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a) {
+result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a, plugin_catalog& catalog) {
     const weights_choice c = RLX_TRY(weights_of(a));
-    auto catalog = RLX_TRY(open_catalog(a));
-    return checkpoint::open(c.path, with_plugins(c.options, *catalog), c.tokenizer);
+    return checkpoint::open(c.path, with_plugins(c.options, catalog), c.tokenizer);
 }
 
 namespace {

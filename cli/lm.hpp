@@ -25,7 +25,7 @@ result<weights_choice> weights_of(const arguments& a);
 // Flag, then environment, then the built-in default.
 std::string device_of(const arguments& a);
 result<std::uint32_t> threads_of(const arguments& a);
-result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a);
+result<std::unique_ptr<checkpoint>> open_checkpoint(const arguments& a, plugin_catalog& catalog);
 
 // RLX_UNSUPPORTED for the checkpoint of an encoder, naming the command for it.
 result<void> require_language_model(const weights& w, const plugin_catalog& catalog);

@@ -85,6 +85,7 @@ int cmd_auto(arg_span args) {
         files = files.subspan(1);
     }
     return run_command(program, auto_spec(), given.common, [&](const arguments& a) -> result<int> {
+        const shared_catalog shared(search_of(a)); // the family's command looks there, too
         auto catalog = RLX_TRY(open_catalog(a));
         const weights_choice choice = RLX_TRY(weights_of(a));
         auto w = RLX_TRY(weights::open(choice.path, with_plugins(choice.options, *catalog)));

@@ -235,7 +235,7 @@ result<int> chat(const arguments& a) {
     catch_signals();
     auto options = RLX_TRY(generation_of(a, 512));
     auto catalog = RLX_TRY(open_catalog(a));
-    auto c = RLX_TRY(open_checkpoint(a));
+    auto c = RLX_TRY(open_checkpoint(a, *catalog));
     RLX_CHECK(require_language_model(c->weights(), *catalog));
     if (a.has("explain-partition"))
         return show_partition(

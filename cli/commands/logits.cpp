@@ -19,7 +19,8 @@ result<int> logits(const arguments& a) {
     catch_signals();
     if (a.has("explain-partition")) {
         auto plugins = RLX_TRY(open_catalog(a));
-        RLX_CHECK(require_language_model(RLX_TRY(open_checkpoint(a))->weights(), *plugins));
+        RLX_CHECK(require_language_model(RLX_TRY(open_checkpoint(a, *plugins))->weights(), *plugins)
+        );
         const lm_plan plan = RLX_TRY(RLX_TRY(builder_of(a, plugins.get(), "")).plan());
         return show_partition(a, plan.partition);
     }
@@ -29,7 +30,7 @@ result<int> logits(const arguments& a) {
     if (a.has("chunk") && a.integer("chunk", 0) == 0)
         return error{RLX_INVALID_ARGUMENT, "--chunk: at least 1 token at a time"};
     auto catalog = RLX_TRY(open_catalog(a));
-    RLX_CHECK(require_language_model(RLX_TRY(open_checkpoint(a))->weights(), *catalog));
+    RLX_CHECK(require_language_model(RLX_TRY(open_checkpoint(a, *catalog))->weights(), *catalog));
     auto runner = RLX_TRY(load_model(a, catalog.get(), "", 64));
     const std::int64_t shape[] = {static_cast<std::int64_t>(ids.size()), runner->vocab_size()};
     std::string file = npy_header("<f4", shape);

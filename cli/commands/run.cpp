@@ -127,7 +127,7 @@ result<int> generate(const arguments& a, plugin_catalog* catalog, const std::str
     if (a.has("plan") && a.has("explain-partition"))
         return error{RLX_INVALID_ARGUMENT, "--plan and --explain-partition exclude each other"};
     generate_options options = RLX_TRY(generation_of(a, 32));
-    auto c = RLX_TRY(open_checkpoint(a));
+    auto c = RLX_TRY(open_checkpoint(a, *catalog));
     RLX_CHECK(require_language_model(c->weights(), *catalog));
     if (a.has("plan")) return show_plan(a, RLX_TRY(RLX_TRY(builder_of(a, catalog, family)).plan()));
     if (a.has("explain-partition"))

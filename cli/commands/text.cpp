@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // rlx-run tokenize, rlx-run render: the text side alone; no model is loaded.
+#include "../catalog.hpp"
 #include "../lm.hpp"
 
 #include <fmt/format.h>
@@ -56,7 +57,8 @@ result<std::string> text_of(const arguments& a) {
 }
 
 result<int> tokenize(const arguments& a) {
-    auto c = RLX_TRY(open_checkpoint(a));
+    auto catalog = RLX_TRY(open_catalog(a));
+    auto c = RLX_TRY(open_checkpoint(a, *catalog));
     const auto ids = RLX_TRY(c->tokenize(
         RLX_TRY(text_of(a)),
         {.add_special = a.has("add-special"), .parse_special = a.has("parse-special")}
@@ -83,7 +85,8 @@ result<int> render(const arguments& a) {
         return error{
             RLX_INVALID_ARGUMENT,
             "exactly one of --messages-json FILE and --prompt TEXT is needed"};
-    auto c = RLX_TRY(open_checkpoint(a));
+    auto catalog = RLX_TRY(open_catalog(a));
+    auto c = RLX_TRY(open_checkpoint(a, *catalog));
     std::string messages = messages_of(a.text("system"), a.text("prompt"));
     if (a.has("messages-json")) {
         messages = RLX_TRY(read_text(a.text("messages-json")));
@@ -103,7 +106,7 @@ int cmd_tokenize(arg_span args) {
         {"tokenize",
          "Prints the token ids of a text.",
          "[-]",
-         {weights_flags, {"Text", tokenize_own}, general_flags}},
+         {weights_flags, {"Text", tokenize_own}, plugin_flags, general_flags}},
         args,
         tokenize
     );
@@ -115,7 +118,7 @@ int cmd_render(arg_span args) {
         {"render",
          "Prints the prompt that the chat template makes of messages, byte for byte.",
          "",
-         {weights_flags, {"Messages", render_own}, general_flags}},
+         {weights_flags, {"Messages", render_own}, plugin_flags, general_flags}},
         args,
         render
     );

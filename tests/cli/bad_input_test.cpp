@@ -187,6 +187,25 @@ TEST_F(bad_input, empty_values_are_refused) {
     EXPECT_EQ(run(any_name).exit_code, 0);
 }
 
+TEST_F(bad_input, a_folder_that_is_not_searched_is_told_once) {
+    const std::string model = stories_model();
+    for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+             {"run", "--weights", model, "--prompt", "Hi", "--plan"},
+             {"tokenize", "--weights", model, "--text", "Hi"},
+             {"logits", "--weights", model, "--prompt-ids", "5", "--out", dir + "/x.npy"},
+             {"auto", model, "--plan"},
+             {"check", model},
+             {"plugins"}}) {
+        std::vector<std::string> args = command;
+        args.insert(args.begin(), program("rlx-run"));
+        args.insert(args.end(), {"--plugin-dir", "here"});
+        const std::string said = run(args).err, news = "here is not searched";
+        const auto first = said.find(news);
+        EXPECT_NE(first, said.npos) << command[0] << ": " << said;
+        EXPECT_EQ(said.find(news, first + 1), said.npos) << command[0] << ": " << said;
+    }
+}
+
 TEST_F(bad_input, too_long_a_prompt_is_refused_with_both_counts) {
     expect(
         2,
