@@ -168,6 +168,8 @@ std::string check_manifest(const target& t) {
     const std::string unread = lint_manifest(*note);
     if (!std::filesystem::exists(sidecar))
         return "no copy beside the library" + (unread.empty() ? "" : "; " + unread);
+    if (!std::filesystem::is_regular_file(sidecar)) // a pipe would be waited for
+        throw failed{sidecar.filename().native() + " is not a regular file"};
     if (read_text(sidecar) != *note)
         throw failed{
             "the manifest in the library and its copy " + sidecar.filename().native() + " differ"};

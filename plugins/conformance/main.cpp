@@ -7,6 +7,7 @@
 #include "stage.hpp"
 
 #include "manifest_json.hpp"
+#include "output.hpp"
 #include "plugin_check.hpp"
 #include "version.hpp"
 
@@ -234,5 +235,7 @@ int run_main(const std::vector<std::string>& words) {
 } // namespace conformance
 
 int main(int argc, char** argv) {
-    return conformance::run_main({argv + 1, argv + argc});
+    return rlx::cli::status_when_written(
+        "rlx-plugin-check", conformance::run_main({argv + 1, argv + argc})
+    );
 }

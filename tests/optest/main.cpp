@@ -4,6 +4,7 @@
 #include "modes/modes.hpp"
 
 #include "optest.hpp"
+#include "output.hpp"
 #include "version.hpp"
 
 #include "rlx/base/environment.hpp"
@@ -189,16 +190,9 @@ int run_main(const std::vector<std::string>& words) {
     }
 }
 
-// Results that did not get out are no results.
-int written(int status) {
-    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;
-    fmt::print(stderr, "rlx-optest: the output cannot be written: {}\n", std::strerror(errno));
-    return status == all_good ? int{some_failed} : status;
-}
-
 } // namespace
 } // namespace optest
 
 int main(int argc, char** argv) {
-    return optest::written(optest::run_main({argv + 1, argv + argc}));
+    return rlx::cli::status_when_written("rlx-optest", optest::run_main({argv + 1, argv + argc}));
 }

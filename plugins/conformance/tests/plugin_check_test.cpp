@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -293,6 +294,28 @@ TEST(plugin_check, tells_wrong_usage_from_a_file_that_is_no_plugin) {
         EXPECT_NE(o.err.find(file), std::string::npos) << o.err;
     }
     std::filesystem::remove_all(dir);
+}
+
+TEST(plugin_check, does_not_wait_for_a_pipe_in_the_place_of_a_manifest) {
+    const std::filesystem::path dir = scratch_directory();
+    std::filesystem::copy_file(sample("life"), dir / "life.so");
+    ASSERT_EQ(::mkfifo((dir / "life.so.rlx.json").c_str(), 0600), 0);
+    const outcome o =
+        run({program("rlx-plugin-check"), "--only", "manifest", (dir / "life.so").native()},
+            {.timeout_seconds = 30});
+    EXPECT_EQ(o.exit_code, 1);
+    EXPECT_NE(o.out.find("life.so.rlx.json is not a regular file"), std::string::npos) << o.out;
+    std::filesystem::remove_all(dir);
+}
+
+TEST(plugin_check, a_report_that_cannot_be_written_is_no_success) {
+    const outcome o = run(
+        {"/bin/sh",
+         "-c",
+         program("rlx-plugin-check") + " --only manifest " + sample("life") + " > /dev/full"}
+    );
+    EXPECT_EQ(o.exit_code, 1);
+    EXPECT_NE(o.err.find("cannot write standard output"), std::string::npos) << o.err;
 }
 
 } // namespace
