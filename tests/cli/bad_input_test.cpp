@@ -51,6 +51,34 @@ TEST_F(bad_input, missing_file_is_named) {
     expect(3, {dir + "/none.gguf"}, ask(dir + "/none.gguf"));
 }
 
+// As under `ulimit -v` or a batch system's limit of address space.
+TEST_F(bad_input, weights_that_cannot_be_mapped_are_a_lack_of_memory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "sanitizers reserve more address space than the limit leaves";
+#endif
+    const std::string file = dir + "/model.gguf";
+    std::ofstream(file) << "none";
+    std::error_code failed;
+    fs::resize_file(file, std::uintmax_t{64} << 30, failed);
+    if (failed) GTEST_SKIP() << "no sparse files here: " << failed.message();
+    const auto under = [&](const char* kilobytes) {
+        return run(
+            {"/bin/sh",
+             "-c",
+             "ulimit -v \"$1\"; exec \"$2\" run --weights \"$3\" --prompt Hi",
+             "sh",
+             kilobytes,
+             program("rlx-run"),
+             file}
+        );
+    };
+    const outcome limited = under("33554432");
+    EXPECT_EQ(limited.exit_code, 5) << limited.err;
+    EXPECT_EQ(limited.out, "");
+    EXPECT_NE(limited.err.find(file + ": cannot map"), std::string::npos) << limited.err;
+    EXPECT_EQ(under("unlimited").exit_code, 3); // the file is at fault then
+}
+
 TEST_F(bad_input, missing_weights_flag_is_a_usage_error) {
     expect(2, {"--weights"}, {"run", "--prompt", "Hi"});
 }
