@@ -79,6 +79,7 @@ result<void> settle(lm_graph& lm) {
         return error{
             RLX_INVALID_ARGUMENT,
             fmt::format("compute is '{}', expected one of {}", o.compute, fmt::join(modes, ", "))};
+    lm.kv_may_be_f32 = o.kv == "auto";
     if (o.kv == "auto") o.kv = o.compute == "f32" ? "f32" : "f16";
     if (o.kv != "f32" && o.kv != "f16")
         return error{
@@ -142,12 +143,14 @@ result<void> finish(lm_graph& lm, const lm_model::parts& p) {
     program_options how;
     how.compute = lm.options.compute;
     how.kv = lm.options.kv;
+    how.kv_may_be_f32 = lm.kv_may_be_f32;
     how.fuse = lm.options.fuse;
     how.page_tokens = page_tokens;
     how.finish = lm.options.finish;
     lm.program = RLX_TRY(program_plan::make(*lm.g, p, how));
     lm.output = lm.g->find_output(output_name(lm));
     lm.states = lm.g->states();
+    if (!lm.states.empty()) lm.options.kv = lm.program.kv(lm.program.side_of(lm.states[0]));
     return {};
 }
 

@@ -30,7 +30,8 @@ enum lm_input : std::size_t {
 
 struct lm_graph {
     std::unique_ptr<graph> g;
-    lm_options options; // nothing left at 0 or "auto" but compute
+    lm_options options;         // nothing left at 0 or "auto" but compute
+    bool kv_may_be_f32 = false; // it was "auto"
     std::int64_t vocab_size = 0, hidden_size = 0, context_length = 0;
     std::int64_t row_size = 0; // floats per row of the output
     std::int64_t pages_per_sequence = 0, n_pages = 0;

@@ -13,7 +13,8 @@ namespace rlx {
 
 struct program_options {
     std::string compute = "auto"; // see rlx_compile_args.options
-    std::string kv = "f32";
+    std::string kv = "f32";       // of the states
+    bool kv_may_be_f32 = false;   // where a device lacks `kv`
     bool fuse = true;
     std::uint32_t page_tokens = 0; // graphs with states
     finish_options finish = {};
@@ -53,6 +54,9 @@ public:
     result<std::uint64_t> page_bytes(const model_parts& p, rlx_value state) const;
     side side_of(rlx_value state) const;
 
+    // Element type of the states on that device, as it was asked for.
+    const std::string& kv(side s) const { return kv_[s]; }
+
     bool uses(side s) const { return used_[s]; }
 
     // Of the devices that run something: weights, mapped bytes, and scratch, which is the arena,
@@ -73,6 +77,8 @@ private:
     void copies();
     void assign_slots();
     result<void> measure(const model_parts& p);
+    result<rlx_memory> measure_part(const model_parts& p, const program_part& part) const;
+    result<rlx_memory> settle_part(const model_parts& p, const program_part& part);
     result<void> write_report(const model_parts& p);
     options compile_options(side s) const;
     rlx_compile_args compile_args(const program_part& part, const options& o) const;
@@ -85,7 +91,7 @@ private:
 
     graph* g_ = nullptr;
     program_options options_;
-    std::array<std::string, n_sides> compute_; // asked of each device
+    std::array<std::string, n_sides> compute_, kv_; // asked of each device
     std::array<bool, n_sides> used_{};
     std::vector<placed_node> placed_;
     std::vector<std::uint32_t> programs_; // by node

@@ -45,6 +45,7 @@ program_plan::make(graph& g, const model_parts& p, const program_options& option
     out.g_ = &g;
     out.options_ = options;
     out.compute_.fill(options.compute);
+    out.kv_.fill(options.kv);
     RLX_CHECK(out.finish(p));
     RLX_CHECK(out.read_parts(p));
     out.copies();
@@ -230,7 +231,7 @@ void program_plan::assign_slots() {
 
 options program_plan::compile_options(side s) const {
     options out;
-    out.set_string("compute", compute_[s]).set_string("kv", options_.kv);
+    out.set_string("compute", compute_[s]).set_string("kv", kv_[s]);
     if (!options_.fuse) out.set_int("fuse", 0);
     return out;
 }
@@ -246,26 +247,54 @@ rlx_compile_args program_plan::compile_args(const program_part& part, const opti
     return args;
 }
 
+result<rlx_memory>
+program_plan::measure_part(const model_parts& p, const program_part& part) const {
+    const compute_device d = devices_of(p)[part.where];
+    const options o = compile_options(part.where);
+    const rlx_compile_args args = compile_args(part, o);
+    rlx_memory m{};
+    m.size = sizeof m;
+    RLX_CHECK(check_wall(d.backend->measure(d.device, &args, &m)));
+    for (const auto& [state, where] : states_) { // a cache that is lacking may be noticed here
+        std::uint64_t bytes = 0;
+        if (where == part.where && std::ranges::find(part.bound, state) != part.bound.end())
+            RLX_CHECK(check_wall(d.backend->page_bytes(d.device, &args, state, &bytes)));
+    }
+    return m;
+}
+
+// What the device does of that which it is free to choose.
+result<rlx_memory> program_plan::settle_part(const model_parts& p, const program_part& part) {
+    const side s = part.where;
+    const std::string compute = compute_[s], kv = kv_[s];
+    auto asked = measure_part(p, part);
+    const auto refused = [&] { return !asked && asked.error().code == RLX_UNSUPPORTED; };
+    if (!refused()) return asked;
+    error first = asked.error();
+    // A mode that was asked of the device need not exist on the second; exact products always do,
+    // and the result says so.
+    const bool other_mode = s == side_second && (compute == "f16" || compute == "bf16");
+    if (other_mode) {
+        compute_[s] = "f32";
+        asked = measure_part(p, part);
+    }
+    if (refused() && kv == "f16") {
+        kv_[s] = "f32";
+        asked = measure_part(p, part);
+        if (asked && !options_.kv_may_be_f32) {
+            first.message += "; it has a cache of f32: --kv f32";
+            return first;
+        }
+    }
+    if (!asked) return first;
+    return asked;
+}
+
 result<void> program_plan::measure(const model_parts& p) {
     const auto devices = devices_of(p);
     for (const program_part& part : parts_) {
         const side s = part.where;
-        rlx_memory m{};
-        m.size = sizeof m;
-        const auto ask = [&]() -> result<void> {
-            const options o = compile_options(s);
-            const rlx_compile_args args = compile_args(part, o);
-            return check_wall(devices[s].backend->measure(devices[s].device, &args, &m));
-        };
-        result<void> asked = ask();
-        // A mode that was asked of the device need not exist here; exact products always do, and
-        // the result says so.
-        const bool other_mode = compute_[s] == "f16" || compute_[s] == "bf16";
-        if (!asked && asked.error().code == RLX_UNSUPPORTED && s == side_second && other_mode) {
-            compute_[s] = "f32";
-            asked = ask();
-        }
-        RLX_CHECK(std::move(asked));
+        const rlx_memory m = RLX_TRY(settle_part(p, part));
         memory_[s].weights = sum(memory_[s].weights, m.weights);
         memory_[s].mapped = sum(memory_[s].mapped, m.mapped);
         workspace_[s] = std::max(workspace_[s], m.scratch);

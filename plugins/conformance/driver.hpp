@@ -69,8 +69,8 @@ void must_fail(const std::string& what, rlx_error* e);
 // The checker's own call of the real host, which has to succeed.
 void of_host(rlx_error* e);
 
-// Writes the small checkpoints: "<folder>/llama", a decoder of two layers for backends, and for each
-// model type of the manifest's families one of every known naming of their task.
+// Writes the small checkpoints: "<folder>/llama", a decoder of two layers for backends, and for
+// each model type of the manifest's families one of every known naming of their task.
 void write_samples(const std::filesystem::path& folder, const rlx::manifest& m);
 // Where those of the families are.
 std::vector<std::filesystem::path>

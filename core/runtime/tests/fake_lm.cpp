@@ -171,8 +171,13 @@ backend_supports(void*, const rlx_graph*, const std::uint32_t*, std::uint64_t n,
     return nullptr;
 }
 
-rlx_error* backend_measure(void* device, const rlx_compile_args*, rlx_memory* out) {
+rlx_error* backend_measure(void* device, const rlx_compile_args* args, rlx_memory* out) {
     const fake_lm& f = self_of(device);
+    rlx_str kv{};
+    std::uint32_t found = 0;
+    if (rlx_error* e = options_table()->get_str(args->options, str("kv"), &kv, &found)) return e;
+    if (found && !f.lacks_kv.empty() && view(kv) == f.lacks_kv)
+        return fail(RLX_UNSUPPORTED, "fake: no cache of " + f.lacks_kv);
     out->weights = f.weight_bytes;
     out->mapped = f.mapped_bytes;
     out->scratch = f.scratch_bytes;

@@ -30,6 +30,7 @@ struct fake_lm {
     std::uint32_t devices = 1;
     std::vector<std::int64_t> software; // answers of device_info, the last one first
     std::int64_t min_step = 0; // > 0: the graph has a slice that needs this many tokens in a step
+    std::string lacks_kv;      // measure() refuses it
     int fail_at_run = -1;      // this run() fails
     int cancel_at_run = -1;    // this run() raises `cancel` and obeys it
     std::atomic<std::uint32_t> cancel{0};

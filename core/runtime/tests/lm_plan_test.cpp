@@ -225,6 +225,26 @@ TEST(lm_plan, exact_mode_keeps_the_cache_in_f32) {
     EXPECT_EQ(fake.kv, "f16");
 }
 
+TEST(lm_plan, auto_is_the_cache_that_the_backend_has) {
+    fake_lm fake;
+    fake.lacks_kv = "f16";
+    auto model = lm_model::open(fake.parts(), {});
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ(fake.kv, "f32");
+    EXPECT_EQ((*model)->kv(), "f32");
+    EXPECT_TRUE(lm_model::plan(fake.parts(), {}));
+    // What was typed is never replaced.
+    const error typed = open_error(fake, {.kv = "f16"});
+    EXPECT_EQ(typed.code, std::uint32_t{RLX_UNSUPPORTED});
+    EXPECT_EQ(typed.message, "fake: no cache of f16; it has a cache of f32: --kv f32");
+    fake.lacks_kv = "f32";
+    EXPECT_EQ(open_error(fake, {.kv = "f32"}).message, "fake: no cache of f32");
+    EXPECT_EQ(open_error(fake, {.compute = "f32"}).message, "fake: no cache of f32");
+    model = lm_model::open(fake.parts(), {});
+    ASSERT_TRUE(model);
+    EXPECT_EQ((*model)->kv(), "f16");
+}
+
 TEST(lm_plan, a_context_that_was_not_trained_is_a_warning) {
     fake_lm fake;
     const auto model = lm_model::open(fake.parts(), {.max_seq = 2000});

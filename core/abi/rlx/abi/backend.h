@@ -54,8 +54,8 @@ typedef struct rlx_compile_args {
     uint64_t n_nodes;
     // "compute": "f32" = exact mode: weights dequantised on the fly, f32 activations and accumulation;
     // "auto" = the fastest kernels (int8 or bf16 activations); "f16", "bf16" = products in that type; one that the
-    // backend has no kernels for is RLX_UNSUPPORTED, never another. "kv": "f32" or "f16". "fuse" (i64): 0 = every
-    // node on its own, no fusion of neighbours; absent or 1: as the backend likes.
+    // backend has no kernels for is RLX_UNSUPPORTED, never another. "kv": "f32" or "f16"; likewise, from measure or
+    // page_bytes, after which a host that is free to choose asks for "f32". "fuse" (i64): 0 = no fusion of neighbours.
     const rlx_options* options;
     rlx_progress_fn progress; // may be NULL
     void* progress_ctx;

@@ -29,7 +29,7 @@ struct lm_options {
     std::int64_t max_rows = 0;        // rows of results per step; 0 = max_sequences (graph "embed":
                                       // max_batch); all_rows items are fed this many at a time
     std::string compute = "auto"; // "auto" | "f32" (exact) | "f16" | "bf16" if the backend has it
-    std::string kv = "auto";      // "auto" (f16; f32 in exact mode) | "f16" | "f32"
+    std::string kv = "auto";      // "auto" (f32 if exact or all there is) | "f16" | "f32"
     double max_memory_gb =
         0; // (1e9 bytes) refuse before loading when the plan is larger; 0 = no limit of one's own.
            // More than the machine has available is refused in any case.
