@@ -51,6 +51,71 @@ struct deep_format {
     std::span<const sdk::format_tensor> tensors() const { return all; }
 };
 
+struct valued_format {
+    static constexpr sdk::format_info info{"valued", "a value of each kind"};
+    std::vector<sdk::format_value> values{
+        {"model_type", "llama"},
+        {"hidden_size", 16},
+        {"rope_theta", 0.5},
+        {"tie_word_embeddings", true},
+        {"layer_types", sdk::format_array{1}},
+        {"layer_types.0", std::string("full")}};
+
+    static sdk::result<std::unique_ptr<valued_format>>
+    open(std::string_view, std::span<const std::byte>) {
+        return std::make_unique<valued_format>();
+    }
+
+    std::span<const sdk::format_tensor> tensors() const { return {}; }
+
+    std::span<const sdk::format_value> config() const { return values; }
+};
+
+TEST_F(sdk_test, a_format_gives_config_values_one_by_one) {
+    using list = sdk::format_list<deep_format, valued_format>;
+    const rlx_weight_format_v1& t = sdk::weight_format_table<list>;
+    const rlx_format_file in{sizeof in, 0, sdk::str("f"), {nullptr, 0}};
+    void* file = nullptr;
+    ASSERT_EQ(t.open(nullptr, 1, &in, &file), nullptr);
+    ASSERT_TRUE(t.meta_count && t.meta);
+    std::uint64_t n = 0;
+    ASSERT_EQ(t.meta_count(nullptr, file, &n), nullptr);
+    std::string all;
+    for (std::uint64_t i = 0; i < n; ++i) {
+        rlx_str key{};
+        rlx_meta m{};
+        m.size = sizeof m;
+        ASSERT_EQ(t.meta(nullptr, file, i, &key, &m), nullptr);
+        all += sdk::format(
+            "{} {} {} {} '{}'\n", sdk::view(key), m.kind, m.i, m.f, m.s.p ? sdk::view(m.s) : ""
+        );
+    }
+    EXPECT_EQ(
+        all,
+        "model_type 4 0 0 'llama'\nhidden_size 1 16 16 ''\nrope_theta 2 0 0.5 ''\n"
+        "tie_word_embeddings 3 1 0 ''\nlayer_types 5 1 0 ''\nlayer_types.0 4 0 0 'full'\n"
+    );
+    rlx_str key{};
+    rlx_meta m{};
+    m.size = sizeof m;
+    for (rlx_error* e :
+         {t.meta(nullptr, file, n, &key, &m),
+          t.meta(nullptr, nullptr, 0, &key, &m),
+          t.meta(nullptr, file, 0, nullptr, &m),
+          t.meta(nullptr, file, 0, &key, nullptr),
+          t.meta_count(nullptr, file, nullptr)}) {
+        ASSERT_NE(e, nullptr);
+        EXPECT_EQ(text_of(e).code, std::uint32_t{RLX_INVALID_ARGUMENT});
+    }
+    t.close(nullptr, file);
+    // One that has none beside it has no values; one without any such has no members.
+    ASSERT_EQ(t.open(nullptr, 0, &in, &file), nullptr);
+    ASSERT_EQ(t.meta_count(nullptr, file, &n), nullptr);
+    EXPECT_EQ(n, 0U);
+    t.close(nullptr, file);
+    EXPECT_EQ(sdk::weight_format_table<sdk::format_list<deep_format>>.meta, nullptr);
+}
+
 TEST_F(sdk_test, a_format_cannot_give_more_axes_than_there_are) {
     const rlx_weight_format_v1& table = sdk::weight_format_table<sdk::format_list<deep_format>>;
     const rlx_format_file in{sizeof in, 0, sdk::str("f"), {nullptr, 0}};

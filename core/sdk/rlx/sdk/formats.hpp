@@ -10,6 +10,8 @@
 //       std::span<const format_tensor> tensors() const;
 //       // optional: bytes that do not lie in the file
 //       status read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> dst) const;
+//       // optional: config values one by one; they win over the text "config.json"
+//       std::span<const format_value> config() const;
 //       // optional: "config.json", "tokenizer.json"
 //       std::optional<std::string_view> text(std::string_view name) const;
 //   };
@@ -38,6 +40,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 namespace rlx::sdk {
@@ -53,6 +57,15 @@ struct format_tensor {
     std::uint64_t n_bytes = 0;
 };
 
+struct format_array {
+    std::int64_t size = 0; // its elements follow as values of their own, "key.0", "key.1", ...
+};
+
+struct format_value {
+    std::string key; // as in config.json: "hidden_size", "rope_parameters.rope_type"
+    std::variant<std::int64_t, double, bool, std::string, format_array> value;
+};
+
 template <class... Formats>
 struct format_list {};
 
@@ -61,13 +74,46 @@ struct names_list {};
 
 namespace detail {
 
+template <class Format>
+concept has_config = requires(const Format& f) {
+    f.config();
+};
+
 // An opened file with its format's members, whichever format it is.
 struct open_file {
     virtual ~open_file() = default;
     virtual std::span<const format_tensor> tensors() const = 0;
     virtual status read(std::size_t i, std::uint64_t offset, std::span<std::byte> dst) const = 0;
+    virtual std::span<const format_value> config() const = 0;
     virtual std::optional<std::string_view> text(std::string_view name) const = 0;
 };
+
+// Strings stay where they are.
+inline rlx_meta meta_of(const format_value& v) {
+    rlx_meta m{};
+    const auto set = [&](const auto& x) {
+        using type = std::remove_cvref_t<decltype(x)>;
+        if constexpr (std::is_same_v<type, std::int64_t>) {
+            m.kind = RLX_META_INT;
+            m.i = x;
+            m.f = static_cast<double>(x);
+        } else if constexpr (std::is_same_v<type, double>) {
+            m.kind = RLX_META_FLOAT;
+            m.f = x;
+        } else if constexpr (std::is_same_v<type, bool>) {
+            m.kind = RLX_META_BOOL;
+            m.i = x ? 1 : 0;
+        } else if constexpr (std::is_same_v<type, std::string>) {
+            m.kind = RLX_META_STRING;
+            m.s = str(x);
+        } else {
+            m.kind = RLX_META_ARRAY;
+            m.i = x.size;
+        }
+    };
+    std::visit(set, v.value);
+    return m;
+}
 
 template <class Format>
 struct open_file_of final : open_file {
@@ -82,6 +128,14 @@ struct open_file_of final : open_file {
             return f->read(i, offset, dst);
         } else {
             return fail(RLX_INTERNAL, "tensor {} lies in the file", i);
+        }
+    }
+
+    std::span<const format_value> config() const override {
+        if constexpr (has_config<Format>) {
+            return f->config();
+        } else {
+            return {};
         }
     }
 
@@ -182,6 +236,28 @@ struct format_thunks<format_list<Formats...>> {
         });
     }
 
+    static rlx_error* meta_count(void*, void* file, std::uint64_t* out) noexcept {
+        return guarded([&]() -> status {
+            if (!file || !out) return null_argument("meta_count");
+            *out = of(file).config().size();
+            return {};
+        });
+    }
+
+    static rlx_error*
+    meta(void*, void* file, std::uint64_t index, rlx_str* key, rlx_meta* out) noexcept {
+        return guarded([&]() -> status {
+            if (!file || !key || !out) return null_argument("meta");
+            const auto all = of(file).config();
+            if (index >= all.size())
+                return fail(RLX_INVALID_ARGUMENT, "config value {} of {}", index, all.size());
+            const format_value& v = all[static_cast<std::size_t>(index)];
+            *key = str(v.key);
+            write_struct(out, meta_of(v));
+            return {};
+        });
+    }
+
     static rlx_error*
     text(void*, void* file, rlx_str name, rlx_bytes* out, std::uint32_t* found) noexcept {
         return guarded([&]() -> status {
@@ -203,6 +279,10 @@ struct format_thunks<format_list<Formats...>> {
         t.tensor_count = tensor_count;
         t.tensor = tensor;
         t.read = read;
+        if constexpr ((has_config<Formats> || ...)) {
+            t.meta_count = meta_count;
+            t.meta = meta;
+        }
         t.text = text;
         return t;
     }
