@@ -288,7 +288,7 @@ int dispatch(std::span<const std::string> args) {
 
 extern "C" int rlx_cli_main(int argc, char** argv) {
     rlx::cli::open_missing_streams();
-    rlx::cli::name_plugins_at_fault();
+    const rlx::cli::plugin_watch watch;
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     return rlx::cli::dispatch(args);
 }
@@ -296,7 +296,7 @@ extern "C" int rlx_cli_main(int argc, char** argv) {
 extern "C" int rlx_cli_main_as(const char* command, int argc, char** argv) {
     using namespace rlx::cli;
     open_missing_streams();
-    name_plugins_at_fault();
+    const plugin_watch watch;
     const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
     if (args.size() == 1 && args[0] == "--version") return dispatch(args);
     for (const builtin& b : builtin_commands())

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -28,6 +29,7 @@ std::atomic<int> signal_number{0};
 
 termios terminal_before; // valid while echo_is_off
 std::atomic<bool> echo_is_off{false};
+std::atomic<bool> watching{false};
 
 void restore_echo() {
     if (echo_is_off.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
@@ -76,6 +78,28 @@ extern "C" void on_crash(int number) {
     ::raise(number);
 }
 
+// rlx returns from main(); what calls exit() before is a plugin or a library of one.
+extern "C" void on_exit_call() {
+    if (!watching) return;
+    const char* loading = plugin_being_loaded();
+    const char* loaded = plugins_loaded();
+    if (loading)
+        tell(
+            {"rlx: error: the plugin ",
+             loading,
+             " ended the program while it was being loaded; remove it, or name another family or "
+             "device\n"}
+        );
+    else
+        tell(
+            {"rlx: error: the program was ended by exit(), in one of its plugins: ",
+             loaded ? loaded : "none was loaded",
+             "\n"}
+        );
+    restore_echo();
+    _exit(1);
+}
+
 extern "C" void on_signal(int number) {
     if (tell_interrupted() || cancelled.exchange(1)) {
         restore_echo();
@@ -119,7 +143,9 @@ int caught_signal() {
     return signal_number;
 }
 
-void name_plugins_at_fault() {
+plugin_watch::plugin_watch() {
+    watching = true;
+    std::atexit(on_exit_call);
     // A stack of its own: the plugin may have used up the thread's. Saved registers alone can take
     // 11 KiB.
     static char stack[64 << 10];
@@ -133,6 +159,10 @@ void name_plugins_at_fault() {
         action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_NODEFER | SA_ONSTACK;
         sigaction(number, &action, nullptr);
     }
+}
+
+plugin_watch::~plugin_watch() {
+    watching = false;
 }
 
 void catch_signals() {

@@ -18,9 +18,16 @@ bool stdout_is_terminal();
 bool stderr_is_terminal();
 bool use_colour(); // on stderr: a terminal, NO_COLOR unset, TERM not dumb; CLICOLOR_FORCE overrides
 
-// From now on a process that crashes, or is interrupted while a plugin is being loaded, names the
-// plugin before it ends as ever.
-void name_plugins_at_fault();
+// While it lives, a process that crashes, is interrupted while a plugin is being loaded, or is ended
+// by exit() names the plugin first. It crashes as ever; exit() ends with 1, whatever a plugin said.
+// One per process.
+class plugin_watch {
+public:
+    plugin_watch();
+    ~plugin_watch();
+    plugin_watch(const plugin_watch&) = delete;
+    plugin_watch& operator=(const plugin_watch&) = delete;
+};
 
 // Raised by SIGINT and SIGTERM after catch_signals(). Where a plugin is being loaded nobody looks
 // at the flag: the process ends at once. A second signal ends the process at once.

@@ -249,6 +249,24 @@ TEST_F(scale, plugin_that_crashes_when_loaded_is_named) {
 #endif
 }
 
+TEST_F(scale, plugin_that_exits_when_loaded_is_named_and_is_no_success) {
+    const fs::path leaving = add_bad("load_leave", "leave", "org.rlx.test.leaver");
+    const outcome o = cli(
+        {"run",
+         "--weights",
+         rlx::test::stories_model(),
+         "--device",
+         "sample",
+         "--prompt-ids",
+         "1,2"}
+    );
+    EXPECT_EQ(o.exit_code, 1); // the plugin says 3
+    EXPECT_NE(
+        o.err.find("the plugin org.rlx.test.leaver (" + leaving.native() + ") ended the program"),
+        o.err.npos
+    ) << o.err;
+}
+
 TEST_F(scale, files_that_are_no_plugins_are_named_and_passed_over) {
     fill(3);
     const std::string good = tiny_elf(tiny_manifest(50));

@@ -56,6 +56,10 @@ __attribute__((constructor)) static void before_anything(void) {
 __attribute__((constructor)) static void before_anything(void) {
     _exit(3);
 }
+#elif defined(BREAK_load_leave)
+__attribute__((constructor)) static void before_anything(void) {
+    exit(3);
+}
 #elif defined(BREAK_load_hang)
 __attribute__((constructor)) static void before_anything(void) {
     for (;;)
