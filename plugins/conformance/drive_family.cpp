@@ -167,7 +167,7 @@ private:
         std::string reasons = files.empty() ? " the manifest names no hf_model_types" : "";
         for (const auto& file : files) {
             auto w = rlx::weights::open(file);
-            if (!w.ok()) throw skipped{"weights: " + w.error().message};
+            if (!w.ok()) throw failed{"weights: " + w.error().message};
             const life_result r = life_with(**w);
             if (r.ok()) {
                 weights_ = std::move(*w);

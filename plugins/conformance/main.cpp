@@ -54,13 +54,24 @@ const check& check_named(const std::string& name) {
     return *at;
 }
 
+// Absolute: checks change the working directory. A misspelt path would turn checks off.
+fs::path path_of(std::string_view flag, const std::string& text) {
+    std::error_code code;
+    const fs::path path = fs::absolute(text, code);
+    if (code || !fs::exists(path, code))
+        throw bad_usage{fmt::format("{} {}: no such file or directory", flag, text)};
+    if (!fs::is_regular_file(path, code) && !fs::is_directory(path, code))
+        throw bad_usage{fmt::format("{} {}: neither a file nor a folder", flag, text)};
+    return path;
+}
+
 arguments parse(const std::vector<std::string>& words) {
     const auto parsed = rlx::cli::arguments::parse(rlx::cli::plugin_check_spec(), words);
     if (!parsed.ok()) throw bad_usage{parsed.error().message};
     const rlx::cli::arguments& given = parsed.value();
     arguments a;
     if (!given.positional().empty()) a.file = given.positional()[0];
-    if (given.has("weights")) a.weights = fs::absolute(given.text("weights"));
+    if (given.has("weights")) a.weights = path_of("--weights", given.text("weights"));
     for (const std::string& list : given.all("only"))
         for (const std::string& name : split(list))
             a.only.emplace_back(check_named(name).name);

@@ -272,6 +272,9 @@ TEST(plugin_check, tells_wrong_usage_from_a_file_that_is_no_plugin) {
           {"--only", "no-such-check", "x.so"},
           {"--timeout", "soon", "x.so"},
           {"--timeout"},
+          {"--weights", "", "x.so"},
+          {"--weights", "/absent/checkpoint", "x.so"},
+          {"--weights", "/dev/null", "x.so"},
           {"a.so", "b.so"}}) {
         const outcome o = check(words);
         EXPECT_EQ(o.exit_code, 2);
