@@ -150,6 +150,7 @@ struct report {
 };
 
 int judge(const arguments& a, target& t) {
+    catch_interrupts();
     const scratch folder;
     if (folder.path().empty()) {
         fmt::print(stderr, "rlx-plugin-check: no temporary directory can be made\n");
@@ -169,6 +170,10 @@ int judge(const arguments& a, target& t) {
             unloadable && c.loads
                 ? outcome{verdict::skipped, "the library does not load, see 'entry'", "", 0}
                 : run(c, t, a.timeout_s);
+        if (const int number = interrupted_by()) {
+            fmt::print(stderr, "rlx-plugin-check: interrupted\n");
+            return 128 + number;
+        }
         // Twenty more time-outs would say nothing new.
         unloadable = unloadable || (c.name == std::string_view("entry") &&
                                     o.what == verdict::failed && o.why.ends_with(loading_text));

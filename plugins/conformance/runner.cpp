@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -69,15 +70,19 @@ void conclude(verdict v, const std::string& why) {
 
 using clock = std::chrono::steady_clock;
 
+std::atomic<int> interrupt{0};
+
 // Reads until nobody can write any more or the time is up; true when nobody can.
 bool collect(int in, clock::time_point end, std::string& output) {
     constexpr std::size_t most = 64 * 1024;
     for (;;) {
         const auto left =
             std::chrono::duration_cast<std::chrono::milliseconds>(end - clock::now()).count();
-        if (left <= 0) return false;
+        if (left <= 0 || interrupted_by()) return false;
         pollfd p{in, POLLIN, 0};
-        if (::poll(&p, 1, static_cast<int>(left)) < 0 && errno != EINTR) return false;
+        // In pieces: a signal may come right before it waits.
+        const auto wait = static_cast<int>(std::min<decltype(left)>(left, 100));
+        if (::poll(&p, 1, wait) < 0 && errno != EINTR) return false;
         if (!(p.revents & (POLLIN | POLLHUP))) continue;
         char buffer[4096];
         const ssize_t n = ::read(in, buffer, sizeof buffer);
@@ -126,6 +131,15 @@ void judge(const blackboard& b, int status, double late_s, outcome& o) {
 }
 
 } // namespace
+
+void catch_interrupts() {
+    for (const int number : {SIGINT, SIGTERM})
+        std::signal(number, [](int n) { interrupt = n; });
+}
+
+int interrupted_by() {
+    return interrupt;
+}
 
 void stage(const std::string& what) {
     if (board) put(board->stage, what);

@@ -17,6 +17,11 @@ struct outcome {
     double seconds = 0;
 };
 
+// From now on SIGINT and SIGTERM kill the running check instead of this process, which can tidy up.
+void catch_interrupts();
+// 0, or the signal that came.
+int interrupted_by();
+
 // May be nested. check returns a remark, or throws failed or skipped. The process is killed after
 // timeout_s.
 outcome run_alone(const std::function<std::string()>& check, double timeout_s);

@@ -311,6 +311,22 @@ TEST(plugin_check, does_not_wait_for_a_pipe_in_the_place_of_a_manifest) {
     std::filesystem::remove_all(dir);
 }
 
+TEST(plugin_check, ends_when_it_is_interrupted_and_leaves_nothing_behind) {
+    const std::filesystem::path dir = scratch_directory();
+    const outcome o =
+        run({"/bin/bash",
+             "-m",
+             "-c",
+             "exec '" + program("rlx-plugin-check") + "' --only entry '" + sample("load_hang") +
+                 "' & pid=$!; until compgen -G '" + dir.native() +
+                 "/rlx-plugin-check-*' >/dev/null; do sleep 0.05; done; sleep 0.3; kill -INT $pid; "
+                 "wait $pid"},
+            {.environment = {"TMPDIR=" + dir.native()}, .timeout_seconds = 30});
+    EXPECT_EQ(o.exit_code, 130) << o.err;
+    EXPECT_TRUE(std::filesystem::is_empty(dir));
+    std::filesystem::remove_all(dir);
+}
+
 TEST(plugin_check, a_report_that_cannot_be_written_is_no_success) {
     const outcome o = run(
         {"/bin/sh",
