@@ -128,6 +128,8 @@ result<arguments> arguments::parse(const command_spec& spec, std::span<const std
     }
     for (std::string& u : unmatched) {
         if (u.size() > 1 && u[0] == '-') return unknown_flag(spec, u);
+        if (u.empty())
+            return usage(fmt::format("an argument is empty, expected {}", spec.positional));
         out.positional_.push_back(std::move(u));
     }
     const bool many = spec.positional.ends_with("...");

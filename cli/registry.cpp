@@ -176,9 +176,8 @@ int unknown_command(std::string_view name, plugin_catalog* catalog) {
     for (const candidate& c : catalog ? catalog->candidates() : std::span<const candidate>())
         refused += c.status == "refused";
     const std::string others =
-        refused
-            ? fmt::format("; {} plugin files were refused, see 'rlx-run plugins --why'", refused)
-            : "";
+        refused ? fmt::format("; plugin files refused: {}, see 'rlx-run plugins --why'", refused)
+                : "";
     return report(
         "rlx-run",
         {RLX_INVALID_ARGUMENT, fmt::format("unknown command '{}'; {}{}", name, hint, others)}

@@ -210,6 +210,7 @@ TEST_F(bad_input, empty_values_are_refused) {
           "--format",
           "--max-tokens"})
         expect(2, {flag}, ask(stories_model(), {"--prompt", "Hi", flag, ""}));
+    expect(2, {"empty", "<path>"}, {"inspect", ""});
     std::vector<std::string> any_name = ask(stories_model(), {"--prompt", "Hi", "--prefer", ""});
     any_name.insert(any_name.begin(), program("rlx-run"));
     EXPECT_EQ(run(any_name).exit_code, 0);
