@@ -108,7 +108,7 @@ TEST(dispatch, an_unknown_command_says_that_plugins_were_refused) {
     std::ofstream(dir + "/rlx-words.so") << "no library";
     const outcome r = in_shell("--plugin-dir " + dir + " words");
     EXPECT_EQ(r.exit_code, 2);
-    EXPECT_NE(r.err.find("1 plugin files were refused"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("plugin files refused: 1"), std::string::npos) << r.err;
 }
 
 } // namespace
