@@ -45,6 +45,7 @@ fake_catalog::fake_catalog(fake_lm& lm) : lm_(lm), manifests_(2) {
     f.json = "{}";
     family().provides.push_back(f);
     backend().id = "org.rlx.fake-cpu";
+    backend().library = "/fake/first.so";
     provided b;
     b.kind = "backend";
     b.name = "cpu";
@@ -56,9 +57,23 @@ fake_catalog::fake_catalog(fake_lm& lm) : lm_(lm), manifests_(2) {
 void fake_catalog::add_backend(std::string name, std::int64_t priority) {
     rlx::manifest m = backend();
     m.id = "org.rlx.fake-" + name;
+    m.library = "/fake/added-" + name + ".so";
     m.provides[0].name = name;
     m.provides[0].devices = {std::move(name)};
     m.provides[0].priority = priority;
+    manifests_.push_back(std::move(m));
+}
+
+void fake_catalog::add_names(const std::string& id, std::int64_t priority) {
+    provided p;
+    p.kind = "tensor_names";
+    p.name = "fake";
+    p.arches = {"fake"};
+    p.priority = priority;
+    rlx::manifest m;
+    m.id = id;
+    m.library = "/fake/" + id + ".so";
+    m.provides.push_back(p);
     manifests_.push_back(std::move(m));
 }
 

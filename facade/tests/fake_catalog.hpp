@@ -37,6 +37,8 @@ public:
 
     // One more, like the first. Before anything is loaded.
     void add_backend(std::string name, std::int64_t priority);
+    // A plugin in "/fake/<id>.so" with rules for names of the architecture "fake".
+    void add_names(const std::string& id, std::int64_t priority);
 
 private:
     class fake_plugin;

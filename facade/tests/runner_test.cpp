@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "fake_catalog.hpp"
 
+#include "rlx/extensions.hpp"
 #include "rlx/rlx.hpp"
 
 #include <gtest/gtest.h>
@@ -219,14 +220,35 @@ TEST_F(runner, of_two_backends_of_one_name_the_higher_priority_runs_and_a_tie_na
     EXPECT_EQ(tied.code, RLX_INVALID_ARGUMENT);
     for (const std::string& part :
          {std::string("device 'cpu' is claimed with equal priority"),
-          catalog.backend().id,
-          std::string("org.rlx.fake-cpu")})
+          std::string("org.rlx.fake-cpu (/fake/first.so)"),
+          std::string("org.rlx.fake-cpu (/fake/added-cpu.so)")})
         EXPECT_NE(tied.message.find(part), std::string::npos) << tied.message;
     const error nothing_left = failure(builder().device("auto"));
     EXPECT_NE(nothing_left.message.find("org.rlx.fake-cpu"), std::string::npos)
         << nothing_left.message;
     catalog.add_backend("cpu", priority + 1);
     EXPECT_EQ(open(builder())->ran_on().device, "cpu");
+}
+
+TEST_F(runner, of_two_rules_for_names_of_tensors_a_tie_names_both_files) {
+    const auto names = [&] { return with_plugins({}, catalog).find_names("gguf", "fake"); };
+    catalog.add_names("names-a", 100);
+    catalog.add_names("names-b", 100);
+    const auto tied = names();
+    ASSERT_FALSE(tied);
+    EXPECT_EQ(tied.error().code, RLX_INVALID_ARGUMENT);
+    for (const char* part :
+         {"tensor names of gguf architecture 'fake' is claimed with equal priority 100",
+          "names-a (/fake/names-a.so)",
+          "names-b (/fake/names-b.so)"})
+        EXPECT_TRUE(contains(tied.error().message, part)) << tied.error().message;
+    // The higher one is asked, and no other: its code has none.
+    catalog.add_names("names-c", 101);
+    const auto decided = names();
+    ASSERT_FALSE(decided);
+    EXPECT_FALSE(contains(decided.error().message, "priority")) << decided.error().message;
+    ASSERT_EQ(catalog.loaded().size(), 1U);
+    EXPECT_EQ(catalog.loaded()[0]->id, "names-c");
 }
 
 TEST_F(runner, too_many_threads_are_refused) {

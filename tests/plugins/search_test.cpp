@@ -293,4 +293,24 @@ TEST_F(search, lets_priority_decide_and_names_both_owners_of_a_tie) {
     EXPECT_EQ(found->owner->id, "org.rlx.test.tox");
 }
 
+TEST_F(search, names_both_files_of_a_tie_of_ops) {
+    for (const char* name : {"a", "b"}) {
+        const auto file = box.add("toy", name, box.root());
+        edit(file, "org.rlx.test.toy", std::string("org.rlx.test.to") + name);
+        edit(
+            file,
+            R"("kind": "command", "name": "toy", "summary": "toy command")",
+            R"("kind": "op", "name": "org.rlx.toy", "summary": "toy op  ")"
+        );
+    }
+    const auto tie = box.open()->find("op", "org.rlx.toy");
+    ASSERT_FALSE(tie.ok());
+    EXPECT_EQ(tie.error().code, std::uint32_t{RLX_INVALID_ARGUMENT});
+    for (const std::string& part :
+         {std::string("op 'org.rlx.toy' is claimed with equal priority 100"),
+          "org.rlx.test.toa (" + (box.root() / "a.so").native() + ")",
+          "org.rlx.test.tob (" + (box.root() / "b.so").native() + ")"})
+        EXPECT_NE(tie.error().message.find(part), std::string::npos) << tie.error().message;
+}
+
 } // namespace
