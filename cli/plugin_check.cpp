@@ -14,6 +14,12 @@ constexpr flag own[] = {
      "PATH",
      "",
      "checkpoint for a family whose tensors the built-in ones lack"},
+    {"with",
+     0,
+     flag_kind::text,
+     "PLUGIN",
+     "",
+     "another plugin whose ops the checked one uses (may be repeated)"},
     {"timeout", 0, flag_kind::number, "SECONDS", "60", "for each check"},
     {"json", 0, flag_kind::toggle, "", "", "one JSON document"},
     {"version", 0, flag_kind::toggle, "", "", "print the version"},
@@ -29,8 +35,8 @@ command_spec plugin_check_spec() {
         "allocations,\neach check in a process of its own.",
         "<plugin.so>",
         {{"Flags", own}},
-        "Exit status: 0 every check passed or was skipped, 1 a check failed, 2 wrong usage, 3 the "
-        "file is no rlx\nplugin."};
+        "Exit status: 0 every check passed or was skipped, 1 a check failed, 2 wrong usage, 3 a "
+        "file is no rlx\nplugin or of no use for --with."};
 }
 
 } // namespace rlx::cli

@@ -16,13 +16,14 @@ using rlx::str;
 
 // Of an image encoder: images of the size the checkpoint was trained for, the only one that every
 // family reads.
-std::unique_ptr<rlx::graph> image_graph(rlx::weights* w, const rlx::options& facts) {
+std::unique_ptr<rlx::graph>
+image_graph(rlx::weights* w, const rlx::options& facts, const rlx::custom_op_finder& find_op) {
     constexpr std::int64_t built_in = 16, most = 1 << 16;
     const std::int64_t height = facts.get_int("image_height").value_or(built_in);
     const std::int64_t width = facts.get_int("image_width").value_or(built_in);
     if (height < 1 || height > most || width < 1 || width > most)
         throw failed{fmt::format("info gives images of {} x {}", height, width)};
-    auto g = rlx::graph::create(w);
+    auto g = rlx::graph::create(w, find_op);
     const rlx_graph_v1* t = rlx::graph_table();
     std::int64_t dims[] = {0, 3, 0, 0};
     rlx_value v = 0;
@@ -34,11 +35,15 @@ std::unique_ptr<rlx::graph> image_graph(rlx::weights* w, const rlx::options& fac
 }
 
 // The host's part of a graph: symbols and inputs of rlx/abi/family.h.
-std::unique_ptr<rlx::graph>
-declared_graph(rlx::weights* w, std::string_view name, const rlx::options& facts) {
-    if (name.starts_with(RLX_GRAPH_ENCODE_IMAGE)) return image_graph(w, facts);
+std::unique_ptr<rlx::graph> declared_graph(
+    rlx::weights* w,
+    std::string_view name,
+    const rlx::options& facts,
+    const rlx::custom_op_finder& find_op
+) {
+    if (name.starts_with(RLX_GRAPH_ENCODE_IMAGE)) return image_graph(w, facts, find_op);
     const bool encode = name.starts_with(RLX_GRAPH_ENCODE); // and its heads
-    auto g = rlx::graph::create(w);
+    auto g = rlx::graph::create(w, find_op);
     const rlx_graph_v1* t = rlx::graph_table();
     std::int64_t dims[4] = {}, ends = 0;
 
@@ -121,7 +126,8 @@ public:
         close(nullptr);
         rlx::options facts;
         must_fail("info without a model", info(nullptr, facts.handle()));
-        const auto g = declared_graph(weights_.get(), RLX_GRAPH_LM, facts);
+        const auto g =
+            declared_graph(weights_.get(), RLX_GRAPH_LM, facts, subject_.about().find_op);
         must_fail("build without a model", build(nullptr, str("lm"), g->handle()));
         if (open(weights_->handle(), nullptr, &model)) throw failed{"open fails the second time"};
         must_fail("info without a bag", info(model, nullptr));
@@ -220,7 +226,7 @@ private:
 
     life_result
     build_one(void* model, rlx::weights& w, const known_graph& k, const rlx::options& facts) {
-        const auto g = declared_graph(&w, k.name, facts);
+        const auto g = declared_graph(&w, k.name, facts, subject_.about().find_op);
         if (rlx_error* e = build(model, str(k.name), g->handle())) return {take(e), "build"};
         auto finished = g->finish({});
         if (!finished.ok()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // rlx-plugin-check: drives one plugin through everything a host may do to it.
 #include "checks.hpp"
+#include "companions.hpp"
 #include "driver.hpp"
 #include "elf_file.hpp"
 #include "runner.hpp"
@@ -9,6 +10,7 @@
 #include "manifest_json.hpp"
 #include "output.hpp"
 #include "plugin_check.hpp"
+#include "rlx/extensions.hpp"
 #include "version.hpp"
 
 #include <algorithm>
@@ -27,6 +29,7 @@ enum : int { all_passed = 0, some_failed = 1, usage_error = 2, no_plugin = 3 };
 
 struct arguments {
     fs::path file, weights;
+    std::vector<fs::path> with;
     std::vector<std::string> only;
     double timeout_s = 60;
     bool as_json = false, list = false, help = false, version = false;
@@ -72,6 +75,8 @@ arguments parse(const std::vector<std::string>& words) {
     arguments a;
     if (!given.positional().empty()) a.file = given.positional()[0];
     if (given.has("weights")) a.weights = path_of("--weights", given.text("weights"));
+    for (const std::string& plugin : given.all("with"))
+        a.with.push_back(path_of("--with", plugin));
     for (const std::string& list : given.all("only"))
         for (const std::string& name : split(list))
             a.only.emplace_back(check_named(name).name);
@@ -200,6 +205,16 @@ int judge(const arguments& a, target& t) {
     return r.failed ? some_failed : all_passed;
 }
 
+int refuse(const arguments& a, const std::string& why) {
+    if (a.as_json)
+        fmt::print(
+            "{}\n",
+            json{{"schema", 1}, {"error", why}}.dump(2, ' ', false, json::error_handler_t::replace)
+        );
+    fmt::print(stderr, "rlx-plugin-check: {}\n", why);
+    return no_plugin;
+}
+
 int check_file(const arguments& a) {
     target t;
     std::error_code code;
@@ -208,19 +223,12 @@ int check_file(const arguments& a) {
     auto note = read_note(t.file);
     auto manifest = note.ok() ? rlx::loader::manifest_from_text(*note)
                               : rlx::result<rlx::manifest>(note.error());
-    if (!manifest.ok()) {
-        const std::string why = fmt::format("{}: {}", a.file.native(), manifest.error().message);
-        if (a.as_json)
-            fmt::print(
-                "{}\n",
-                json{{"schema", 1}, {"error", why}}.dump(
-                    2, ' ', false, json::error_handler_t::replace
-                )
-            );
-        fmt::print(stderr, "rlx-plugin-check: {}\n", why);
-        return no_plugin;
-    }
+    if (!manifest.ok())
+        return refuse(a, fmt::format("{}: {}", a.file.native(), manifest.error().message));
     t.manifest = std::move(*manifest);
+    const auto companions = open_companions(a.with, t.manifest);
+    if (!companions.ok()) return refuse(a, companions.error().message);
+    t.find_op = rlx::op_finder(**companions);
     return judge(a, t);
 }
 

@@ -7,6 +7,7 @@
 #include "host.hpp"
 #include "stage.hpp"
 
+#include "rlx/graph/graph.hpp"
 #include "rlx/loader/loader.hpp"
 
 #include <exception>
@@ -21,6 +22,7 @@ struct target {
     std::filesystem::path file; // absolute
     rlx::manifest manifest;
     std::filesystem::path weights; // --weights, or empty
+    rlx::custom_op_finder find_op; // ops of the plugins of --with
     std::filesystem::path samples; // folder of generated checkpoints
     double timeout_s = 60;         // of each check
 };
